@@ -56,9 +56,13 @@ export class RandomStream {
    */
   static from(seed: number, purpose: string): RandomStream {
     if (!Number.isSafeInteger(seed) || seed < 0) {
-      throw new NextxError("RANDOM_BAD_SEED", `A seed is an integer from 0 to 2^53 - 1, got ${String(seed)}.`, {
-        path: "seed",
-      });
+      throw new NextxError(
+        "RANDOM_BAD_SEED",
+        `A seed is an integer from 0 to 2^53 - 1, got ${String(seed)}.`,
+        {
+          path: "seed",
+        },
+      );
     }
     return new RandomStream(seed >>> 0, Math.floor(seed / 2 ** 32), 0).fork(purpose);
   }

@@ -1,0 +1,32 @@
+/**
+ * What computes: one interface for onnxruntime in Node and in the page. Sessions are created here and nowhere else.
+ */
+import type { Provider, Tensor } from "../tensor/tensor.ts";
+import type { Value } from "./values.ts";
+
+export interface SessionOptions {
+  /** Pack constant weights for fast products: more memory and load time, 2-3 times the speed at few rows. */
+  readonly prepack: boolean;
+  /** Keep freed memory for the next run; off for programs with one huge peak. */
+  readonly arena: boolean;
+  /** Path prefix of a profile to write; none when undefined. */
+  readonly profile?: string;
+}
+
+/** One loaded model. `run` blocks its thread and cannot be interrupted. */
+export interface Session extends Disposable {
+  run(
+    feeds: ReadonlyMap<string, Value>,
+    outputs: readonly (readonly [string, Tensor])[],
+  ): Promise<Record<string, Value>>;
+}
+
+export interface Device {
+  readonly provider: Provider;
+  readonly threads: number;
+  /** Package and version, for run folders and benchmarks. */
+  readonly runtime: string;
+  createSession(model: Uint8Array<ArrayBuffer>, options: SessionOptions): Promise<Session>;
+  /** Memory that a program may still take, in bytes; Infinity where unknown. */
+  availableMemoryBytes(): number;
+}

@@ -1,0 +1,38 @@
+/** Peak memory of a graph, computed from shapes and liveness before anything runs. */
+import { evaluateDim } from "../tensor/dims.ts";
+import { topologicalOrder } from "../tensor/graph.ts";
+import { inputName, type Tensor } from "../tensor/tensor.ts";
+
+/** Ops whose result shares the memory of their input. */
+const ALIASES = new Set(["reshape", "stopGradient"]);
+
+export function tensorBytes(tensor: Tensor, symbols: ReadonlyMap<string, number>): number {
+  const elements = tensor.shape.reduce<number>((product, dim) => product * evaluateDim(dim, symbols), 1);
+  return elements * (tensor.dtype === "bool" ? 1 : 4);
+}
+
+/**
+ * Largest number of bytes alive at once: inputs, weights and constants throughout, every other tensor from its node to
+ * its last user, outputs to the end. The runtime's own rounding and scratch space come on top.
+ */
+export function peakBytes(outputs: readonly Tensor[], symbols: ReadonlyMap<string, number>): number {
+  const order = topologicalOrder(outputs);
+  const owner = (node: Tensor): Tensor =>
+    ALIASES.has(node.op.name) ? owner(node.inputs[0] as Tensor) : node;
+  const lastUse = new Map<Tensor, number>();
+  order.forEach((node, step) => {
+    for (const x of node.inputs) lastUse.set(owner(x), step);
+  });
+  for (const output of outputs) lastUse.set(owner(output), order.length);
+  const ends = new Map<number, Tensor[]>();
+  for (const [node, step] of lastUse) ends.set(step, [...(ends.get(step) ?? []), node]);
+  const resident = (node: Tensor) => inputName(node) !== undefined || node.op.name === "constant";
+  let live = order.filter(resident).reduce((total, node) => total + tensorBytes(node, symbols), 0);
+  let peak = live;
+  order.forEach((node, step) => {
+    if (!resident(node) && owner(node) === node) live += tensorBytes(node, symbols);
+    peak = Math.max(peak, live);
+    for (const dead of ends.get(step) ?? []) if (!resident(dead)) live -= tensorBytes(dead, symbols);
+  });
+  return peak;
+}

@@ -1,0 +1,310 @@
+/**
+ * Lowers a graph to the bytes of an ONNX model (opset 21 plus com.microsoft kernels where the provider has them).
+ * Weights with values become initialisers, the others stay graph inputs. Shapes are computed in the graph from the
+ * inputs that carry each symbol, so one model serves every length.
+ */
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  type AttributeProto,
+  AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  type TensorProto,
+  TensorProtoSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from "onnx-buf";
+import { type Dim, dimSymbols, type Shape } from "../tensor/dims.ts";
+import { invariant, NextxError } from "../tensor/errors.ts";
+import { topologicalOrder } from "../tensor/graph.ts";
+import {
+  type DType,
+  type Emitter,
+  inputName,
+  type OnnxAttributes,
+  type Provider,
+  type Tensor,
+} from "../tensor/tensor.ts";
+import type { Graph } from "./trace.ts";
+import type { Value } from "./values.ts";
+
+export const OPSET = 21;
+const IR_VERSION = 10n;
+const MAX_MODEL_BYTES = 2 ** 31 - 1;
+const ELEMENT = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+
+function attribute(name: string, value: OnnxAttributes[string]): AttributeProto {
+  if (typeof value === "string") {
+    return create(AttributeProtoSchema, {
+      name,
+      type: AttributeType.STRING,
+      s: new TextEncoder().encode(value),
+    });
+  }
+  if (typeof value === "number") {
+    return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
+  }
+  if ("float" in value)
+    return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float });
+  return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) });
+}
+
+function bytesOf(data: ArrayBufferView): Uint8Array<ArrayBuffer> {
+  // nextx never makes shared buffers
+  return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+}
+
+function tensorProto(
+  name: string,
+  type: keyof typeof ELEMENT,
+  shape: readonly number[],
+  data: ArrayBufferView,
+): TensorProto {
+  return create(TensorProtoSchema, {
+    name,
+    dataType: ELEMENT[type],
+    dims: shape.map(BigInt),
+    rawData: bytesOf(data),
+  });
+}
+
+function valueInfo(name: string, dtype: DType, shape: Shape): ValueInfoProto {
+  const dim = shape.map((side) => ({
+    value:
+      typeof side === "number"
+        ? { case: "dimValue" as const, value: BigInt(side) }
+        : { case: "dimParam" as const, value: side.toString() },
+  }));
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: { value: { case: "tensorType", value: { elemType: ELEMENT[dtype], shape: { dim } } } },
+  });
+}
+
+/** Collects nodes and constants of one model. */
+class ModelWriter implements Emitter {
+  readonly provider: Provider;
+  readonly nodes: NodeProto[] = [];
+  readonly initializers: TensorProto[] = [];
+  readonly #constants = new Map<string, string>();
+  readonly #symbols: ReadonlyMap<string, { input: string; axis: number }>;
+  readonly #dims = new Map<string, string>();
+
+  constructor(provider: Provider, symbols: ReadonlyMap<string, { input: string; axis: number }>) {
+    this.provider = provider;
+    this.#symbols = symbols;
+  }
+
+  node(opType: string, inputs: readonly string[], attributes: OnnxAttributes = {}, domain = ""): string {
+    const name = `v${this.nodes.length}`;
+    this.nodes.push(
+      create(NodeProtoSchema, {
+        name: `${opType}_${this.nodes.length}`,
+        opType,
+        domain,
+        input: [...inputs],
+        output: [name],
+        attribute: Object.entries(attributes).map(([key, value]) => attribute(key, value)),
+      }),
+    );
+    return name;
+  }
+
+  #constant(
+    type: keyof typeof ELEMENT,
+    shape: readonly number[],
+    data: ArrayBufferView & ArrayLike<unknown>,
+  ): string {
+    const key =
+      data.length <= 16
+        ? `${type}[${shape}]${Array.from(data).map((v) => (Object.is(v, -0) ? "-0" : v))}`
+        : "";
+    const known = key === "" ? undefined : this.#constants.get(key);
+    if (known !== undefined) return known;
+    const name = `c${this.initializers.length}`;
+    this.initializers.push(tensorProto(name, type, shape, data));
+    if (key !== "") this.#constants.set(key, name);
+    return name;
+  }
+
+  int64(values: readonly number[]): string {
+    return this.#constant("int64", [values.length], BigInt64Array.from(values.map(BigInt)));
+  }
+
+  float(value: number): string {
+    return this.#constant("float32", [], Float32Array.of(value));
+  }
+
+  floats(data: Float32Array, shape: readonly number[]): string {
+    return this.#constant("float32", shape, data);
+  }
+
+  int32s(data: Int32Array, shape: readonly number[]): string {
+    return this.#constant("int32", shape, data);
+  }
+
+  dims(shape: Shape): string {
+    if (shape.every((dim) => typeof dim === "number")) return this.int64(shape as readonly number[]); // just checked
+    const parts = shape.map((dim) => this.#dim(dim));
+    return parts.length === 1
+      ? (parts[0] as string)
+      : this.#shared(`concat ${parts}`, () => this.node("Concat", parts, { axis: 0 }));
+  }
+
+  #shared(key: string, make: () => string): string {
+    const known = this.#dims.get(key);
+    if (known !== undefined) return known;
+    const name = make();
+    this.#dims.set(key, name);
+    return name;
+  }
+
+  /** A dim as an int64 vector of one element. */
+  #dim(dim: Dim): string {
+    if (typeof dim === "number") return this.int64([dim]);
+    return this.#shared(dim.toString(), () => {
+      const sums = [...dim.terms].map(([monomial, coefficient]) => {
+        const factors = (monomial === "" ? [] : monomial.split("*")).map((name) => this.#symbol(name));
+        if (coefficient !== 1 || factors.length === 0) factors.unshift(this.int64([coefficient]));
+        return factors.reduce((a, b) => this.node("Mul", [a, b]));
+      });
+      return sums.reduce((a, b) => this.node("Add", [a, b]));
+    });
+  }
+
+  #symbol(name: string): string {
+    const source = this.#symbols.get(name);
+    if (source === undefined) {
+      throw new NextxError("GRAPH_UNBOUND_DIM", `No input of the graph carries the dimension "${name}".`);
+    }
+    return this.#shared(`symbol ${name}`, () =>
+      this.node("Shape", [source.input], { start: source.axis, end: source.axis + 1 }),
+    );
+  }
+}
+
+/** Which input axis each symbol can be read from. */
+export function symbolSources(
+  inputs: Iterable<readonly [string, Tensor]>,
+): Map<string, { input: string; axis: number }> {
+  const sources = new Map<string, { input: string; axis: number }>();
+  for (const [name, tensor] of inputs) {
+    tensor.shape.forEach((dim, axis) => {
+      const symbols = dimSymbols(dim);
+      if (
+        typeof dim !== "number" &&
+        symbols.length === 1 &&
+        dim.toString() === symbols[0] &&
+        !sources.has(dim.toString())
+      ) {
+        sources.set(dim.toString(), { input: name, axis });
+      }
+    });
+  }
+  return sources;
+}
+
+/** A model ready for a session or a file. */
+export interface OnnxModel {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Names that must be fed: declared inputs that are used, and weights without values. */
+  readonly feeds: ReadonlyMap<string, Tensor>;
+  readonly nodeCount: number;
+}
+
+/**
+ * Lowers a graph. `weights` gives values that become initialisers; weights missing there stay inputs.
+ * Errors: GRAPH_WEIGHT_SHAPE, GRAPH_UNBOUND_DIM, GRAPH_TOO_LARGE (2 GiB limit of the format).
+ */
+export function lowerToOnnx(
+  graph: Graph,
+  provider: Provider,
+  weights: ReadonlyMap<string, Value> = new Map(),
+): OnnxModel {
+  const outputs = Object.entries(graph.outputs);
+  const order = topologicalOrder(outputs.map(([, tensor]) => tensor));
+  const feeds = new Map<string, Tensor>();
+  for (const node of order) {
+    const name = inputName(node);
+    if (name !== undefined && !weights.has(name)) feeds.set(name, node);
+  }
+  // Declared inputs carry symbols even when no value of theirs is used.
+  const writer = new ModelWriter(provider, symbolSources([...feeds]));
+  const names = new Map<Tensor, string>();
+  for (const node of order) names.set(node, lowerNode(writer, node, names, weights));
+  const results = outputs.map(([name, tensor]) => {
+    const value = names.get(tensor);
+    invariant(value !== undefined, "Every output was lowered.");
+    return {
+      name,
+      node: create(NodeProtoSchema, {
+        name: `output_${name}`,
+        opType: "Identity",
+        input: [value],
+        output: [name],
+      }),
+    };
+  });
+  const model = create(ModelProtoSchema, {
+    irVersion: IR_VERSION,
+    producerName: "nextx",
+    opsetImport: [
+      { domain: "", version: BigInt(OPSET) },
+      { domain: "com.microsoft", version: 1n },
+    ],
+    graph: create(GraphProtoSchema, {
+      name: "nextx",
+      node: [...writer.nodes, ...results.map(({ node }) => node)],
+      initializer: writer.initializers,
+      input: [...feeds].map(([name, tensor]) => valueInfo(name, tensor.dtype, tensor.shape)),
+      output: outputs.map(([name, tensor]) => valueInfo(name, tensor.dtype, tensor.shape)),
+    }),
+  });
+  const size = writer.initializers.reduce((total, { rawData }) => total + rawData.byteLength, 0);
+  if (size > MAX_MODEL_BYTES) {
+    throw new NextxError(
+      "GRAPH_TOO_LARGE",
+      `The model has ${size} bytes of constants; an ONNX file holds at most 2 GiB.`,
+    );
+  }
+  return {
+    bytes: toBinary(ModelProtoSchema, model) as Uint8Array<ArrayBuffer>,
+    feeds,
+    nodeCount: writer.nodes.length,
+  };
+}
+
+function lowerNode(
+  writer: ModelWriter,
+  node: Tensor,
+  names: Map<Tensor, string>,
+  weights: ReadonlyMap<string, Value>,
+): string {
+  const name = inputName(node);
+  if (name === undefined) {
+    return node.op.lower(
+      writer,
+      node,
+      node.inputs.map((x) => names.get(x) ?? ""),
+    );
+  }
+  const value = weights.get(name);
+  if (value !== undefined) {
+    const fits =
+      value.shape.length === node.shape.length && value.shape.every((side, i) => side === node.shape[i]);
+    if (!fits) {
+      throw new NextxError(
+        "GRAPH_WEIGHT_SHAPE",
+        `Weight has shape [${value.shape}], the model needs [${node.shape}].`,
+        {
+          path: name,
+        },
+      );
+    }
+    writer.initializers.push(tensorProto(name, node.dtype, value.shape, value.data));
+  }
+  return name;
+}

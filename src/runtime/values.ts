@@ -1,0 +1,38 @@
+/** Values that enter and leave programs: typed arrays with a shape, in host memory. */
+import type { Data, DType } from "../tensor/tensor.ts";
+
+/** float32, int32, or bool (one byte, 0 or 1), row-major. */
+export interface Value {
+  readonly data: Data;
+  readonly shape: readonly number[];
+}
+
+export function valueType(value: Value): DType {
+  if (value.data instanceof Float32Array) return "float32";
+  return value.data instanceof Int32Array ? "int32" : "bool";
+}
+
+export const floats = (data: Float32Array | readonly number[], shape: readonly number[]): Value => ({
+  data: data instanceof Float32Array ? data : Float32Array.from(data),
+  shape,
+});
+
+export const ints = (data: Int32Array | readonly number[], shape: readonly number[]): Value => ({
+  data: data instanceof Int32Array ? data : Int32Array.from(data),
+  shape,
+});
+
+export const bools = (data: Uint8Array | readonly boolean[], shape: readonly number[]): Value => ({
+  data: data instanceof Uint8Array ? data : Uint8Array.from(data, (flag) => (flag ? 1 : 0)),
+  shape,
+});
+
+/** Empty data of a type. */
+export function allocate(dtype: DType, length: number): Data {
+  if (dtype === "float32") return new Float32Array(length);
+  return dtype === "int32" ? new Int32Array(length) : new Uint8Array(length);
+}
+
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, side) => product * side, 1);
+}

@@ -1,0 +1,37 @@
+/** Walking graphs: topological order and rebuilding with replaced nodes. Iterative, so depth is not limited by the stack. */
+import { inputName, type Tensor } from "./tensor.ts";
+
+/** Every node that the roots reach, inputs before users, in a deterministic order; `known` nodes are not entered. */
+export function topologicalOrder(roots: readonly Tensor[], known?: { has(node: Tensor): boolean }): Tensor[] {
+  const order: Tensor[] = [];
+  const seen = new Set<Tensor>();
+  const done = new Set<Tensor>();
+  const stack: Tensor[] = roots.filter((node) => !known?.has(node)).reverse();
+  while (stack.length > 0) {
+    const node = stack[stack.length - 1] as Tensor; // length > 0
+    if (done.has(node)) {
+      stack.pop();
+    } else if (seen.has(node)) {
+      stack.pop();
+      done.add(node);
+      order.push(node);
+    } else {
+      seen.add(node);
+      for (let i = node.inputs.length - 1; i >= 0; i--) {
+        const next = node.inputs[i] as Tensor; // in range
+        if (!seen.has(next) && !known?.has(next)) stack.push(next);
+      }
+    }
+  }
+  return order;
+}
+
+/** The graph inputs that the roots reach, by name. */
+export function reachableInputs(roots: readonly Tensor[]): Map<string, Tensor> {
+  const found = new Map<string, Tensor>();
+  for (const node of topologicalOrder(roots)) {
+    const name = inputName(node);
+    if (name !== undefined) found.set(name, node);
+  }
+  return found;
+}

@@ -1,0 +1,228 @@
+/**
+ * Elementwise ops with numpy broadcasting: arithmetic, comparisons, where, and unary functions.
+ * Comparisons give bool tensors and have no gradient.
+ */
+import { broadcastShapes, dimsEqual, type Shape, shapesEqual } from "../dims.ts";
+import { NextxError } from "../errors.ts";
+import { apply, constantValue, type Op, scalar, type Tensor, type TensorLike, toTensor } from "../tensor.ts";
+import { broadcastTo, cast, isConstant, sumTo } from "./structure.ts";
+
+const at = (node: Tensor, i: number): Tensor => node.inputs[i] as Tensor; // arity fixed by the builders
+
+function inferBroadcast(inputs: readonly Tensor[]): Shape {
+  return inputs.map((x) => x.shape).reduce(broadcastShapes);
+}
+
+function sameType(inputs: readonly Tensor[], name: string): void {
+  const types = new Set(inputs.map((x) => x.dtype));
+  if (types.size > 1) throw new NextxError("DTYPE_MISMATCH", `${name} got ${[...types].join(" and ")}.`);
+}
+
+/** An explicit broadcast is dropped where the op's own broadcasting gives the same shape: it would be a copy. */
+function dropBroadcasts(node: Tensor): Tensor | undefined {
+  for (const [i, x] of node.inputs.entries()) {
+    if (x.op.name !== "broadcastTo") continue;
+    const inputs = node.inputs.map((y, j) => (i === j ? at(x, 0) : y));
+    if (shapesEqual(inferBroadcast(inputs), node.shape)) return apply(node.op, inputs, node.attrs);
+  }
+  return undefined;
+}
+
+interface BinarySpec {
+  readonly onnx: string;
+  readonly scalar: (a: number, b: number) => number;
+  readonly gradient: (a: Tensor, b: Tensor, g: Tensor, out: Tensor) => [() => Tensor, () => Tensor];
+  readonly simplify?: (a: Tensor, b: Tensor) => Tensor | undefined;
+}
+
+function binary(name: string, spec: BinarySpec): Op {
+  return {
+    name,
+    scalar: spec.scalar,
+    infer: (inputs) => {
+      sameType(inputs, name);
+      return { shape: inferBroadcast(inputs), dtype: (inputs[0] as Tensor).dtype };
+    },
+    gradient: (node, g) => {
+      const [a, b] = [at(node, 0), at(node, 1)];
+      const [ga, gb] = spec.gradient(a, b, g, node);
+      return [a, b].map((x, i) => (x.dtype === "float32" ? sumTo((i === 0 ? ga : gb)(), x.shape) : null));
+    },
+    lower: (emit, _, inputs) => emit.node(spec.onnx, inputs),
+    simplify: (node) => {
+      const simpler = spec.simplify?.(at(node, 0), at(node, 1));
+      if (simpler && simpler.dtype === node.dtype) return broadcastTo(simpler, node.shape);
+      return dropBroadcasts(node);
+    },
+  };
+}
+
+const addOp = binary("add", {
+  onnx: "Add",
+  scalar: (a, b) => a + b,
+  gradient: (_a, _b, g) => [() => g, () => g],
+  simplify: (a, b) => (isConstant(a, 0) ? b : isConstant(b, 0) ? a : undefined),
+});
+const subOp = binary("sub", {
+  onnx: "Sub",
+  scalar: (a, b) => a - b,
+  gradient: (_a, _b, g) => [() => g, () => neg(g)],
+  simplify: (a, b) => (isConstant(b, 0) ? a : isConstant(a, 0) ? neg(b) : undefined),
+});
+const mulOp = binary("mul", {
+  onnx: "Mul",
+  scalar: (a, b) => a * b,
+  gradient: (a, b, g) => [() => mul(g, b), () => mul(g, a)],
+  simplify: (a, b) => {
+    if (isConstant(a, 1)) return b;
+    if (isConstant(b, 1)) return a;
+    return scaleOfScale(a, b) ?? scaleOfScale(b, a);
+  },
+});
+const divOp = binary("div", {
+  onnx: "Div",
+  scalar: (a, b) => a / b,
+  gradient: (_a, b, g, out) => [() => div(g, b), () => neg(div(mul(g, out), b))],
+  simplify: (a, b) => (isConstant(b, 1) ? a : undefined),
+});
+const maximumOp = binary("maximum", {
+  onnx: "Max",
+  scalar: (a, b) => Math.max(a, b),
+  gradient: (a, b, g) => [() => where(less(a, b), 0, g), () => where(less(a, b), g, 0)],
+});
+const minimumOp = binary("minimum", {
+  onnx: "Min",
+  scalar: (a, b) => Math.min(a, b),
+  gradient: (a, b, g) => [() => where(less(b, a), 0, g), () => where(less(b, a), g, 0)],
+});
+
+/** c1 * (c2 * x) becomes (c1 c2) * x. */
+function scaleOfScale(a: Tensor, b: Tensor): Tensor | undefined {
+  const outer = constantValue(a);
+  if (outer === undefined || b.op.name !== "mul") return undefined;
+  for (const [i, x] of b.inputs.entries()) {
+    const inner = constantValue(x);
+    if (inner !== undefined) return mul(at(b, 1 - i), outer * inner);
+  }
+  return undefined;
+}
+
+function comparison(name: string, onnx: string): Op {
+  return {
+    name,
+    infer: (inputs) => {
+      sameType(inputs, name);
+      return { shape: inferBroadcast(inputs), dtype: "bool" };
+    },
+    gradient: () => [null, null],
+    lower: (emit, _, inputs) => emit.node(onnx, inputs),
+    simplify: dropBroadcasts,
+  };
+}
+
+const lessOp = comparison("less", "Less");
+const equalOp = comparison("equal", "Equal");
+
+const whereOp: Op = {
+  name: "where",
+  infer: (inputs) => {
+    sameType(inputs.slice(1), "where");
+    return { shape: inferBroadcast(inputs), dtype: (inputs[1] as Tensor).dtype };
+  },
+  gradient: (node, g) => {
+    const [condition, a, b] = [at(node, 0), at(node, 1), at(node, 2)];
+    return [null, sumTo(where(condition, g, 0), a.shape), sumTo(where(condition, 0, g), b.shape)];
+  },
+  lower: (emit, _, inputs) => emit.node("Where", inputs),
+  simplify: dropBroadcasts,
+};
+
+/** Numbers take the type of the other operand, so `add(ids, 1)` stays integer. */
+function pair(a: TensorLike, b: TensorLike): [Tensor, Tensor] {
+  const like = typeof a === "number" ? b : a;
+  const dtype = typeof like === "number" ? "float32" : like.dtype;
+  const lift = (x: TensorLike): Tensor => (typeof x === "number" ? cast(scalar(x), dtype) : x);
+  return dtype === "float32" ? [toTensor(a), toTensor(b)] : [lift(a), lift(b)];
+}
+
+const call =
+  (op: Op) =>
+  (a: TensorLike, b: TensorLike): Tensor =>
+    apply(op, pair(a, b), {});
+
+export const add = call(addOp);
+export const sub = call(subOp);
+export const mul = call(mulOp);
+export const div = call(divOp);
+/** Larger of both; where they are equal the gradient goes to the first. */
+export const maximum = call(maximumOp);
+/** Smaller of both; where they are equal the gradient goes to the first. */
+export const minimum = call(minimumOp);
+export const less = call(lessOp);
+export const equal = call(equalOp);
+
+/** a where the condition holds, else b; all three broadcast. */
+export function where(condition: Tensor, a: TensorLike, b: TensorLike): Tensor {
+  return apply(whereOp, [condition, ...pair(a, b)], {});
+}
+
+interface UnarySpec {
+  readonly onnx: string;
+  readonly scalar?: (x: number) => number;
+  /** Derivative times g, from the input and the output. */
+  readonly gradient: (x: Tensor, out: Tensor, g: Tensor) => Tensor | null;
+}
+
+function unary(name: string, spec: UnarySpec): Op {
+  return {
+    name,
+    ...(spec.scalar && { scalar: spec.scalar }),
+    infer: ([x]) => ({ shape: (x as Tensor).shape, dtype: (x as Tensor).dtype }),
+    gradient: (node, g) => [spec.gradient(at(node, 0), node, g)],
+    lower: (emit, _, [x]) => emit.node(spec.onnx, [x as string]),
+    simplify: (node) => (name === "neg" && at(node, 0).op.name === "neg" ? at(at(node, 0), 0) : undefined),
+  };
+}
+
+const negOp = unary("neg", { onnx: "Neg", scalar: (x) => -x, gradient: (_x, _y, g) => neg(g) });
+const expOp = unary("exp", { onnx: "Exp", scalar: Math.exp, gradient: (_x, y, g) => mul(g, y) });
+const logOp = unary("log", { onnx: "Log", scalar: Math.log, gradient: (x, _y, g) => div(g, x) });
+const sqrtOp = unary("sqrt", {
+  onnx: "Sqrt",
+  scalar: Math.sqrt,
+  gradient: (_x, y, g) => div(mul(g, 0.5), y),
+});
+const tanhOp = unary("tanh", {
+  onnx: "Tanh",
+  scalar: Math.tanh,
+  gradient: (_x, y, g) => mul(g, sub(1, mul(y, y))),
+});
+const sigmoidOp = unary("sigmoid", {
+  onnx: "Sigmoid",
+  scalar: (x) => 1 / (1 + Math.exp(-x)),
+  gradient: (_x, y, g) => mul(g, mul(y, sub(1, y))),
+});
+const erfOp = unary("erf", {
+  onnx: "Erf",
+  gradient: (x, _y, g) => mul(g, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))),
+});
+const absOp = unary("abs", { onnx: "Abs", scalar: Math.abs, gradient: (x, _y, g) => mul(g, sign(x)) });
+const signOp = unary("sign", { onnx: "Sign", scalar: Math.sign, gradient: () => null });
+
+export const neg = (x: Tensor): Tensor => apply(negOp, [x], {});
+export const exp = (x: Tensor): Tensor => apply(expOp, [x], {});
+export const log = (x: Tensor): Tensor => apply(logOp, [x], {});
+export const sqrt = (x: Tensor): Tensor => apply(sqrtOp, [x], {});
+export const tanh = (x: Tensor): Tensor => apply(tanhOp, [x], {});
+export const sigmoid = (x: Tensor): Tensor => apply(sigmoidOp, [x], {});
+export const erf = (x: Tensor): Tensor => apply(erfOp, [x], {});
+/** |x|; the gradient at 0 is 0. */
+export const abs = (x: Tensor): Tensor => apply(absOp, [x], {});
+/** -1, 0 or 1; no gradient. */
+export const sign = (x: Tensor): Tensor => apply(signOp, [x], {});
+export const square = (x: Tensor): Tensor => mul(x, x);
+
+/** True when two tensors have the same static or symbolic length along an axis. */
+export function sameLength(a: Tensor, b: Tensor, axis: number): boolean {
+  return dimsEqual(a.shape.at(axis) ?? 1, b.shape.at(axis) ?? 1);
+}

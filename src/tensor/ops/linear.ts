@@ -1,0 +1,341 @@
+/**
+ * Matrix products and convolutions. Each family is closed under differentiation: the gradients of a product are
+ * products, those of the three convolution forms (forward, input gradient, weight gradient) are each other.
+ * Layouts: images B x C x H x W, convolution weights O x I x kH x kW, linear weights out x in (as official files).
+ */
+import {
+  addDims,
+  broadcastShapes,
+  type Dim,
+  dimsEqual,
+  divDims,
+  mulDims,
+  type Shape,
+  shapeText,
+  sizeOf,
+} from "../dims.ts";
+import { NextxError } from "../errors.ts";
+import { apply, dimOf, type Emitter, type Op, staticDim, type Tensor } from "../tensor.ts";
+import { add } from "./elementwise.ts";
+import { reshape, sum, sumTo } from "./structure.ts";
+
+const at = (node: Tensor, i: number): Tensor => node.inputs[i] as Tensor; // arity fixed by the builders
+
+interface Flags {
+  readonly transA: boolean;
+  readonly transB: boolean;
+}
+
+function matrixSides(x: Tensor, transposed: boolean): [Dim, Dim] {
+  const [rows, columns] = [dimOf(x, -2), dimOf(x, -1)];
+  return transposed ? [columns, rows] : [rows, columns];
+}
+
+function productShape(a: Tensor, b: Tensor, { transA, transB }: Flags): Shape {
+  if (a.shape.length < 2 || b.shape.length < 2) {
+    throw new NextxError("SHAPE_MISMATCH", "Matrix products need tensors of rank 2 or more.");
+  }
+  const [m, k] = matrixSides(a, transA);
+  const [k2, n] = matrixSides(b, transB);
+  if (!dimsEqual(k, k2)) {
+    throw new NextxError(
+      "SHAPE_MISMATCH",
+      `Cannot multiply ${shapeText(a.shape)} and ${shapeText(b.shape)}: inner sizes ${k} and ${k2} differ.`,
+    );
+  }
+  return [...broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2)), m, n];
+}
+
+const lastTwoSwapped = (rank: number): number[] => {
+  const order = Array.from({ length: rank }, (_, i) => i);
+  return [...order.slice(0, -2), rank - 1, rank - 2];
+};
+
+const matmulOp: Op<Flags & { [key: string]: unknown }> = {
+  name: "matmul",
+  infer: (inputs, flags) => {
+    const [a, b] = inputs as [Tensor, Tensor];
+    return { shape: productShape(a, b, flags), dtype: "float32" };
+  },
+  gradient: (node, g) => {
+    const [a, b] = [at(node, 0), at(node, 1)];
+    const { transA, transB } = node.attrs;
+    const ga = transA ? matmul(b, g, transB, true) : matmul(g, b, false, !transB);
+    const gb = transB ? matmul(g, a, true, transA) : matmul(a, g, !transA, false);
+    return [sumTo(ga, a.shape), sumTo(gb, b.shape)];
+  },
+  lower: (emit, node, [a, b]) => lowerMatmul(emit, node, a as string, b as string),
+};
+
+function lowerMatmul(emit: Emitter, node: Tensor, a: string, b: string): string {
+  const { transA, transB } = node.attrs as unknown as Flags; // matmul's own attributes
+  const [rankA, rankB] = [at(node, 0).shape.length, at(node, 1).shape.length];
+  if (!transA && !transB) return emit.node("MatMul", [a, b]);
+  if (rankA === 2 && rankB === 2) {
+    return emit.node("Gemm", [a, b], { transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
+  }
+  if (emit.provider !== "webgpu") {
+    const flags = { transA: transA ? 1 : 0, transB: transB ? 1 : 0 };
+    return emit.node("FusedMatMul", [a, b], flags, "com.microsoft");
+  }
+  const swap = (x: string, rank: number) => emit.node("Transpose", [x], { perm: lastTwoSwapped(rank) });
+  return emit.node("MatMul", [transA ? swap(a, rankA) : a, transB ? swap(b, rankB) : b]);
+}
+
+/** Product of the last two axes, broadcast over the others; `transA`/`transB` read a factor transposed. */
+export function matmul(a: Tensor, b: Tensor, transA = false, transB = false): Tensor {
+  return apply(matmulOp, [a, b], { transA, transB });
+}
+
+const gemmOp: Op = {
+  name: "linear",
+  infer: (inputs) => {
+    const [x, w, bias] = inputs as [Tensor, Tensor, Tensor];
+    const shape = productShape(x, w, { transA: false, transB: true });
+    if (bias.shape.length !== 1 || !dimsEqual(dimOf(bias, 0), dimOf(w, 0))) {
+      throw new NextxError(
+        "SHAPE_MISMATCH",
+        `Bias ${shapeText(bias.shape)} does not fit ${shapeText(w.shape)}.`,
+      );
+    }
+    return { shape, dtype: "float32" };
+  },
+  gradient: (node, g) => [matmul(g, at(node, 1)), matmul(g, at(node, 0), true), sum(g, [0])],
+  lower: (emit, _, inputs) => emit.node("Gemm", inputs, { transB: 1 }),
+};
+
+/** x W^T + bias over the last axis: x [..., in], W [out, in], bias [out] -> [..., out]. */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  const [out, inside] = [dimOf(weight, 0), dimOf(weight, 1)];
+  const rows = divDims(sizeOf(x.shape), inside);
+  if (!dimsEqual(dimOf(x, -1), inside) || rows === undefined) {
+    throw new NextxError("SHAPE_MISMATCH", `Linear ${shapeText(weight.shape)} got ${shapeText(x.shape)}.`);
+  }
+  const flat = reshape(x, [mulDims(...x.shape.slice(0, -1)), inside]);
+  const y = bias === undefined ? matmul(flat, weight, false, true) : apply(gemmOp, [flat, weight, bias], {});
+  return reshape(y, [...x.shape.slice(0, -1), out]);
+}
+
+/** Stride (both axes) and zero padding [top, left, bottom, right] of a convolution. */
+export interface ConvOptions {
+  readonly stride?: number;
+  readonly pads?: readonly [number, number, number, number];
+}
+
+interface ConvAttrs extends Record<string, unknown> {
+  readonly stride: number;
+  readonly pads: readonly [number, number, number, number];
+}
+
+function convSide(side: Dim, kernel: number, before: number, after: number, stride: number): Dim {
+  const span = addDims(side, before + after - kernel);
+  if (stride === 1) return addDims(span, 1);
+  if (typeof span === "number") return Math.floor(span / stride) + 1;
+  // Symbolic sides: exact only when span + (stride - 1) - remainder divides; try each remainder.
+  for (let remainder = 0; remainder < stride; remainder++) {
+    const quotient = divDims(addDims(span, -remainder), stride);
+    if (quotient !== undefined) return addDims(quotient, 1);
+  }
+  throw new NextxError(
+    "DIM_NOT_STATIC",
+    `Convolution with stride ${stride} over symbolic side ${String(side)}.`,
+  );
+}
+
+const conv2dOp: Op<ConvAttrs> = {
+  name: "conv2d",
+  infer: (inputs, { stride, pads }) => {
+    const [x, w] = inputs as [Tensor, Tensor];
+    const [b, c, h, width] = x.shape as [Dim, Dim, Dim, Dim];
+    const [o, i, kh, kw] = w.shape as [Dim, Dim, Dim, Dim];
+    if (x.shape.length !== 4 || w.shape.length !== 4 || !dimsEqual(c, i)) {
+      throw new NextxError("SHAPE_MISMATCH", `Convolution ${shapeText(w.shape)} got ${shapeText(x.shape)}.`);
+    }
+    const outH = convSide(h, staticDim(kh, "A kernel"), pads[0], pads[2], stride);
+    const outW = convSide(width, staticDim(kw, "A kernel"), pads[1], pads[3], stride);
+    return { shape: [b, o, outH, outW], dtype: "float32" };
+  },
+  gradient: (node, g) => {
+    const [x, w] = [at(node, 0), at(node, 1)];
+    return [
+      apply(convInputOp, [g, w], { ...node.attrs, height: dimOf(x, 2), width: dimOf(x, 3) }),
+      apply(convWeightOp, [x, g], { ...node.attrs, kernel: [dimOf(w, 2), dimOf(w, 3)] as [number, number] }),
+    ];
+  },
+  lower: (emit, { attrs }, inputs) =>
+    emit.node("Conv", inputs, { strides: [attrs.stride, attrs.stride], pads: attrs.pads }),
+};
+
+/** Cross-correlation of x [B, I, H, W] with w [O, I, kH, kW]. Errors: SHAPE_MISMATCH. */
+export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Tensor {
+  return apply(conv2dOp, [x, weight], { stride: options.stride ?? 1, pads: options.pads ?? [0, 0, 0, 0] });
+}
+
+/** conv2d plus a bias per output channel. */
+export function conv2dBias(x: Tensor, weight: Tensor, bias: Tensor, options: ConvOptions = {}): Tensor {
+  return add(conv2d(x, weight, options), reshape(bias, [dimOf(bias, 0), 1, 1]));
+}
+
+interface ConvInputAttrs extends ConvAttrs {
+  readonly height: Dim;
+  readonly width: Dim;
+}
+
+/** Transpose of conv2d in its input: g [B, O, h, w], weight [O, I, kH, kW] -> [B, I, height, width]. */
+const convInputOp: Op<ConvInputAttrs> = {
+  name: "conv2dInputGradient",
+  infer: (inputs, { height, width }) => {
+    const [g, w] = inputs as [Tensor, Tensor];
+    return { shape: [dimOf(g, 0), dimOf(w, 1), height, width], dtype: "float32" };
+  },
+  gradient: (node, gx) => {
+    const [g, w] = [at(node, 0), at(node, 1)];
+    const { stride, pads } = node.attrs;
+    return [
+      apply(conv2dOp, [gx, w], { stride, pads }),
+      apply(convWeightOp, [gx, g], { stride, pads, kernel: [dimOf(w, 2), dimOf(w, 3)] as [number, number] }),
+    ];
+  },
+  lower: (emit, node, [g, w]) => lowerConvInput(emit, node, g as string, w as string),
+};
+
+function lowerConvInput(emit: Emitter, node: Tensor, g: string, w: string): string {
+  const { stride, pads, height, width } = node.attrs as unknown as ConvInputAttrs; // the op's own attributes
+  const weight = at(node, 1);
+  const [kh, kw] = [staticDim(dimOf(weight, 2), "A kernel"), staticDim(dimOf(weight, 3), "A kernel")];
+  const [top, left, bottom, right] = pads;
+  if (stride === 1 && top < kh && left < kw && bottom < kh && right < kw) {
+    const swapped = emit.node("Transpose", [w], { perm: [1, 0, 2, 3] });
+    const flipped =
+      kh === 1 && kw === 1
+        ? swapped
+        : emit.node("Slice", [
+            swapped,
+            emit.int64([-1, -1]),
+            emit.int64([-(2 ** 31), -(2 ** 31)]),
+            emit.int64([2, 3]),
+            emit.int64([-1, -1]),
+          ]);
+    const back = [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right];
+    return emit.node("Conv", [g, flipped], { strides: [1, 1], pads: back });
+  }
+  const outH = staticDim(height, "The gradient of a strided convolution");
+  const outW = staticDim(width, "The gradient of a strided convolution");
+  const [gh, gw] = [
+    staticDim(dimOf(at(node, 0), 2), "A strided gradient"),
+    staticDim(dimOf(at(node, 0), 3), "A strided gradient"),
+  ];
+  const extra = [
+    outH - ((gh - 1) * stride + kh - top - bottom),
+    outW - ((gw - 1) * stride + kw - left - right),
+  ];
+  return emit.node("ConvTranspose", [g, w], { strides: [stride, stride], pads, output_padding: extra });
+}
+
+interface ConvWeightAttrs extends ConvAttrs {
+  readonly kernel: readonly [number, number];
+}
+
+/** Transpose of conv2d in its weight: x [B, I, H, W], g [B, O, h, w] -> [O, I, kH, kW]. */
+const convWeightOp: Op<ConvWeightAttrs> = {
+  name: "conv2dWeightGradient",
+  infer: (inputs, { kernel }) => {
+    const [x, g] = inputs as [Tensor, Tensor];
+    return { shape: [dimOf(g, 1), dimOf(x, 1), ...kernel], dtype: "float32" };
+  },
+  gradient: (node, gw) => {
+    const [x, g] = [at(node, 0), at(node, 1)];
+    const { stride, pads } = node.attrs;
+    return [
+      apply(convInputOp, [g, gw], { stride, pads, height: dimOf(x, 2), width: dimOf(x, 3) }),
+      apply(conv2dOp, [x, gw], { stride, pads }),
+    ];
+  },
+  lower: (emit, node, [x, g]) => lowerConvWeight(emit, node, x as string, g as string),
+};
+
+/**
+ * One matrix product per kernel position over shifted views of the padded input: g (B, O, hw) times x (B, I, hw)
+ * transposed, summed over the batch. Three times as fast on the CPU as a Conv with the batch as channels.
+ */
+function lowerConvWeight(emit: Emitter, node: Tensor, x: string, g: string): string {
+  const { stride, pads, kernel } = node.attrs as unknown as ConvWeightAttrs; // the op's own attributes
+  const [b, o, h, w] = at(node, 1).shape as [Dim, Dim, Dim, Dim];
+  const inside = dimOf(at(node, 0), 1);
+  const padded = pads.every((p) => p === 0)
+    ? x
+    : emit.node("Pad", [x, emit.int64([pads[0], pads[1], pads[2], pads[3]]), "", emit.int64([2, 3])], {
+        mode: "constant",
+      });
+  const rows = emit.node("Reshape", [g, emit.dims([b, o, mulDims(h, w)])]);
+  const parts: string[] = [];
+  for (let i = 0; i < kernel[0]; i++) {
+    for (let j = 0; j < kernel[1]; j++) {
+      const end = (start: number, n: Dim) => addDims(start + 1, mulDims(stride, addDims(n, -1)));
+      const view = emit.node("Slice", [
+        padded,
+        emit.int64([i, j]),
+        emit.dims([end(i, h), end(j, w)]),
+        emit.int64([2, 3]),
+        emit.int64([stride, stride]),
+      ]);
+      const columns = emit.node("Reshape", [view, emit.dims([b, inside, mulDims(h, w)])]);
+      const product =
+        emit.provider === "webgpu"
+          ? emit.node("MatMul", [rows, emit.node("Transpose", [columns], { perm: [0, 2, 1] })])
+          : emit.node("FusedMatMul", [rows, columns], { transB: 1 }, "com.microsoft");
+      const summed = emit.node("ReduceSum", [product, emit.int64([0])], { keepdims: 0 });
+      parts.push(emit.node("Unsqueeze", [summed, emit.int64([2])])); // (O, I, 1)
+    }
+  }
+  const joined = parts.length === 1 ? (parts[0] as string) : emit.node("Concat", parts, { axis: 2 });
+  return emit.node("Reshape", [joined, emit.dims(node.shape)]);
+}
+
+const upsampleOp: Op<{ factor: number }> = {
+  name: "upsampleNearest",
+  infer: ([x], { factor }) => {
+    const [b, c, h, w] = (x as Tensor).shape as [Dim, Dim, Dim, Dim];
+    return { shape: [b, c, mulDims(h, factor), mulDims(w, factor)], dtype: "float32" };
+  },
+  gradient: (node, g) => [sumPool(g, node.attrs.factor)],
+  lower: (emit, { attrs: { factor } }, [x]) =>
+    emit.node("Resize", [x as string, "", emit.floats(Float32Array.of(1, 1, factor, factor), [4])], {
+      mode: "nearest",
+      coordinate_transformation_mode: "asymmetric",
+      nearest_mode: "floor",
+    }),
+};
+
+/** Repeats each pixel of x [B, C, H, W] in a factor x factor block. */
+export function upsampleNearest(x: Tensor, factor: number): Tensor {
+  return apply(upsampleOp, [x], { factor });
+}
+
+const sumPoolOp: Op<{ factor: number }> = {
+  name: "sumPool",
+  infer: ([x], { factor }) => {
+    const [b, c, h, w] = (x as Tensor).shape as [Dim, Dim, Dim, Dim];
+    const [height, width] = [divDims(h, factor), divDims(w, factor)];
+    if (height === undefined || width === undefined) {
+      throw new NextxError(
+        "SHAPE_MISMATCH",
+        `${shapeText((x as Tensor).shape)} has no ${factor} x ${factor} blocks.`,
+      );
+    }
+    return { shape: [b, c, height, width], dtype: "float32" };
+  },
+  gradient: (node, g) => [upsampleNearest(g, node.attrs.factor)],
+  lower: (emit, { attrs: { factor } }, [x]) => {
+    const mean = emit.node("AveragePool", [x as string], {
+      kernel_shape: [factor, factor],
+      strides: [factor, factor],
+    });
+    return emit.node("Mul", [mean, emit.float(factor * factor)]);
+  },
+};
+
+/** Sum of each factor x factor block: the transpose of `upsampleNearest`. */
+export function sumPool(x: Tensor, factor: number): Tensor {
+  return apply(sumPoolOp, [x], { factor });
+}
