@@ -1,0 +1,22 @@
+/** Block-causal visibility: a query sees its own group and all earlier ones. Source: VAR `models/var.py` (code). */
+import type { Plan } from "../plan/types.ts";
+import type { PastSource, Visibility } from "./types.ts";
+
+export const blockCausal: Visibility = {
+  name: "block-causal",
+  cacheable: true,
+  hidden({ length, groupOf }: Plan): Uint8Array {
+    return Uint8Array.from({ length: length * length }, (_, i) => {
+      const [query, key] = [groupOf[Math.floor(i / length)] as number, groupOf[i % length] as number]; // in range
+      return query < key ? 1 : 0;
+    });
+  },
+};
+
+/** Teacher forcing: the past is the truth. */
+export const groundTruth: PastSource = { name: "ground truth", labels: "keep", past: (truth) => truth };
+
+/** Additive attention bias of a visibility: 0 where visible, -1e9 (finite, so no row is ever NaN) where hidden. */
+export function attentionBias(visibility: Visibility, plan: Plan): Float32Array {
+  return Float32Array.from(visibility.hidden(plan), (hidden) => (hidden === 1 ? -1e9 : 0));
+}

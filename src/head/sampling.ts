@@ -1,0 +1,103 @@
+/**
+ * Categorical sampling on the host: top-k, then top-p, then one draw. Source of the filter semantics: VAR
+ * `models/helpers.py` (code): ties of the k-th value stay; top-p keeps the best token always.
+ */
+
+import { NextxError } from "../tensor/errors.ts";
+import type { RandomStream } from "../tensor/random.ts";
+
+/** topK 0 and topP 0 (or 1) switch a filter off; temperature 0 picks the best token. */
+export interface SamplingOptions {
+  readonly topK: number;
+  readonly topP: number;
+  readonly temperature: number;
+}
+
+/** Errors: SAMPLING_BAD_OPTION. */
+export function checkSampling({ topK, topP, temperature }: SamplingOptions): void {
+  const fail = (path: string, what: string): never => {
+    throw new NextxError("SAMPLING_BAD_OPTION", what, { path });
+  };
+  if (!Number.isInteger(topK) || topK < 0) fail("topK", `topK is an integer from 0, got ${topK}.`);
+  if (!(topP >= 0 && topP <= 1)) fail("topP", `topP is a number from 0 to 1, got ${topP}.`);
+  if (!(temperature >= 0 && temperature <= 100))
+    fail("temperature", `temperature is a number from 0 to 100, got ${temperature}.`);
+}
+
+/** The k-th largest value (k >= 1, at most the length). Quickselect on a copy. */
+function kthLargest(values: Float32Array, k: number): number {
+  const v = Float32Array.from(values);
+  let [low, high] = [0, v.length - 1];
+  const target = k - 1;
+  while (low < high) {
+    const pivot = v[(low + high) >> 1] as number; // in range
+    let [i, j] = [low, high];
+    while (i <= j) {
+      while ((v[i] as number) > pivot) i++;
+      while ((v[j] as number) < pivot) j--;
+      if (i <= j) {
+        const swap = v[i] as number;
+        v[i++] = v[j] as number;
+        v[j--] = swap;
+      }
+    }
+    if (target <= j) high = j;
+    else if (target >= i) low = i;
+    else break;
+  }
+  return v[target] as number; // in range
+}
+
+/** Ids that survive the filters, best first (ties: lowest id first), with their probabilities. */
+export function filteredProbabilities(
+  logits: Float32Array,
+  topK: number,
+  topP: number,
+): { ids: Int32Array; probabilities: Float64Array } {
+  const threshold = topK > 0 && topK < logits.length ? kthLargest(logits, topK) : Number.NEGATIVE_INFINITY;
+  const kept: number[] = [];
+  for (let i = 0; i < logits.length; i++) if ((logits[i] as number) >= threshold) kept.push(i);
+  kept.sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
+  const best = logits[kept[0] ?? 0] ?? 0;
+  const weights = Float64Array.from(kept, (i) => Math.exp((logits[i] as number) - best));
+  const total = weights.reduce((a, b) => a + b, 0);
+  let keep = kept.length;
+  if (topP > 0 && topP < 1) {
+    // Ascending order drops a token while the sum up to and including it is at most 1 - p.
+    let tail = 0;
+    for (keep = kept.length; keep > 1; keep--) {
+      tail += (weights[keep - 1] as number) / total;
+      if (tail > 1 - topP) break;
+    }
+  }
+  const sum = weights.subarray(0, keep).reduce((a, b) => a + b, 0);
+  return {
+    ids: Int32Array.from(kept.slice(0, keep)),
+    probabilities: weights.subarray(0, keep).map((w) => w / sum),
+  };
+}
+
+/** One draw from a row of logits [V]. Errors: SAMPLING_NOT_FINITE when no logit is finite. */
+export function sampleRow(logits: Float32Array, options: SamplingOptions, stream: RandomStream): number {
+  const { topK, topP, temperature } = options;
+  const draw = stream.uniform(); // always one draw per token, so that options do not shift the stream
+  const scaled = temperature === 0 || temperature === 1 ? logits : logits.map((value) => value / temperature);
+  const { ids, probabilities } = filteredProbabilities(
+    scaled,
+    temperature === 0 ? 1 : topK,
+    temperature === 0 ? 0 : topP,
+  );
+  const best = ids[0];
+  if (best === undefined || !Number.isFinite(logits[best] as number)) {
+    throw new NextxError("SAMPLING_NOT_FINITE", "The model gave no finite logit.", {
+      hint: "The weights may be damaged.",
+    });
+  }
+  if (temperature === 0 || topK === 1) return best;
+  let left = draw;
+  for (let i = 0; i < ids.length; i++) {
+    left -= probabilities[i] as number; // same length
+    if (left < 0) return ids[i] as number;
+  }
+  return best;
+}

@@ -1,0 +1,60 @@
+/**
+ * Layers as plain functions over named parameters. Shape letters: B batch, L tokens, C channels, H heads, D head width.
+ */
+import { add, mul } from "../tensor/ops/elementwise.ts";
+import { conv2d, linear as linearOp, matmul } from "../tensor/ops/linear.ts";
+import { groupNorm as groupNormOp, softmax } from "../tensor/ops/neural.ts";
+import { reshape } from "../tensor/ops/structure.ts";
+import { dimOf, staticDim, type Tensor } from "../tensor/tensor.ts";
+import { fanInUniform, filled, type Initializer, type Scope, uniform, zeros } from "./scope.ts";
+
+/** `weight` [out, in] and `bias` [out]; x [..., in] -> [..., out]. */
+export function linear(
+  scope: Scope,
+  x: Tensor,
+  out: number,
+  init: { weight?: Initializer; bias?: Initializer | null } = {},
+): Tensor {
+  const inside = staticDim(dimOf(x, -1), "A linear layer");
+  const weight = scope.param("weight", [out, inside], init.weight ?? fanInUniform);
+  if (init.bias === null) return linearOp(x, weight);
+  return linearOp(x, weight, scope.param("bias", [out], init.bias ?? zeros));
+}
+
+/** `weight` [out, in, k, k] and `bias` [out]; pads default to "same" for odd kernels. */
+export function conv(
+  scope: Scope,
+  x: Tensor,
+  out: number,
+  kernel: number,
+  options: { stride?: number; pads?: readonly [number, number, number, number]; weight?: Initializer } = {},
+): Tensor {
+  const inside = staticDim(dimOf(x, 1), "A convolution");
+  const half = (kernel - 1) / 2;
+  const weight = scope.param("weight", [out, inside, kernel, kernel], options.weight ?? fanInUniform);
+  const bias = scope.param("bias", [out], uniform(1 / Math.sqrt(inside * kernel * kernel)));
+  const y = conv2d(x, weight, {
+    stride: options.stride ?? 1,
+    pads: options.pads ?? [half, half, half, half],
+  });
+  return add(y, reshape(bias, [out, 1, 1]));
+}
+
+/** Group normalisation with `weight` and `bias` per channel; x [B, C, H, W]. */
+export function groupNorm(scope: Scope, x: Tensor, groups: number, eps = 1e-6): Tensor {
+  const channels = staticDim(dimOf(x, 1), "Group normalisation");
+  const weight = reshape(scope.param("weight", [channels], filled(1)), [channels, 1, 1]);
+  const bias = reshape(scope.param("bias", [channels], zeros), [channels, 1, 1]);
+  return add(mul(groupNormOp(x, groups, eps), weight), bias);
+}
+
+/** softmax(q k^T * scale + bias) v over the last two axes: q [.., L, D], k and v [.., M, D], bias [L, M] -> [.., L, D]. */
+export function attend(q: Tensor, k: Tensor, v: Tensor, scale: number, bias?: Tensor): Tensor {
+  const scores = mul(matmul(q, k, false, true), scale); // (.., L, M)
+  return matmul(softmax(bias === undefined ? scores : add(scores, bias)), v);
+}
+
+/** x * (1 + scale) + shift. */
+export function modulate(x: Tensor, scale: Tensor, shift: Tensor): Tensor {
+  return add(mul(x, add(scale, 1)), shift);
+}

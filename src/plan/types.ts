@@ -1,0 +1,16 @@
+/** The plan axis: which sites are predicted together, in which order. */
+
+/** Sites predicted in one step; `start` is the position of the first in the flat token order. */
+export interface Group {
+  readonly index: number;
+  readonly start: number;
+  readonly size: number;
+}
+
+/** Ordered groups that cover positions 0 .. length - 1. */
+export interface Plan<G extends Group = Group> {
+  readonly groups: readonly G[];
+  readonly length: number;
+  /** Group index of every position. */
+  readonly groupOf: Int32Array;
+}

@@ -1,0 +1,61 @@
+/**
+ * VAR's tokenizer: encoder, `quant_conv`, multi-scale residual quantiser, `post_quant_conv`, decoder, and the loss we
+ * train it with. The authors never released that training; pixel terms are ours (see README). Names are the official ones.
+ */
+import { MultiScaleVq } from "../../codec/multiScaleVq.ts";
+import type { ResidualCodec } from "../../codec/types.ts";
+import { decoder, downsampleFactor, encoder } from "../../nn/convAutoencoder.ts";
+import { conv } from "../../nn/layers.ts";
+import type { Scope } from "../../nn/scope.ts";
+import { type Scale, scalePlan } from "../../plan/scales.ts";
+import type { Plan } from "../../plan/types.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import type { TokenizerConfig } from "./config.ts";
+
+/** Graph functions of the tokenizer; parameters come from `scope` (empty prefix for official files). */
+export class VarTokenizer implements ResidualCodec {
+  readonly config: TokenizerConfig;
+  readonly plan: Plan<Scale>;
+  readonly vq: MultiScaleVq;
+  readonly space;
+  readonly #scope: Scope;
+
+  constructor(scope: Scope, config: TokenizerConfig) {
+    this.#scope = scope;
+    this.config = config;
+    this.plan = scalePlan(config.patchNums);
+    this.vq = new MultiScaleVq(scope.in("quantize"), config, this.plan);
+    this.space = { kind: "ids", vocabSize: config.vocabSize } as const;
+  }
+
+  /** Side in pixels of the pictures this tokenizer codes. */
+  get imageSize(): number {
+    return this.vq.side * downsampleFactor(this.config);
+  }
+
+  /** Pictures [B, 3, H, W] in [-1, 1] -> features [B, C, P, P]. */
+  encode(images: Tensor): Tensor {
+    const latents = encoder(this.#scope.in("encoder"), images, this.config);
+    return conv(this.#scope.in("quant_conv"), latents, this.config.zChannels, 3);
+  }
+
+  /** Features [B, C, P, P] -> pictures [B, 3, H, W], not clamped. */
+  decode(features: Tensor): Tensor {
+    const latents = conv(this.#scope.in("post_quant_conv"), features, this.config.zChannels, 3);
+    return decoder(this.#scope.in("decoder"), latents, this.config);
+  }
+
+  quantise(features: Tensor): { ids: Tensor[]; reconstructions: Tensor[] } {
+    return this.vq.quantise(features);
+  }
+
+  teacherInput(ids: Tensor): Tensor {
+    return this.vq.teacherInput(ids);
+  }
+
+  /** Training forward: reconstruction (not clamped), VQ loss and ids per scale. Source: code, `VQVAE.forward`. */
+  forward(images: Tensor): { reconstruction: Tensor; vqLoss: Tensor; ids: Tensor[] } {
+    const { output, loss, ids } = this.vq.forward(this.encode(images), this.config.beta);
+    return { reconstruction: this.decode(output), vqLoss: loss, ids };
+  }
+}
