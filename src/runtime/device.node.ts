@@ -32,9 +32,12 @@ class NodeSession implements Session {
   readonly #ort: Ort;
   #session: InferenceSession | undefined;
 
-  constructor(ort: Ort, session: InferenceSession) {
+  readonly #profiled: boolean;
+
+  constructor(ort: Ort, session: InferenceSession, profiled: boolean) {
     this.#ort = ort;
     this.#session = session;
+    this.#profiled = profiled;
   }
 
   async run(
@@ -63,6 +66,7 @@ class NodeSession implements Session {
   }
 
   [Symbol.dispose](): void {
+    if (this.#profiled) this.#session?.endProfiling();
     void this.#session?.release();
     this.#session = undefined;
   }
@@ -95,7 +99,7 @@ export async function openCpu(options: { readonly threads?: number } = {}): Prom
             },
           },
         });
-        return new NodeSession(ort, created);
+        return new NodeSession(ort, created, session.profile !== undefined);
       } catch (cause) {
         throw runtimeError(cause, "The runtime refused the model");
       }

@@ -87,7 +87,7 @@ export function input(name: string, spec: TensorSpec): Tensor {
 /** The name of a graph input, or undefined for other nodes. */
 export function inputName(tensor: Tensor): string | undefined {
   // the op identity guarantees the attribute
-  return (tensor.op as unknown) === inputOp ? (tensor.attrs["name"] as string) : undefined;
+  return (tensor.op as unknown) === inputOp ? (tensor.attrs.name as string) : undefined;
 }
 
 interface ConstantAttrs extends Attrs {
@@ -124,7 +124,7 @@ export function scalar(value: number): Tensor {
 /** Data of a constant node, or undefined. */
 export function constantData(tensor: Tensor): Data | undefined {
   // the op identity guarantees the attribute
-  return (tensor.op as unknown) === constantOp ? (tensor.attrs["data"] as Data) : undefined;
+  return (tensor.op as unknown) === constantOp ? (tensor.attrs.data as Data) : undefined;
 }
 
 /** The number in a constant whose elements are all equal (a scalar or a filled tensor), or undefined. */
@@ -165,3 +165,6 @@ export function normaliseAxis(axis: number, rankOf: number): number {
   }
   return index;
 }
+
+/** The two ops without inputs to compute: graph inputs and constants. */
+export const sourceOps = [inputOp, constantOp] as unknown as readonly Op[]; // each op reads only its own attributes

@@ -226,3 +226,25 @@ export const square = (x: Tensor): Tensor => mul(x, x);
 export function sameLength(a: Tensor, b: Tensor, axis: number): boolean {
   return dimsEqual(a.shape.at(axis) ?? 1, b.shape.at(axis) ?? 1);
 }
+
+/** The ops of this file. */
+export const elementwiseOps: readonly Op[] = [
+  addOp,
+  subOp,
+  mulOp,
+  divOp,
+  maximumOp,
+  minimumOp,
+  lessOp,
+  equalOp,
+  whereOp,
+  negOp,
+  expOp,
+  logOp,
+  sqrtOp,
+  tanhOp,
+  sigmoidOp,
+  erfOp,
+  absOp,
+  signOp,
+];

@@ -144,3 +144,6 @@ const argmaxOp: Op = {
 export function argmaxLast(x: Tensor): Tensor {
   return apply(argmaxOp, [x], {});
 }
+
+/** The ops of this file. */
+export const gatherOps = [gatherOp, scatterOp, pickOp, argmaxOp] as unknown as readonly Op[]; // each op reads only its own attributes

@@ -255,37 +255,34 @@ const convWeightOp: Op<ConvWeightAttrs> = {
 };
 
 /**
- * One matrix product per kernel position over shifted views of the padded input: g (B, O, hw) times x (B, I, hw)
- * transposed, summed over the batch. Three times as fast on the CPU as a Conv with the batch as channels.
+ * One matrix product per kernel position over shifted views of the padded input, batch and sites summed inside the
+ * product: g (O, B h w) times x (I, B h w) transposed. Much faster on the CPU than a Conv with the batch as channels.
  */
 function lowerConvWeight(emit: Emitter, node: Tensor, x: string, g: string): string {
   const { stride, pads, kernel } = node.attrs as unknown as ConvWeightAttrs; // the op's own attributes
   const [b, o, h, w] = at(node, 1).shape as [Dim, Dim, Dim, Dim];
   const inside = dimOf(at(node, 0), 1);
+  const sites = mulDims(b, h, w);
+  const channelsFirst = (name: string) => emit.node("Transpose", [name], { perm: [1, 0, 2, 3] });
+  const rows = emit.node("Reshape", [channelsFirst(g), emit.dims([o, sites])], { allowzero: 1 });
+  const swapped = channelsFirst(x);
   const padded = pads.every((p) => p === 0)
-    ? x
-    : emit.node("Pad", [x, emit.int64([pads[0], pads[1], pads[2], pads[3]]), "", emit.int64([2, 3])], {
-        mode: "constant",
-      });
-  const rows = emit.node("Reshape", [g, emit.dims([b, o, mulDims(h, w)])]);
+    ? swapped
+    : emit.node("Pad", [swapped, emit.int64([...pads]), "", emit.int64([2, 3])], { mode: "constant" });
+  const end = (start: number, n: Dim) => addDims(start + 1, mulDims(stride, addDims(n, -1)));
   const parts: string[] = [];
   for (let i = 0; i < kernel[0]; i++) {
     for (let j = 0; j < kernel[1]; j++) {
-      const end = (start: number, n: Dim) => addDims(start + 1, mulDims(stride, addDims(n, -1)));
-      const view = emit.node("Slice", [
-        padded,
+      const range = [
         emit.int64([i, j]),
         emit.dims([end(i, h), end(j, w)]),
         emit.int64([2, 3]),
         emit.int64([stride, stride]),
-      ]);
-      const columns = emit.node("Reshape", [view, emit.dims([b, inside, mulDims(h, w)])]);
-      const product =
-        emit.provider === "webgpu"
-          ? emit.node("MatMul", [rows, emit.node("Transpose", [columns], { perm: [0, 2, 1] })])
-          : emit.node("FusedMatMul", [rows, columns], { transB: 1 }, "com.microsoft");
-      const summed = emit.node("ReduceSum", [product, emit.int64([0])], { keepdims: 0 });
-      parts.push(emit.node("Unsqueeze", [summed, emit.int64([2])])); // (O, I, 1)
+      ];
+      const view = emit.node("Slice", [padded, ...range]); // (I, B, h, w)
+      const columns = emit.node("Reshape", [view, emit.dims([inside, sites])], { allowzero: 1 });
+      const product = emit.node("Gemm", [rows, columns], { transB: 1 }); // (O, I)
+      parts.push(emit.node("Unsqueeze", [product, emit.int64([2])])); // (O, I, 1)
     }
   }
   const joined = parts.length === 1 ? (parts[0] as string) : emit.node("Concat", parts, { axis: 2 });
@@ -339,3 +336,14 @@ const sumPoolOp: Op<{ factor: number }> = {
 export function sumPool(x: Tensor, factor: number): Tensor {
   return apply(sumPoolOp, [x], { factor });
 }
+
+/** The ops of this file. */
+export const linearOps = [
+  matmulOp,
+  gemmOp,
+  conv2dOp,
+  convInputOp,
+  convWeightOp,
+  upsampleOp,
+  sumPoolOp,
+] as unknown as readonly Op[]; // each op reads only its own attributes

@@ -191,3 +191,14 @@ export function l2Normalize(x: Tensor, eps = 1e-12): Tensor {
   // sqrt(max(sum, eps^2)) differs from max(norm, eps) only below eps, and keeps the gradient finite at zero.
   return div(x, broadcastTo(sqrt(add(sum(square(x), [-1], true), eps * eps)), [...x.shape.slice(0, -1), 1]));
 }
+
+/** The ops of this file. */
+export const neuralOps = [
+  dimValueOp,
+  softmaxOp,
+  crossEntropyOp,
+  layerNormOp,
+  rowNormOp,
+  geluOp,
+  siluOp,
+] as unknown as readonly Op[]; // each op reads only its own attributes

@@ -83,7 +83,7 @@ const transposeOp: Op<{ permutation: readonly number[] }> = {
     const x = first(node);
     if (permutation.every((axis, i) => axis === i)) return x;
     if (x.op.name !== "transpose") return undefined;
-    const inner = x.attrs["permutation"] as readonly number[]; // the op's own attribute
+    const inner = x.attrs.permutation as readonly number[]; // the op's own attribute
     return transpose(
       first(x),
       permutation.map((axis) => inner[axis] as number), // permutation of the same rank
@@ -293,3 +293,16 @@ export function stopGradient(x: Tensor): Tensor {
 export function isConstant(x: Tensor, value: number): boolean {
   return constantValue(x) === value;
 }
+
+/** The ops of this file. */
+export const structureOps = [
+  reshapeOp,
+  transposeOp,
+  broadcastOp,
+  sumOp,
+  sliceOp,
+  padOp,
+  concatOp,
+  castOp,
+  stopOp,
+] as unknown as readonly Op[]; // each op reads only its own attributes

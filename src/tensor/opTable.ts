@@ -1,0 +1,15 @@
+/** Every op a graph can contain, by name: what runtimes, passes, documentation and tests enumerate. */
+import { elementwiseOps } from "./ops/elementwise.ts";
+import { gatherOps } from "./ops/gather.ts";
+import { linearOps } from "./ops/linear.ts";
+import { neuralOps } from "./ops/neural.ts";
+import { structureOps } from "./ops/structure.ts";
+import { type Op, sourceOps } from "./tensor.ts";
+
+/** Name -> op. Names are unique: passes identify ops by them. */
+export const opTable: ReadonlyMap<string, Op> = new Map(
+  [...sourceOps, ...elementwiseOps, ...structureOps, ...gatherOps, ...linearOps, ...neuralOps].map((op) => [
+    op.name,
+    op,
+  ]),
+);
