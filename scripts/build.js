@@ -1,0 +1,78 @@
+/**
+ * Builds with tsdown: the command line of a checkout into .build/cli/<name> (a folder appears complete or not at all),
+ * a TypeScript script for one run, and dist/ with type declarations for the package. Installed packages are never
+ * bundled.
+ */
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { build } from "tsdown";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const keepBuilds = 10;
+const keepMs = 24 * 3600 * 1000;
+
+const options = {
+  config: false,
+  cwd: root,
+  format: "esm",
+  platform: "neutral",
+  target: "es2022",
+  fixedExtension: false,
+  deps: { neverBundle: [/^(?:node:)?[@a-z][^:]*$/i] },
+  logLevel: "silent",
+  report: false,
+  dts: false,
+};
+
+function entries() {
+  const index = existsSync(join(root, "src/index.ts")) ? { index: "src/index.ts" } : {};
+  return { main: "src/cli/main.ts", ...index };
+}
+
+/** Builds the command line into `folder` (relative to the repository); another process that was first wins. */
+export async function buildCommandLine(folder) {
+  const target = join(root, folder);
+  const parent = dirname(target);
+  mkdirSync(parent, { recursive: true });
+  const temporary = join(parent, `tmp-${process.pid}-${Math.random().toString(36).slice(2)}`);
+  try {
+    await build({ ...options, entry: entries(), outDir: temporary, clean: false, sourcemap: true });
+    try {
+      renameSync(temporary, target);
+    } catch (error) {
+      if (!existsSync(join(target, "main.js"))) throw error;
+    }
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+  removeOldBuilds(parent, target);
+}
+
+/** Removes builds older than a day except the newest ten: a running process may still import parts of its build. */
+function removeOldBuilds(parent, current) {
+  const old = readdirSync(parent)
+    .map((name) => join(parent, name))
+    .filter((path) => path !== current)
+    .map((path) => ({ path, mtimeMs: statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity }))
+    .sort((a, b) => b.mtimeMs - a.mtimeMs)
+    .slice(keepBuilds)
+    .filter(({ mtimeMs }) => Date.now() - mtimeMs > keepMs);
+  for (const { path } of old) rmSync(path, { recursive: true, force: true });
+}
+
+/** Imports a TypeScript file of the repository (path relative to it) under the oldest supported Node. */
+export async function importTypeScript(path) {
+  const outDir = join(root, ".build/scripts", `${process.pid}-${Math.random().toString(36).slice(2)}`);
+  try {
+    await build({ ...options, entry: { script: path }, outDir, clean: false });
+    return await import(pathToFileURL(join(outDir, "script.js")).href);
+  } finally {
+    rmSync(outDir, { recursive: true, force: true });
+  }
+}
+
+/** Builds dist/: the command line, the public API when there is one, and declarations. */
+export async function buildPackage() {
+  await build({ ...options, entry: entries(), outDir: join(root, "dist"), clean: true, dts: true });
+}
