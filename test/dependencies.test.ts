@@ -18,7 +18,7 @@ const lock = JSON.parse(read("package-lock.json")) as Lock; // written by npm
 const installed: Versions = { ...manifest.dependencies, ...manifest.devDependencies };
 const names = [...new Set([...Object.keys(installed), ...Object.keys(manifest.peerDependencies)])].sort();
 const rows = new Map(
-  [...read("docs/DEPENDENCIES.md").matchAll(/^\| `([^`]+)` \| (.+) \| (.+) \|$/gm)].map(
+  [...read("docs/DEPENDENCIES.md").matchAll(/^\| `([^`]+)` *\| (.+?) *\| (.+?) *\|$/gm)].map(
     ([, name = "", reason = "", licence = ""]) => [name, { reason, licence }],
   ),
 );
