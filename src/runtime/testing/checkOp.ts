@@ -39,6 +39,8 @@ interface Prepared {
   readonly reference: Reference;
   /** Per output: the scalar whose gradients are outputs too, and their names by input. */
   readonly losses: readonly Loss[];
+  /** Every declared input: they bind symbols that a loss does not reach. */
+  readonly carriers: readonly Tensor[];
   readonly outputs: Tensors;
 }
 
@@ -130,8 +132,15 @@ async function prepare(device: Device, opCase: OpCase, forward: Tensors): Promis
   });
   const { all, losses } = described as ReturnType<typeof differentiate>; // trace calls it
   const program: Program = await compile(graph, { device });
-  const reference = new Reference(Object.values(all), Object.values<Tensor>(graph.inputs));
-  return { program, specs, reference, losses, outputs: all };
+  const carriers = Object.values<Tensor>(graph.inputs);
+  return {
+    program,
+    specs,
+    carriers,
+    reference: new Reference(Object.values(all), carriers),
+    losses,
+    outputs: all,
+  };
 }
 
 function drawFeeds(
@@ -153,19 +162,25 @@ function drawFeeds(
 
 type Results = ReadonlyMap<string, Nd>;
 
+/** What one run of a prepared case gave. */
+interface Run {
+  readonly feeds: Results;
+  readonly results: Results;
+  readonly carriers: readonly Tensor[];
+}
+
 /** The reference's first gradients against central differences of each entry. */
-function checkEntries({ loss, gradients }: Loss, feeds: Results, results: Results): void {
+function checkEntries({ loss, gradients }: Loss, { feeds, results, carriers }: Run): void {
   for (const [name, key] of gradients) {
     const value = results.get(key) as Nd; // every gradient is an output
-    expectClose(value, numericGradient(loss, feeds, name), 1e-6, `reference ${key}`);
+    expectClose(value, numericGradient(loss, feeds, name, carriers), 1e-6, `reference ${key}`);
   }
 }
 
 /** The reference's gradients against a central difference along one random direction of all inputs. */
 function checkDirection(
   { loss, gradients }: Loss,
-  feeds: Results,
-  results: Results,
+  { feeds, results, carriers }: Run,
   random: RandomStream,
 ): void {
   const directions = new Map<string, Float64Array>();
@@ -180,7 +195,7 @@ function checkDirection(
       scale += Math.abs(g * (direction[i] as number));
     });
   }
-  const numeric = directionalDerivative(loss, feeds, directions);
+  const numeric = directionalDerivative(loss, feeds, directions, carriers);
   const label = `reference ${[...gradients.values()]}: ${slope}, central difference ${numeric}`;
   expect(Math.abs(slope - numeric) / scale, label).toBeLessThan(1e-6);
 }
@@ -212,9 +227,10 @@ export class OpChecker {
         const label = `${name} at ${JSON.stringify(assignment)}`;
         expectClose(actual[name] as Value, want, opCase.tolerance ?? 2e-5, label);
       }
+      const run = { feeds, results, carriers: prepared.carriers };
       for (const item of prepared.losses) {
-        if (item.second) checkDirection(item, feeds, results, random);
-        else checkEntries(item, feeds, results);
+        if (item.second) checkDirection(item, run, random);
+        else checkEntries(item, run);
       }
     }
   }

@@ -4,8 +4,17 @@
  */
 import { broadcastShapes, dimsEqual, type Shape, shapesEqual } from "../dims.ts";
 import { NextxError } from "../errors.ts";
-import { apply, constantValue, type Op, scalar, type Tensor, type TensorLike, toTensor } from "../tensor.ts";
-import { broadcastTo, cast, isConstant, sumTo } from "./structure.ts";
+import {
+  apply,
+  constant,
+  constantValue,
+  type DType,
+  type Op,
+  scalar,
+  type Tensor,
+  type TensorLike,
+} from "../tensor.ts";
+import { broadcastTo, isConstant, sumTo } from "./structure.ts";
 
 const at = (node: Tensor, i: number): Tensor => node.inputs[i] as Tensor; // arity fixed by the builders
 
@@ -13,10 +22,22 @@ function inferBroadcast(inputs: readonly Tensor[]): Shape {
   return inputs.map((x) => x.shape).reduce(broadcastShapes);
 }
 
-function sameType(inputs: readonly Tensor[], name: string): void {
-  const types = new Set(inputs.map((x) => x.dtype));
-  if (types.size > 1) throw new NextxError("DTYPE_MISMATCH", `${name} got ${[...types].join(" and ")}.`);
+/** The common dtype. @throws NextxError DTYPE_MISMATCH for several, or one that the op has no meaning for */
+function sameType(inputs: readonly Tensor[], name: string, allowed: readonly DType[]): DType {
+  const types = [...new Set(inputs.map((x) => x.dtype))];
+  const [dtype] = types as [DType]; // ops here have at least one input
+  if (types.length > 1 || !allowed.includes(dtype)) {
+    throw new NextxError(
+      "DTYPE_MISMATCH",
+      `${name} takes ${allowed.join(" or ")}, got ${types.join(" and ")}.`,
+    );
+  }
+  return dtype;
 }
+
+const FLOAT: readonly DType[] = ["float32"];
+const NUMBER: readonly DType[] = ["float32", "int32"];
+const ANY: readonly DType[] = ["float32", "int32", "bool"];
 
 /** An explicit broadcast is dropped where the op's own broadcasting gives the same shape: it would be a copy. */
 function dropBroadcasts(node: Tensor): Tensor | undefined {
@@ -39,10 +60,7 @@ function binary(name: string, spec: BinarySpec): Op {
   return {
     name,
     scalar: spec.scalar,
-    infer: (inputs) => {
-      sameType(inputs, name);
-      return { shape: inferBroadcast(inputs), dtype: (inputs[0] as Tensor).dtype };
-    },
+    infer: (inputs) => ({ shape: inferBroadcast(inputs), dtype: sameType(inputs, name, NUMBER) }),
     gradient: (node, g) => {
       const [a, b] = [at(node, 0), at(node, 1)];
       const [ga, gb] = spec.gradient(a, b, g, node);
@@ -96,22 +114,25 @@ const minimumOp = binary("minimum", {
   gradient: (a, b, g) => [() => where(less(b, a), 0, g), () => where(less(b, a), g, 0)],
 });
 
-/** c1 * (c2 * x) becomes (c1 c2) * x. */
+/** c1 * (c2 * x) becomes (c1 c2) * x, unless c1 c2 leaves the range in which float32 is exact to its last bit. */
 function scaleOfScale(a: Tensor, b: Tensor): Tensor | undefined {
   const outer = constantValue(a);
   if (outer === undefined || b.op.name !== "mul") return undefined;
   for (const [i, x] of b.inputs.entries()) {
     const inner = constantValue(x);
-    if (inner !== undefined) return mul(at(b, 1 - i), outer * inner);
+    if (inner === undefined) continue;
+    if (b.dtype === "int32") return mul(at(b, 1 - i), Math.imul(outer, inner));
+    const size = Math.abs(outer * inner);
+    return size > 1e-30 && size < 1e30 ? mul(at(b, 1 - i), outer * inner) : undefined;
   }
   return undefined;
 }
 
-function comparison(name: string, onnx: string): Op {
+function comparison(name: string, onnx: string, allowed: readonly DType[]): Op {
   return {
     name,
     infer: (inputs) => {
-      sameType(inputs, name);
+      sameType(inputs, name, allowed);
       return { shape: inferBroadcast(inputs), dtype: "bool" };
     },
     gradient: () => [null, null],
@@ -120,14 +141,14 @@ function comparison(name: string, onnx: string): Op {
   };
 }
 
-const lessOp = comparison("less", "Less");
-const equalOp = comparison("equal", "Equal");
+const lessOp = comparison("less", "Less", NUMBER);
+const equalOp = comparison("equal", "Equal", ANY);
 
 const whereOp: Op = {
   name: "where",
   infer: (inputs) => {
-    sameType(inputs.slice(1), "where");
-    return { shape: inferBroadcast(inputs), dtype: (inputs[1] as Tensor).dtype };
+    sameType(inputs.slice(0, 1), "The condition of where", ["bool"]);
+    return { shape: inferBroadcast(inputs), dtype: sameType(inputs.slice(1), "where", ANY) };
   },
   gradient: (node, g) => {
     const [condition, a, b] = [at(node, 0), at(node, 1), at(node, 2)];
@@ -137,12 +158,19 @@ const whereOp: Op = {
   simplify: dropBroadcasts,
 };
 
+/** A number as a constant of a dtype. @throws NextxError DTYPE_MISMATCH when it does not fit */
+function lift(value: number, dtype: DType): Tensor {
+  if (dtype === "float32") return scalar(value);
+  const data = dtype === "int32" ? Int32Array.of(value) : Uint8Array.of(value);
+  if (data[0] !== value) throw new NextxError("DTYPE_MISMATCH", `${value} is not a ${dtype} number.`);
+  return constant(data, []);
+}
+
 /** Numbers take the type of the other operand, so `add(ids, 1)` stays integer. */
 function pair(a: TensorLike, b: TensorLike): [Tensor, Tensor] {
   const like = typeof a === "number" ? b : a;
   const dtype = typeof like === "number" ? "float32" : like.dtype;
-  const lift = (x: TensorLike): Tensor => (typeof x === "number" ? cast(scalar(x), dtype) : x);
-  return dtype === "float32" ? [toTensor(a), toTensor(b)] : [lift(a), lift(b)];
+  return [typeof a === "number" ? lift(a, dtype) : a, typeof b === "number" ? lift(b, dtype) : b];
 }
 
 const call =
@@ -169,6 +197,8 @@ export function where(condition: Tensor, a: TensorLike, b: TensorLike): Tensor {
 interface UnarySpec {
   readonly onnx: string;
   readonly scalar?: (x: number) => number;
+  /** Dtypes with a meaning; float32 when not given. */
+  readonly allowed?: readonly DType[];
   /** Derivative times g, from the input and the output. */
   readonly gradient: (x: Tensor, out: Tensor, g: Tensor) => Tensor | null;
 }
@@ -177,14 +207,22 @@ function unary(name: string, spec: UnarySpec): Op {
   return {
     name,
     ...(spec.scalar && { scalar: spec.scalar }),
-    infer: ([x]) => ({ shape: (x as Tensor).shape, dtype: (x as Tensor).dtype }),
+    infer: (inputs) => ({
+      shape: (inputs[0] as Tensor).shape,
+      dtype: sameType(inputs, name, spec.allowed ?? FLOAT),
+    }),
     gradient: (node, g) => [spec.gradient(at(node, 0), node, g)],
     lower: (emit, _, [x]) => emit.node(spec.onnx, [x as string]),
     simplify: (node) => (name === "neg" && at(node, 0).op.name === "neg" ? at(at(node, 0), 0) : undefined),
   };
 }
 
-const negOp = unary("neg", { onnx: "Neg", scalar: (x) => -x, gradient: (_x, _y, g) => neg(g) });
+const negOp = unary("neg", {
+  onnx: "Neg",
+  allowed: NUMBER,
+  scalar: (x) => -x,
+  gradient: (_x, _y, g) => neg(g),
+});
 const expOp = unary("exp", { onnx: "Exp", scalar: Math.exp, gradient: (_x, y, g) => mul(g, y) });
 const logOp = unary("log", { onnx: "Log", scalar: Math.log, gradient: (x, _y, g) => div(g, x) });
 const sqrtOp = unary("sqrt", {
@@ -206,8 +244,13 @@ const erfOp = unary("erf", {
   onnx: "Erf",
   gradient: (x, _y, g) => mul(g, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))),
 });
-const absOp = unary("abs", { onnx: "Abs", scalar: Math.abs, gradient: (x, _y, g) => mul(g, sign(x)) });
-const signOp = unary("sign", { onnx: "Sign", scalar: Math.sign, gradient: () => null });
+const absOp = unary("abs", {
+  onnx: "Abs",
+  allowed: NUMBER,
+  scalar: Math.abs,
+  gradient: (x, _y, g) => mul(g, sign(x)),
+});
+const signOp = unary("sign", { onnx: "Sign", allowed: NUMBER, scalar: Math.sign, gradient: () => null });
 
 export const neg = (x: Tensor): Tensor => apply(negOp, [x], {});
 export const exp = (x: Tensor): Tensor => apply(expOp, [x], {});

@@ -23,7 +23,8 @@ const reshapeOp: Op<{ shape: Shape }> = {
   name: "reshape",
   infer: ([x], { shape }) => {
     const from = (x as Tensor).shape; // one input
-    if (!dimsEqual(sizeOf(from), sizeOf(shape))) {
+    const negative = shape.some((dim) => typeof dim === "number" && dim < 0);
+    if (negative || !dimsEqual(sizeOf(from), sizeOf(shape))) {
       throw new NextxError("SHAPE_MISMATCH", `Cannot reshape ${shapeText(from)} to ${shapeText(shape)}.`);
     }
     return { shape, dtype: (x as Tensor).dtype };
@@ -46,7 +47,7 @@ const reshapeOp: Op<{ shape: Shape }> = {
 
 /** Same elements in row-major order under a new shape; one entry may be -1. Errors: SHAPE_MISMATCH. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
-  const free = shape.findIndex((dim) => dim === -1);
+  const free = shape.indexOf(-1);
   if (free < 0) return apply(reshapeOp, [x], { shape });
   const known = sizeOf(shape.filter((_, i) => i !== free));
   const missing = divDims(sizeOf(x.shape), known);
@@ -91,9 +92,11 @@ const transposeOp: Op<{ permutation: readonly number[] }> = {
   },
 };
 
-/** Axis `i` of the result is axis `permutation[i]` of x. */
+/** Axis `i` of the result is axis `permutation[i]` of x. Errors: SHAPE_MISMATCH, AXIS_OUT_OF_RANGE. */
 export function transpose(x: Tensor, permutation: readonly number[]): Tensor {
-  return apply(transposeOp, [x], { permutation });
+  return apply(transposeOp, [x], {
+    permutation: permutation.map((axis) => normaliseAxis(axis, x.shape.length)),
+  });
 }
 
 const broadcastOp: Op<{ shape: Shape }> = {
@@ -121,6 +124,7 @@ const sumOp: Op<{ axes: readonly number[] }> = {
   name: "sum",
   infer: ([x], { axes }) => {
     const { shape, dtype } = x as Tensor; // one input
+    if (dtype === "bool") throw new NextxError("DTYPE_MISMATCH", "A sum over bool needs a cast first.");
     return { shape: shape.map((dim, i) => (axes.includes(i) ? 1 : dim)), dtype };
   },
   gradient: (node, g) => [broadcastTo(g, first(node).shape)],
@@ -133,7 +137,7 @@ const sumOp: Op<{ axes: readonly number[] }> = {
 /** Sum over axes (all when not given); summed axes stay with length 1 when `keepDims`. */
 export function sum(x: Tensor, axes?: readonly number[], keepDims = false): Tensor {
   const rank = x.shape.length;
-  const over = (axes ?? x.shape.map((_, i) => i)).map((axis) => normaliseAxis(axis, rank));
+  const over = [...new Set((axes ?? x.shape.map((_, i) => i)).map((axis) => normaliseAxis(axis, rank)))];
   const kept = over.length === 0 ? x : apply(sumOp, [x], { axes: [...over].sort((a, b) => a - b) });
   return keepDims
     ? kept
@@ -203,6 +207,9 @@ const padOp: Op<{ axis: number; before: Dim; after: Dim }> = {
   name: "pad",
   infer: ([x], { axis, before, after }) => {
     const { shape, dtype } = x as Tensor; // one input
+    if ([before, after].some((dim) => typeof dim === "number" && dim < 0)) {
+      throw new NextxError("PAD_NEGATIVE", `Cannot pad by ${before} and ${after}; use slice to cut.`);
+    }
     return { shape: shape.map((dim, i) => (i === axis ? addDims(before, dim, after) : dim)), dtype };
   },
   gradient: (node, g) => {
@@ -214,7 +221,7 @@ const padOp: Op<{ axis: number; before: Dim; after: Dim }> = {
   simplify: (node) => (shapesEqual(node.shape, first(node).shape) ? first(node) : undefined),
 };
 
-/** Zeros before and after along one axis. */
+/** Zeros before and after along one axis. Errors: PAD_NEGATIVE. */
 export function pad(x: Tensor, axis: number, before: Dim, after: Dim): Tensor {
   return apply(padOp, [x], { axis: normaliseAxis(axis, x.shape.length), before, after });
 }
@@ -241,6 +248,9 @@ const concatOp: Op<{ axis: number }> = {
         );
       }
     }
+    if (inputs.some((x) => x.dtype !== head.dtype)) {
+      throw new NextxError("DTYPE_MISMATCH", `concat got ${inputs.map((x) => x.dtype).join(" and ")}.`);
+    }
     const length = addDims(...inputs.map((x) => x.shape[axis] as Dim));
     return { shape: head.shape.map((dim, i) => (i === axis ? length : dim)), dtype: head.dtype };
   },
@@ -253,13 +263,12 @@ const concatOp: Op<{ axis: number }> = {
   lower: (emit, { attrs }, inputs) => emit.node("Concat", inputs, { axis: attrs.axis }),
 };
 
-/** Joins tensors along an axis. Errors: SHAPE_MISMATCH, CONCAT_EMPTY. */
+/** Joins tensors along an axis. Errors: SHAPE_MISMATCH, DTYPE_MISMATCH, CONCAT_EMPTY. */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   const [head] = tensors;
   if (head === undefined) throw new NextxError("CONCAT_EMPTY", "concat needs at least one tensor.");
-  return tensors.length === 1
-    ? head
-    : apply(concatOp, tensors, { axis: normaliseAxis(axis, head.shape.length) });
+  const along = normaliseAxis(axis, head.shape.length);
+  return tensors.length === 1 ? head : apply(concatOp, tensors, { axis: along });
 }
 
 const ONNX_TYPE = { float32: 1, int32: 6, bool: 9 } as const;

@@ -38,9 +38,9 @@ export function shapes(minRank: number, maxRank: number): fc.Arbitrary<Dim[]> {
       fc.tuple(
         ...SYMBOLS.slice(0, rank).map((name) =>
           fc.oneof(
-            { weight: 4, arbitrary: fc.constant<Dim>(symbol(name)) },
-            { weight: 3, arbitrary: fc.integer({ min: 1, max: rank > 3 ? 2 : 4 }).map((n): Dim => n) },
-            { weight: 0.3, arbitrary: fc.constant<Dim>(0) },
+            { weight: 8, arbitrary: fc.constant<Dim>(symbol(name)) },
+            { weight: 6, arbitrary: fc.integer({ min: 1, max: rank > 3 ? 2 : 4 }).map((n): Dim => n) },
+            { weight: 1, arbitrary: fc.constant<Dim>(0) },
           ),
         ),
       ),

@@ -94,9 +94,10 @@ export function directionalDerivative(
   loss: Tensor,
   feeds: Feeds,
   directions: ReadonlyMap<string, ArrayLike<number>>,
+  carriers: readonly Tensor[] = [],
   step = 1e-5,
 ): number {
-  const evaluate = new Reference([loss]).partial(new Set(directions.keys()), feeds);
+  const evaluate = new Reference([loss], carriers).partial(new Set(directions.keys()), feeds);
   const at = (h: number): number => {
     const shifted = [...directions].map(
       ([name, direction]) => [name, moved(feeds.get(name) as Nd, direction, h)] as const,
@@ -107,9 +108,15 @@ export function directionalDerivative(
 }
 
 /** Gradient of a scalar with respect to one input, by central differences of each entry. */
-export function numericGradient(loss: Tensor, feeds: Feeds, name: string, step = 1e-5): Nd {
+export function numericGradient(
+  loss: Tensor,
+  feeds: Feeds,
+  name: string,
+  carriers: readonly Tensor[] = [],
+  step = 1e-5,
+): Nd {
   const x = feeds.get(name) as Nd;
-  const evaluate = new Reference([loss]).partial(new Set([name]), feeds);
+  const evaluate = new Reference([loss], carriers).partial(new Set([name]), feeds);
   const gradient = x.data.map((value, i) => {
     const at = (h: number): number => {
       const data = x.data.slice();
