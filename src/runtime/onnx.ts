@@ -113,6 +113,18 @@ class ModelWriter implements Emitter {
     return name;
   }
 
+  nodeOutput(
+    output: number,
+    opType: string,
+    inputs: readonly string[],
+    attributes: OnnxAttributes = {},
+  ): string {
+    const first = this.node(opType, inputs, attributes);
+    const names = Array.from({ length: output }, (_, i) => `${first}_${i + 1}`);
+    this.nodes.at(-1)?.output.push(...names);
+    return names.at(-1) ?? first;
+  }
+
   #constant(
     type: keyof typeof ELEMENT,
     shape: readonly number[],

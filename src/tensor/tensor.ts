@@ -25,6 +25,8 @@ export interface Emitter {
   readonly provider: Provider;
   /** Adds one ONNX node with one output and returns the output's name; "" marks an absent optional input. */
   node(opType: string, inputs: readonly string[], attributes?: OnnxAttributes, domain?: string): string;
+  /** The same for a node with several outputs of which only number `output` is used. */
+  nodeOutput(output: number, opType: string, inputs: readonly string[], attributes?: OnnxAttributes): string;
   /** Names of constants. */
   int64(values: readonly number[]): string;
   float(value: number): string;
@@ -147,6 +149,13 @@ export function isSymbolic(dim: Dim): dim is SymbolicDim {
 export function staticDim(dim: Dim | undefined, what: string): number {
   if (typeof dim === "number") return dim;
   throw new NextxError("DIM_NOT_STATIC", `${what} needs a fixed size, got ${String(dim)}.`);
+}
+
+/** @throws NextxError DTYPE_MISMATCH when a tensor is not of the dtype that `what` needs */
+export function needType(tensor: Tensor, dtype: DType, what: string): void {
+  if (tensor.dtype !== dtype) {
+    throw new NextxError("DTYPE_MISMATCH", `${what} needs ${dtype}, got ${tensor.dtype}.`);
+  }
 }
 
 export function rank(tensor: Tensor): number {

@@ -6,16 +6,17 @@
 import {
   addDims,
   broadcastShapes,
+  canVanishAlone,
   type Dim,
   dimsEqual,
   divDims,
   mulDims,
   type Shape,
+  shapesEqual,
   shapeText,
-  sizeOf,
 } from "../dims.ts";
 import { NextxError } from "../errors.ts";
-import { apply, dimOf, type Emitter, type Op, staticDim, type Tensor } from "../tensor.ts";
+import { apply, dimOf, type Emitter, needType, type Op, staticDim, type Tensor } from "../tensor.ts";
 import { add } from "./elementwise.ts";
 import { reshape, sum, sumTo } from "./structure.ts";
 
@@ -32,6 +33,8 @@ function matrixSides(x: Tensor, transposed: boolean): [Dim, Dim] {
 }
 
 function productShape(a: Tensor, b: Tensor, { transA, transB }: Flags): Shape {
+  needType(a, "float32", "A matrix product");
+  needType(b, "float32", "A matrix product");
   if (a.shape.length < 2 || b.shape.length < 2) {
     throw new NextxError("SHAPE_MISMATCH", "Matrix products need tensors of rank 2 or more.");
   }
@@ -64,12 +67,38 @@ const matmulOp: Op<Flags & { [key: string]: unknown }> = {
     const gb = transB ? matmul(g, a, true, transA) : matmul(a, g, !transA, false);
     return [sumTo(ga, a.shape), sumTo(gb, b.shape)];
   },
-  lower: (emit, node, [a, b]) => lowerMatmul(emit, node, a as string, b as string),
+  lower: (emit, node, [a, b]) => {
+    const [, k] = matrixSides(at(node, 0), node.attrs.transA);
+    if (node.shape.length === 2 || !canVanishAlone(k, node.shape)) {
+      return lowerMatmul(emit, node, a as string, b as string, [
+        at(node, 0).shape.length,
+        at(node, 1).shape.length,
+      ]);
+    }
+    // On an empty inner side onnxruntime 1.30 does not broadcast the batch and clears only its first matrix.
+    const full = [a, b].map((x, i) => expandBatch(emit, node, at(node, i), x as string)) as [string, string];
+    const empty = emit.node("Equal", [emit.dims([k]), emit.int64([0])]);
+    return emit.node("Where", [
+      empty,
+      emit.float(0),
+      lowerMatmul(emit, node, ...full, [node.shape.length, node.shape.length]),
+    ]);
+  },
 };
 
-function lowerMatmul(emit: Emitter, node: Tensor, a: string, b: string): string {
+function expandBatch(emit: Emitter, node: Tensor, x: Tensor, name: string): string {
+  const shape = [...node.shape.slice(0, -2), ...x.shape.slice(-2)];
+  return shapesEqual(shape, x.shape) ? name : emit.node("Expand", [name, emit.dims(shape)]);
+}
+
+function lowerMatmul(
+  emit: Emitter,
+  node: Tensor,
+  a: string,
+  b: string,
+  [rankA, rankB]: readonly [number, number],
+): string {
   const { transA, transB } = node.attrs as unknown as Flags; // matmul's own attributes
-  const [rankA, rankB] = [at(node, 0).shape.length, at(node, 1).shape.length];
   if (!transA && !transB) return emit.node("MatMul", [a, b]);
   if (rankA === 2 && rankB === 2) {
     return emit.node("Gemm", [a, b], { transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
@@ -82,7 +111,10 @@ function lowerMatmul(emit: Emitter, node: Tensor, a: string, b: string): string 
   return emit.node("MatMul", [transA ? swap(a, rankA) : a, transB ? swap(b, rankB) : b]);
 }
 
-/** Product of the last two axes, broadcast over the others; `transA`/`transB` read a factor transposed. */
+/**
+ * Product of the last two axes, broadcast over the others; `transA`/`transB` read a factor transposed.
+ * The runtime refuses to broadcast a batch axis of length 1 against an empty one.
+ */
 export function matmul(a: Tensor, b: Tensor, transA = false, transB = false): Tensor {
   return apply(matmulOp, [a, b], { transA, transB });
 }
@@ -106,9 +138,13 @@ const gemmOp: Op = {
 
 /** x W^T + bias over the last axis: x [..., in], W [out, in], bias [out] -> [..., out]. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-  const [out, inside] = [dimOf(weight, 0), dimOf(weight, 1)];
-  const rows = divDims(sizeOf(x.shape), inside);
-  if (!dimsEqual(dimOf(x, -1), inside) || rows === undefined) {
+  const [out, inside] = weight.shape;
+  if (
+    out === undefined ||
+    inside === undefined ||
+    weight.shape.length !== 2 ||
+    !dimsEqual(dimOf(x, -1), inside)
+  ) {
     throw new NextxError("SHAPE_MISMATCH", `Linear ${shapeText(weight.shape)} got ${shapeText(x.shape)}.`);
   }
   const flat = reshape(x, [mulDims(...x.shape.slice(0, -1)), inside]);
@@ -129,6 +165,12 @@ interface ConvAttrs extends Record<string, unknown> {
 
 function convSide(side: Dim, kernel: number, before: number, after: number, stride: number): Dim {
   const span = addDims(side, before + after - kernel);
+  if (typeof span === "number" && span < 0) {
+    throw new NextxError(
+      "SHAPE_MISMATCH",
+      `A kernel of ${kernel} does not fit a padded side of ${span + kernel}.`,
+    );
+  }
   if (stride === 1) return addDims(span, 1);
   if (typeof span === "number") return Math.floor(span / stride) + 1;
   // Symbolic sides: exact only when span + (stride - 1) - remainder divides; try each remainder.
@@ -146,6 +188,8 @@ const conv2dOp: Op<ConvAttrs> = {
   name: "conv2d",
   infer: (inputs, { stride, pads }) => {
     const [x, w] = inputs as [Tensor, Tensor];
+    needType(x, "float32", "conv2d");
+    needType(w, "float32", "conv2d");
     const [b, c, h, width] = x.shape as [Dim, Dim, Dim, Dim];
     const [o, i, kh, kw] = w.shape as [Dim, Dim, Dim, Dim];
     if (x.shape.length !== 4 || w.shape.length !== 4 || !dimsEqual(c, i)) {
@@ -166,9 +210,16 @@ const conv2dOp: Op<ConvAttrs> = {
     emit.node("Conv", inputs, { strides: [attrs.stride, attrs.stride], pads: attrs.pads }),
 };
 
-/** Cross-correlation of x [B, I, H, W] with w [O, I, kH, kW]. Errors: SHAPE_MISMATCH. */
+/** Cross-correlation of x [B, I, H, W] with w [O, I, kH, kW]. Errors: SHAPE_MISMATCH, CONV_BAD_OPTIONS, DIM_NOT_STATIC. */
 export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Tensor {
-  return apply(conv2dOp, [x, weight], { stride: options.stride ?? 1, pads: options.pads ?? [0, 0, 0, 0] });
+  const { stride = 1, pads = [0, 0, 0, 0] } = options;
+  if (!(Number.isInteger(stride) && stride >= 1 && pads.every((pad) => Number.isInteger(pad) && pad >= 0))) {
+    throw new NextxError(
+      "CONV_BAD_OPTIONS",
+      `A convolution cannot have stride ${stride} and pads [${pads}].`,
+    );
+  }
+  return apply(conv2dOp, [x, weight], { stride, pads });
 }
 
 /** conv2d plus a bias per output channel. */
@@ -219,16 +270,14 @@ function lowerConvInput(emit: Emitter, node: Tensor, g: string, w: string): stri
     const back = [kh - 1 - top, kw - 1 - left, kh - 1 - bottom, kw - 1 - right];
     return emit.node("Conv", [g, flipped], { strides: [1, 1], pads: back });
   }
-  const outH = staticDim(height, "The gradient of a strided convolution");
-  const outW = staticDim(width, "The gradient of a strided convolution");
-  const [gh, gw] = [
-    staticDim(dimOf(at(node, 0), 2), "A strided gradient"),
-    staticDim(dimOf(at(node, 0), 3), "A strided gradient"),
-  ];
-  const extra = [
-    outH - ((gh - 1) * stride + kh - top - bottom),
-    outW - ((gw - 1) * stride + kw - left - right),
-  ];
+  // What the last stride left over; the side itself may be symbolic.
+  const rest = (side: Dim, reduced: Dim, kernel: number, padding: number): number =>
+    staticDim(
+      addDims(side, mulDims(-stride, addDims(reduced, -1)), padding - kernel),
+      "The gradient of a strided convolution",
+    );
+  const [, , gh, gw] = at(node, 0).shape as [Dim, Dim, Dim, Dim];
+  const extra = [rest(height, gh, kh, top + bottom), rest(width, gw, kw, left + right)];
   return emit.node("ConvTranspose", [g, w], { strides: [stride, stride], pads, output_padding: extra });
 }
 
@@ -289,10 +338,22 @@ function lowerConvWeight(emit: Emitter, node: Tensor, x: string, g: string): str
   return emit.node("Reshape", [joined, emit.dims(node.shape)]);
 }
 
+/** Sides of a picture. @throws NextxError SHAPE_MISMATCH, RESIZE_BAD_FACTOR */
+function pictureShape(x: Tensor, factor: number): [Dim, Dim, Dim, Dim] {
+  needType(x, "float32", "Resizing");
+  if (x.shape.length !== 4) {
+    throw new NextxError("SHAPE_MISMATCH", `Resizing needs B x C x H x W, got ${shapeText(x.shape)}.`);
+  }
+  if (!(Number.isInteger(factor) && factor >= 1)) {
+    throw new NextxError("RESIZE_BAD_FACTOR", `A resize factor is a whole number from 1 on, got ${factor}.`);
+  }
+  return x.shape as [Dim, Dim, Dim, Dim]; // rank checked
+}
+
 const upsampleOp: Op<{ factor: number }> = {
   name: "upsampleNearest",
   infer: ([x], { factor }) => {
-    const [b, c, h, w] = (x as Tensor).shape as [Dim, Dim, Dim, Dim];
+    const [b, c, h, w] = pictureShape(x as Tensor, factor);
     return { shape: [b, c, mulDims(h, factor), mulDims(w, factor)], dtype: "float32" };
   },
   gradient: (node, g) => [sumPool(g, node.attrs.factor)],
@@ -312,7 +373,7 @@ export function upsampleNearest(x: Tensor, factor: number): Tensor {
 const sumPoolOp: Op<{ factor: number }> = {
   name: "sumPool",
   infer: ([x], { factor }) => {
-    const [b, c, h, w] = (x as Tensor).shape as [Dim, Dim, Dim, Dim];
+    const [b, c, h, w] = pictureShape(x as Tensor, factor);
     const [height, width] = [divDims(h, factor), divDims(w, factor)];
     if (height === undefined || width === undefined) {
       throw new NextxError(

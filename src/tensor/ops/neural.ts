@@ -2,9 +2,9 @@
  * Coarse neural ops that have native kernels: softmax, cross-entropy, normalisation, gelu, silu; and mean.
  * Gradients are written in other ops, so gradients of gradients work.
  */
-import { type Dim, dimsEqual, mulDims, shapeText } from "../dims.ts";
+import { type Dim, dimsEqual, divDims, mulDims, type Shape, shapeText } from "../dims.ts";
 import { NextxError } from "../errors.ts";
-import { apply, dimOf, type Op, scalar, staticDim, type Tensor } from "../tensor.ts";
+import { apply, dimOf, needType, type Op, scalar, staticDim, type Tensor } from "../tensor.ts";
 import { add, div, erf, exp, mul, sigmoid, sqrt, square, sub, tanh } from "./elementwise.ts";
 import { oneHot } from "./gather.ts";
 import { broadcastTo, reshape, sum } from "./structure.ts";
@@ -32,9 +32,16 @@ export function mean(x: Tensor, axes?: readonly number[], keepDims = false): Ten
   return typeof count === "number" && count > 0 ? mul(total, 1 / count) : div(total, dimValue(count));
 }
 
+/** Shape and dtype of an op over float32 rows. */
+function inferRows(x: Tensor, what: string): { shape: Shape; dtype: "float32" } {
+  needType(x, "float32", what);
+  dimOf(x, -1); // refuses a scalar
+  return { shape: x.shape, dtype: "float32" };
+}
+
 const softmaxOp: Op = {
   name: "softmax",
-  infer: ([x]) => ({ shape: (x as Tensor).shape, dtype: "float32" }),
+  infer: ([x]) => inferRows(x as Tensor, "softmax"),
   gradient: (node, g) => {
     const weighted = mul(g, node);
     return [sub(weighted, mul(node, sum(weighted, [-1], true)))];
@@ -51,9 +58,11 @@ const crossEntropyOp: Op = {
   name: "crossEntropy",
   infer: (inputs) => {
     const [logits, ids] = inputs as [Tensor, Tensor];
+    needType(logits, "float32", "crossEntropy");
+    needType(ids, "int32", "crossEntropy");
     if (
-      !ids.shape.every((dim, i) => dimsEqual(dim, dimOf(logits, i))) ||
-      ids.shape.length + 1 !== logits.shape.length
+      ids.shape.length + 1 !== logits.shape.length ||
+      !ids.shape.every((dim, i) => dimsEqual(dim, dimOf(logits, i)))
     ) {
       throw new NextxError(
         "SHAPE_MISMATCH",
@@ -99,7 +108,11 @@ function normalisationGradient(node: Tensor<{ eps: number }>, g: Tensor): readon
 
 const layerNormOp: Op<{ eps: number }> = {
   name: "layerNorm",
-  infer: ([x]) => ({ shape: (x as Tensor).shape, dtype: "float32" }),
+  infer: ([x]) => {
+    const inferred = inferRows(x as Tensor, "layerNorm");
+    staticDim(inferred.shape.at(-1), "layerNorm");
+    return inferred;
+  },
   gradient: normalisationGradient,
   lower: (emit, node, [x]) => {
     const width = staticDim(dimOf(node, -1), "layerNorm");
@@ -122,7 +135,7 @@ const rowNormOp: Op<{ eps: number }> = {
     if ((x as Tensor).shape.length !== 3) {
       throw new NextxError("SHAPE_MISMATCH", `rowNorm needs rank 3, got ${shapeText((x as Tensor).shape)}.`);
     }
-    return { shape: (x as Tensor).shape, dtype: "float32" };
+    return inferRows(x as Tensor, "rowNorm");
   },
   gradient: normalisationGradient,
   lower: (emit, node, [x]) => {
@@ -135,8 +148,17 @@ const rowNormOp: Op<{ eps: number }> = {
   },
 };
 
-/** Group normalisation without affine: each of `groups` channel groups of x [B, C, H, W] to mean 0, variance 1. */
+/**
+ * Group normalisation without affine: each of `groups` channel groups of x [B, C, H, W] to mean 0, variance 1.
+ * Errors: SHAPE_MISMATCH.
+ */
 export function groupNorm(x: Tensor, groups: number, eps: number): Tensor {
+  if (divDims(dimOf(x, 1), groups) === undefined) {
+    throw new NextxError(
+      "SHAPE_MISMATCH",
+      `Cannot split the channels of ${shapeText(x.shape)} in ${groups} groups.`,
+    );
+  }
   const rows = reshape(x, [dimOf(x, 0), groups, -1]); // (B, G, C/G * H * W)
   return reshape(apply(rowNormOp, [rows], { eps }), x.shape);
 }
@@ -146,7 +168,10 @@ const TANH_CUBIC = 0.044715;
 
 const geluOp: Op<{ approximate: "tanh" | "none" }> = {
   name: "gelu",
-  infer: ([x]) => ({ shape: (x as Tensor).shape, dtype: "float32" }),
+  infer: ([x]) => {
+    needType(x as Tensor, "float32", "gelu");
+    return { shape: (x as Tensor).shape, dtype: "float32" };
+  },
   gradient: (node, g) => {
     const x = x0(node);
     if (node.attrs.approximate === "none") {
@@ -170,7 +195,10 @@ export function gelu(x: Tensor, approximate: "tanh" | "none" = "tanh"): Tensor {
 
 const siluOp: Op = {
   name: "silu",
-  infer: ([x]) => ({ shape: (x as Tensor).shape, dtype: "float32" }),
+  infer: ([x]) => {
+    needType(x as Tensor, "float32", "silu");
+    return { shape: (x as Tensor).shape, dtype: "float32" };
+  },
   gradient: (node, g) => {
     const s = sigmoid(x0(node));
     return [mul(g, add(s, mul(node, sub(1, s))))]; // s + x s (1 - s)

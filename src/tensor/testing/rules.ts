@@ -54,9 +54,11 @@ const geluTanh = (x: number): number =>
   0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
 const geluExact = (x: number): number => 0.5 * x * (1 + erf(x / Math.SQRT2));
 
-function logSumExp(row: Float64Array): number {
+/** log softmax of a row, shifted by its largest entry. */
+function logSoftmax(row: Float64Array): Float64Array {
   const top = row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  return top + Math.log(row.reduce((total, v) => total + Math.exp(v - top), 0));
+  const rest = Math.log(row.reduce((total, v) => total + Math.exp(v - top), 0));
+  return row.map((v) => v - top - rest);
 }
 
 function standardise(row: Float64Array, eps: number): Float64Array {
@@ -166,18 +168,14 @@ const argmaxRule: Rule = ([x]) =>
     return best;
   });
 
-const softmaxRule: Rule = ([x]) =>
-  mapRows(x as Nd, (row) => {
-    const total = logSumExp(row);
-    return row.map((v) => Math.exp(v - total));
-  });
+const softmaxRule: Rule = ([x]) => mapRows(x as Nd, (row) => logSoftmax(row).map(Math.exp));
 
 const crossEntropyRule: Rule = ([logits, ids]) => {
   const width = (logits as Nd).shape.at(-1) as number;
   return nd(
     (ids as Nd).data.map((id, n) => {
       const row = (logits as Nd).data.subarray(n * width, (n + 1) * width);
-      return logSumExp(row) - (row[id] as number);
+      return -(logSoftmax(row)[id] as number);
     }),
     (ids as Nd).shape,
   );
