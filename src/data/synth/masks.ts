@@ -56,6 +56,16 @@ function mirrored(layout: number): boolean {
   return layout % 3 === 0;
 }
 
+/** Pixel boxes of a 32 px picture that hold the beads and the glyph: left, top, right, bottom (the last two excluded). */
+export function stripBoxes(
+  layout: number,
+): Record<"beads" | "glyph", readonly [number, number, number, number]> {
+  const [top, bottom] = layout < 3 ? [22, 31] : [1, 10];
+  return mirrored(layout)
+    ? { beads: [9, top, 32, bottom], glyph: [1, top, 10, bottom] }
+    : { beads: [0, top, 23, bottom], glyph: [22, top, 31, bottom] };
+}
+
 function clamp01(value: number): number {
   return value < 0 ? 0 : Math.min(value, 1);
 }

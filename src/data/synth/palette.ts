@@ -6,6 +6,11 @@
 /** 8-bit red, green, blue. */
 export type Rgb = readonly [number, number, number];
 
+/** Scalar product of two colours or colour differences. */
+export function dot(a: Rgb, b: Rgb): number {
+  return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
 /** Silhouettes of the main sticker. */
 export const shapeNames = [
   "disc",
