@@ -28,6 +28,8 @@ function runtimeError(cause: unknown, what: string): NextxError {
   return new NextxError(memory ? "RUNTIME_OUT_OF_MEMORY" : "RUNTIME_FAILED", `${what}: ${text}`, { cause });
 }
 
+const disposed = (): NextxError => new NextxError("RUNTIME_DISPOSED", "The program was disposed.");
+
 class NodeSession implements Session {
   readonly #ort: Ort;
   #session: InferenceSession | undefined;
@@ -44,7 +46,7 @@ class NodeSession implements Session {
     feeds: ReadonlyMap<string, Value>,
     outputs: readonly (readonly [string, Tensor])[],
   ): Promise<Record<string, Value>> {
-    if (this.#session === undefined) throw new NextxError("RUNTIME_DISPOSED", "The program was disposed.");
+    if (this.#session === undefined) throw disposed();
     const tensors: Record<string, OrtTensor> = {};
     for (const [name, value] of feeds) {
       tensors[name] = new this.#ort.Tensor(valueType(value), value.data as Float32Array, value.shape); // typed by dtype
@@ -61,6 +63,7 @@ class NodeSession implements Session {
         }),
       );
     } catch (cause) {
+      if (this.#session === undefined) throw disposed();
       throw runtimeError(cause, "The runtime failed");
     }
   }
@@ -72,10 +75,18 @@ class NodeSession implements Session {
   }
 }
 
-/** The CPU of this machine. `threads` defaults to the cores, at most 8. Errors: OPTIONAL_DEPENDENCY_MISSING. */
+/**
+ * The CPU of this machine. `threads` defaults to the cores, at most 8.
+ * Errors: DEVICE_BAD_THREADS, OPTIONAL_DEPENDENCY_MISSING.
+ */
 export async function openCpu(options: { readonly threads?: number } = {}): Promise<Device> {
-  const ort = await loadRuntime();
   const threads = options.threads ?? Math.min(8, availableParallelism());
+  if (!(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
+    throw new NextxError("DEVICE_BAD_THREADS", `The CPU needs 1 to 1024 threads, got ${threads}.`, {
+      path: "threads",
+    });
+  }
+  const ort = await loadRuntime();
   const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string }; // npm's own file
   return {
     provider: "cpu",
@@ -90,7 +101,7 @@ export async function openCpu(options: { readonly threads?: number } = {}): Prom
           interOpNumThreads: 1,
           enableCpuMemArena: session.arena,
           graphOptimizationLevel: "all",
-          logSeverityLevel: 3,
+          logSeverityLevel: 4, // what fails is thrown; nothing is printed
           ...(session.profile !== undefined && { enableProfiling: true, profileFilePrefix: session.profile }),
           extra: {
             session: {

@@ -17,15 +17,23 @@ export function tensorBytes(tensor: Tensor, symbols: ReadonlyMap<string, number>
  */
 export function peakBytes(outputs: readonly Tensor[], symbols: ReadonlyMap<string, number>): number {
   const order = topologicalOrder(outputs);
-  const owner = (node: Tensor): Tensor =>
-    ALIASES.has(node.op.name) ? owner(node.inputs[0] as Tensor) : node;
+  const owners = new Map<Tensor, Tensor>();
+  for (const node of order) {
+    const shared = ALIASES.has(node.op.name) ? owners.get(node.inputs[0] as Tensor) : undefined; // inputs come first
+    owners.set(node, shared ?? node);
+  }
+  const owner = (node: Tensor): Tensor => owners.get(node) ?? node;
   const lastUse = new Map<Tensor, number>();
   order.forEach((node, step) => {
     for (const x of node.inputs) lastUse.set(owner(x), step);
   });
   for (const output of outputs) lastUse.set(owner(output), order.length);
   const ends = new Map<number, Tensor[]>();
-  for (const [node, step] of lastUse) ends.set(step, [...(ends.get(step) ?? []), node]);
+  for (const [node, step] of lastUse) {
+    const list = ends.get(step);
+    if (list === undefined) ends.set(step, [node]);
+    else list.push(node);
+  }
   const resident = (node: Tensor) => inputName(node) !== undefined || node.op.name === "constant";
   let live = order.filter(resident).reduce((total, node) => total + tensorBytes(node, symbols), 0);
   let peak = live;

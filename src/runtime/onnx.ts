@@ -17,7 +17,7 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "onnx-buf";
-import { type Dim, dimSymbols, type Shape } from "../tensor/dims.ts";
+import { type Dim, dimSymbols, type Shape, shapeText } from "../tensor/dims.ts";
 import { invariant, NextxError } from "../tensor/errors.ts";
 import { topologicalOrder } from "../tensor/graph.ts";
 import {
@@ -29,11 +29,13 @@ import {
   type Tensor,
 } from "../tensor/tensor.ts";
 import type { Graph } from "./trace.ts";
-import type { Value } from "./values.ts";
+import { elementCount, type Value, valueType } from "./values.ts";
 
 export const OPSET = 21;
 const IR_VERSION = 10n;
 const MAX_MODEL_BYTES = 2 ** 31 - 1;
+/** Starts the names of values inside a model; names of inputs, weights and outputs are the user's. */
+const INTERNAL = "nextx:";
 const ELEMENT = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
 
 function attribute(name: string, value: OnnxAttributes[string]): AttributeProto {
@@ -92,6 +94,8 @@ class ModelWriter implements Emitter {
   readonly #constants = new Map<string, string>();
   readonly #symbols: ReadonlyMap<string, { input: string; axis: number }>;
   readonly #dims = new Map<string, string>();
+  /** Inputs that a symbol was read from. */
+  readonly carriers = new Set<string>();
 
   constructor(provider: Provider, symbols: ReadonlyMap<string, { input: string; axis: number }>) {
     this.provider = provider;
@@ -99,7 +103,7 @@ class ModelWriter implements Emitter {
   }
 
   node(opType: string, inputs: readonly string[], attributes: OnnxAttributes = {}, domain = ""): string {
-    const name = `v${this.nodes.length}`;
+    const name = `${INTERNAL}v${this.nodes.length}`;
     this.nodes.push(
       create(NodeProtoSchema, {
         name: `${opType}_${this.nodes.length}`,
@@ -136,7 +140,7 @@ class ModelWriter implements Emitter {
         : "";
     const known = key === "" ? undefined : this.#constants.get(key);
     if (known !== undefined) return known;
-    const name = `c${this.initializers.length}`;
+    const name = `${INTERNAL}c${this.initializers.length}`;
     this.initializers.push(tensorProto(name, type, shape, data));
     if (key !== "") this.#constants.set(key, name);
     return name;
@@ -192,6 +196,7 @@ class ModelWriter implements Emitter {
     if (source === undefined) {
       throw new NextxError("GRAPH_UNBOUND_DIM", `No input of the graph carries the dimension "${name}".`);
     }
+    this.carriers.add(source.input);
     return this.#shared(`symbol ${name}`, () =>
       this.node("Shape", [source.input], { start: source.axis, end: source.axis + 1 }),
     );
@@ -229,7 +234,7 @@ export interface OnnxModel {
 
 /**
  * Lowers a graph. `weights` gives values that become initialisers; weights missing there stay inputs.
- * Errors: GRAPH_WEIGHT_SHAPE, GRAPH_UNBOUND_DIM, GRAPH_TOO_LARGE (2 GiB limit of the format).
+ * Errors: GRAPH_WEIGHT_SHAPE (shape, dtype or length), GRAPH_UNBOUND_DIM, GRAPH_TOO_LARGE (2 GiB limit of the format).
  */
 export function lowerToOnnx(
   graph: Graph,
@@ -244,9 +249,11 @@ export function lowerToOnnx(
     if (name !== undefined && !weights.has(name)) feeds.set(name, node);
   }
   // Declared inputs carry symbols even when no value of theirs is used.
-  const writer = new ModelWriter(provider, symbolSources([...feeds]));
+  const declared = Object.entries<Tensor>(graph.inputs).filter(([name]) => !weights.has(name));
+  const writer = new ModelWriter(provider, symbolSources([...feeds, ...declared]));
   const names = new Map<Tensor, string>();
   for (const node of order) names.set(node, lowerNode(writer, node, names, weights));
+  for (const [name, tensor] of declared) if (writer.carriers.has(name)) feeds.set(name, tensor);
   const results = outputs.map(([name, tensor]) => {
     const value = names.get(tensor);
     invariant(value !== undefined, "Every output was lowered.");
@@ -305,18 +312,20 @@ function lowerNode(
   }
   const value = weights.get(name);
   if (value !== undefined) {
-    const fits =
-      value.shape.length === node.shape.length && value.shape.every((side, i) => side === node.shape[i]);
-    if (!fits) {
-      throw new NextxError(
-        "GRAPH_WEIGHT_SHAPE",
-        `Weight has shape [${value.shape}], the model needs [${node.shape}].`,
-        {
-          path: name,
-        },
-      );
-    }
+    checkWeight(name, node, value);
     writer.initializers.push(tensorProto(name, node.dtype, value.shape, value.data));
   }
   return name;
+}
+
+function checkWeight(name: string, node: Tensor, value: Value): void {
+  const fail = (what: string, needs: string): never => {
+    throw new NextxError("GRAPH_WEIGHT_SHAPE", `Weight ${what}, the model needs ${needs}.`, { path: name });
+  };
+  const fits =
+    value.shape.length === node.shape.length && value.shape.every((side, i) => side === node.shape[i]);
+  if (!fits) fail(`has shape [${value.shape}]`, shapeText(node.shape));
+  if (valueType(value) !== node.dtype) fail(`is ${valueType(value)}`, node.dtype);
+  const count = elementCount(value.shape);
+  if (value.data.length !== count) fail(`has ${value.data.length} elements`, `${count}`);
 }

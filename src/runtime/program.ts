@@ -2,15 +2,15 @@
  * A compiled graph: named, shape-checked inputs in, named outputs out. Inference programs hold their weights packed;
  * training programs take them with every run. Dispose programs; they hold native memory.
  */
-import { evaluateDim, shapeText } from "../tensor/dims.ts";
+import { type Dim, dimSymbols, evaluateDim, shapeText } from "../tensor/dims.ts";
 import { NextxError } from "../tensor/errors.ts";
-import { reachableInputs } from "../tensor/graph.ts";
+import { reachableInputs, topologicalOrder } from "../tensor/graph.ts";
 import { inputName, type Tensor } from "../tensor/tensor.ts";
 import type { Device, Session } from "./device.ts";
 import { peakBytes, tensorBytes } from "./memory.ts";
 import { lowerToOnnx, symbolSources } from "./onnx.ts";
 import type { Graph } from "./trace.ts";
-import { allocate, elementCount, type Value, valueType } from "./values.ts";
+import { allocate, dataType, elementCount, type Value } from "./values.ts";
 
 export interface CompileOptions {
   readonly device: Device;
@@ -28,12 +28,27 @@ export async function compile<I extends string, O extends string>(
 ): Promise<Program<I, O>> {
   const { device } = options;
   const model = lowerToOnnx(graph, device.provider, options.weights);
+  checkSymbols(graph, model.feeds);
   const session = await device.createSession(model.bytes, {
     prepack: options.prepack ?? true,
     arena: options.arena ?? true,
     ...(options.profile !== undefined && { profile: options.profile }),
   });
   return new Program(graph, session, device, model.feeds, model.nodeCount);
+}
+
+/** Every symbol of the graph must be a side of some input, so that a run can know its value. */
+function checkSymbols(graph: Graph, feeds: ReadonlyMap<string, Tensor>): void {
+  const known = symbolSources([...feeds, ...Object.entries(graph.inputs), ...graph.weights]);
+  for (const node of topologicalOrder([...Object.values(graph.outputs), ...feeds.values()])) {
+    const lost = node.shape.flatMap(dimSymbols).find((name) => !known.has(name));
+    if (lost !== undefined) {
+      throw new NextxError(
+        "GRAPH_UNBOUND_DIM",
+        `No input has "${lost}" as a side; a ${node.op.name} needs it.`,
+      );
+    }
+  }
 }
 
 export class Program<I extends string = string, O extends string = string> {
@@ -44,8 +59,10 @@ export class Program<I extends string = string, O extends string = string> {
   readonly #feeds: ReadonlyMap<string, Tensor>;
   readonly #sources: ReadonlyMap<string, { input: string; axis: number }>;
   readonly #outputs: readonly (readonly [string, Tensor])[];
-  /** Symbol values that passed the memory check. */
+  readonly #bounds: readonly Bound[];
+  /** Symbol values that passed the checks of sizes and memory. */
   readonly #checked = new Set<string>();
+  #disposed = false;
 
   constructor(
     graph: Graph<I, O>,
@@ -59,12 +76,14 @@ export class Program<I extends string = string, O extends string = string> {
     this.#session = session;
     this.#device = device;
     this.#feeds = feeds;
-    this.#sources = symbolSources([...Object.entries<Tensor>(graph.inputs), ...graph.weights]);
+    this.#sources = symbolSources([...feeds, ...Object.entries<Tensor>(graph.inputs), ...graph.weights]);
     this.#outputs = Object.entries<Tensor>(graph.outputs);
+    this.#bounds = collectBounds(this.#outputs.map(([, tensor]) => tensor));
   }
 
   /**
-   * Computes the outputs. Every declared input must be given; weights that were not compiled in come from `weights`.
+   * Computes the outputs. Every input and weight that they need must be given, weights that were not compiled in by
+   * `weights`.
    * Errors: PROGRAM_MISSING_INPUT, PROGRAM_BAD_INPUT (type, rank, or sizes that contradict), RUNTIME_OUT_OF_MEMORY,
    * RUNTIME_FAILED, RUNTIME_DISPOSED.
    */
@@ -72,17 +91,20 @@ export class Program<I extends string = string, O extends string = string> {
     inputs: Readonly<Record<I, Value>>,
     weights: ReadonlyMap<string, Value> = new Map(),
   ): Promise<Record<O, Value>> {
+    if (this.#disposed) throw new NextxError("RUNTIME_DISPOSED", "The program was disposed.");
     const all = new Map<string, Value>([...weights, ...Object.entries<Value>(inputs)]);
-    const symbols = this.#bind(all);
     const feeds = new Map<string, Value>();
     for (const [name, tensor] of this.#feeds) {
       const value = all.get(name);
-      if (value === undefined)
+      if (value === undefined) {
         throw new NextxError("PROGRAM_MISSING_INPUT", `Input "${name}" was not given.`, { path: name });
-      checkValue(name, tensor, value, symbols);
+      }
+      checkForm(name, tensor, value);
       feeds.set(name, value);
     }
-    this.#checkMemory(symbols);
+    const symbols = this.#bind(all);
+    for (const [name, value] of feeds) checkSizes(name, this.#feeds.get(name) as Tensor, value, symbols); // its keys
+    this.#checkRun(symbols);
     return (await this.#compute(feeds, symbols)) as Record<O, Value>; // keyed by the graph's outputs
   }
 
@@ -103,9 +125,16 @@ export class Program<I extends string = string, O extends string = string> {
     return symbols;
   }
 
-  #checkMemory(symbols: ReadonlyMap<string, number>): void {
+  /** Sizes that no axis can have and peaks that do not fit, once per assignment of the symbols. */
+  #checkRun(symbols: ReadonlyMap<string, number>): void {
     const key = [...symbols].join(";");
     if (this.#checked.has(key)) return;
+    for (const { dim, op } of this.#bounds) {
+      const size = evaluateDim(dim, symbols);
+      if (size >= 0) continue;
+      const sizes = [...symbols].map(([name, value]) => `${name} = ${value}`).join(", ");
+      throw new NextxError("PROGRAM_BAD_INPUT", `With ${sizes} a ${op} needs ${dim} = ${size} elements.`);
+    }
     const [need, free] = [this.peakBytes(symbols), this.#device.availableMemoryBytes()];
     if (need > free) {
       throw new NextxError(
@@ -134,21 +163,57 @@ export class Program<I extends string = string, O extends string = string> {
   }
 
   [Symbol.dispose](): void {
+    this.#disposed = true;
     this.#session[Symbol.dispose]();
   }
 }
 
-function checkValue(name: string, tensor: Tensor, value: Value, symbols: ReadonlyMap<string, number>): void {
-  const fail = (what: string): never => {
-    throw new NextxError("PROGRAM_BAD_INPUT", `Input "${name}" ${what}.`, { path: name });
-  };
-  if (valueType(value) !== tensor.dtype) fail(`must be ${tensor.dtype}, got ${valueType(value)}`);
-  const expected = tensor.shape.map((dim) => evaluateDim(dim, symbols));
-  if (expected.length !== value.shape.length || expected.some((side, i) => side !== value.shape[i])) {
-    fail(`must have shape ${shapeText(tensor.shape)} = [${expected}], got [${value.shape}]`);
+interface Bound {
+  readonly dim: Dim;
+  readonly op: string;
+}
+
+/** Symbolic sizes that a run must check: no side, slice or padding may be negative. */
+function collectBounds(outputs: readonly Tensor[]): Bound[] {
+  const bounds = new Map<string, Bound>();
+  for (const node of topologicalOrder(outputs)) {
+    for (const dim of [...node.shape, ...(node.op.bounds?.(node) ?? [])]) {
+      const mayBeNegative =
+        typeof dim !== "number" && [...dim.terms.values()].some((coefficient) => coefficient < 0);
+      if (mayBeNegative && !bounds.has(String(dim))) bounds.set(String(dim), { dim, op: node.op.name });
+    }
   }
-  if (elementCount(expected) !== value.data.length) {
-    fail(`has ${value.data.length} elements, its shape [${expected}] needs ${elementCount(expected)}`);
+  return [...bounds.values()];
+}
+
+function badInput(name: string, what: string): NextxError {
+  return new NextxError("PROGRAM_BAD_INPUT", `Input "${name}" ${what}.`, { path: name });
+}
+
+/** Type, rank, and as many elements as the shape says. */
+function checkForm(name: string, tensor: Tensor, value: Value): void {
+  const got = dataType(value.data);
+  if (got !== tensor.dtype) throw badInput(name, `must be ${tensor.dtype}, got ${got ?? "another array"}`);
+  const { shape } = value;
+  if (
+    shape.length !== tensor.shape.length ||
+    !shape.every((side) => Number.isSafeInteger(side) && side >= 0)
+  ) {
+    throw badInput(name, `must have shape ${shapeText(tensor.shape)}, got [${shape}]`);
+  }
+  if (elementCount(shape) !== value.data.length) {
+    throw badInput(
+      name,
+      `has ${value.data.length} elements, its shape [${shape}] needs ${elementCount(shape)}`,
+    );
+  }
+}
+
+/** The sizes that the symbols have everywhere else. */
+function checkSizes(name: string, tensor: Tensor, value: Value, symbols: ReadonlyMap<string, number>): void {
+  const expected = tensor.shape.map((dim) => evaluateDim(dim, symbols));
+  if (expected.some((side, i) => side !== value.shape[i])) {
+    throw badInput(name, `must have shape ${shapeText(tensor.shape)} = [${expected}], got [${value.shape}]`);
   }
 }
 

@@ -17,7 +17,7 @@ export interface Graph<I extends string = string, O extends string = string> {
 
 /**
  * Traces `describe` once. Unused inputs are allowed (they are simply not part of the compiled program).
- * Errors: GRAPH_NAME_CLASH when an input and a weight share a name.
+ * Errors: GRAPH_NAME_CLASH when an input, a weight or an output share a name.
  */
 export function trace<
   I extends Readonly<Record<string, TensorSpec>>,
@@ -40,12 +40,19 @@ export function trace<
   >;
   const weights = new Map<string, Tensor>();
   for (const [name, tensor] of reachableInputs(Object.values(outputs))) {
-    const declared = inputs[name];
+    const declared = Object.hasOwn(inputs, name) ? inputs[name] : undefined;
     if (declared === tensor) continue;
     if (declared !== undefined) {
       throw new NextxError("GRAPH_NAME_CLASH", `"${name}" is both an input and a weight.`, { path: name });
     }
     weights.set(name, tensor);
+  }
+  for (const name of Object.keys(outputs)) {
+    if (weights.has(name) || Object.hasOwn(inputs, name)) {
+      throw new NextxError("GRAPH_NAME_CLASH", `"${name}" names an output and an input or weight.`, {
+        path: name,
+      });
+    }
   }
   return { inputs, outputs, weights };
 }

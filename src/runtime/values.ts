@@ -1,4 +1,5 @@
 /** Values that enter and leave programs: typed arrays with a shape, in host memory. */
+import { NextxError } from "../tensor/errors.ts";
 import type { Data, DType } from "../tensor/tensor.ts";
 
 /** float32, int32, or bool (one byte, 0 or 1), row-major. */
@@ -7,9 +8,21 @@ export interface Value {
   readonly shape: readonly number[];
 }
 
+/** The dtype that an array holds; undefined for arrays that no value has. */
+export function dataType(data: unknown): DType | undefined {
+  if (data instanceof Float32Array) return "float32";
+  if (data instanceof Int32Array) return "int32";
+  return data instanceof Uint8Array ? "bool" : undefined;
+}
+
+/** The dtype of a value. @throws NextxError VALUE_BAD_TYPE for other arrays */
 export function valueType(value: Value): DType {
-  if (value.data instanceof Float32Array) return "float32";
-  return value.data instanceof Int32Array ? "int32" : "bool";
+  const dtype = dataType(value.data);
+  if (dtype !== undefined) return dtype;
+  throw new NextxError(
+    "VALUE_BAD_TYPE",
+    "A value holds a Float32Array, an Int32Array or a Uint8Array (bool).",
+  );
 }
 
 export const floats = (data: Float32Array | readonly number[], shape: readonly number[]): Value => ({

@@ -1,7 +1,7 @@
 /**
  * Reverse-mode differentiation as a graph transform: gradients are ordinary graphs, so they can be differentiated again.
  */
-import { addDims, type Dim, dimsEqual, shapeText } from "./dims.ts";
+import { addDims, type Dim, dimsEqual, shapesEqual, shapeText } from "./dims.ts";
 import { NextxError } from "./errors.ts";
 import { topologicalOrder } from "./graph.ts";
 import { add } from "./ops/elementwise.ts";
@@ -45,22 +45,32 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   return vectorJacobian([loss], [scalar(1)], wrt);
 }
 
-/** Sum over outputs of (cotangent)^T d output / d wrt. Errors: GRAD_NOT_FLOAT. */
+/** Sum over outputs of (cotangent)^T d output / d wrt. Errors: GRAD_NOT_FLOAT, SHAPE_MISMATCH. */
 export function vectorJacobian(
   outputs: readonly Tensor[],
   cotangents: readonly Tensor[],
   wrt: readonly Tensor[],
 ): Tensor[] {
-  for (const x of wrt) {
+  for (const x of [...outputs, ...wrt]) {
     if (x.dtype !== "float32") throw new NextxError("GRAD_NOT_FLOAT", `No gradient for ${x.dtype} tensors.`);
+  }
+  for (const [i, output] of outputs.entries()) {
+    const shape = cotangents[i]?.shape;
+    if (shape === undefined || !shapesEqual(shape, output.shape)) {
+      const got = shape === undefined ? "none" : shapeText(shape);
+      throw new NextxError("SHAPE_MISMATCH", `The cotangent of ${shapeText(output.shape)} is ${got}.`);
+    }
   }
   const order = topologicalOrder(outputs);
   const needed = new Set<Tensor>(wrt);
   for (const node of order) if (node.inputs.some((x) => needed.has(x))) needed.add(node);
   const parts = new Map<Tensor, Tensor[]>();
-  outputs.forEach((output, i) => {
-    parts.set(output, [...(parts.get(output) ?? []), cotangents[i] as Tensor]);
-  });
+  const contribute = (x: Tensor, gradient: Tensor): void => {
+    const list = parts.get(x);
+    if (list === undefined) parts.set(x, [gradient]);
+    else list.push(gradient);
+  };
+  for (const [i, output] of outputs.entries()) contribute(output, cotangents[i] as Tensor); // lengths checked
   const result = new Map<Tensor, Tensor>();
   for (const node of order.reverse()) {
     const list = parts.get(node);
@@ -71,7 +81,7 @@ export function vectorJacobian(
     if (!node.inputs.some((x) => needed.has(x))) continue;
     node.op.gradient(node, gradient).forEach((g, i) => {
       const x = node.inputs[i] as Tensor; // one gradient per input
-      if (g !== null && needed.has(x)) parts.set(x, [...(parts.get(x) ?? []), g]);
+      if (g !== null && needed.has(x)) contribute(x, g);
     });
   }
   return wrt.map((x) => result.get(x) ?? broadcastTo(scalar(0), x.shape));

@@ -1,4 +1,5 @@
 /** Walking graphs: topological order and rebuilding with replaced nodes. Iterative, so depth is not limited by the stack. */
+import { NextxError } from "./errors.ts";
 import { inputName, type Tensor } from "./tensor.ts";
 
 /** Every node that the roots reach, inputs before users, in a deterministic order; `known` nodes are not entered. */
@@ -26,12 +27,16 @@ export function topologicalOrder(roots: readonly Tensor[], known?: { has(node: T
   return order;
 }
 
-/** The graph inputs that the roots reach, by name. */
+/** The graph inputs that the roots reach, by name. @throws NextxError GRAPH_NAME_CLASH for two inputs of one name */
 export function reachableInputs(roots: readonly Tensor[]): Map<string, Tensor> {
   const found = new Map<string, Tensor>();
   for (const node of topologicalOrder(roots)) {
     const name = inputName(node);
-    if (name !== undefined) found.set(name, node);
+    if (name === undefined) continue;
+    if (found.has(name)) {
+      throw new NextxError("GRAPH_NAME_CLASH", `Two different tensors are named "${name}".`, { path: name });
+    }
+    found.set(name, node);
   }
   return found;
 }

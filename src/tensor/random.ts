@@ -67,8 +67,12 @@ export class RandomStream {
     return new RandomStream(seed >>> 0, Math.floor(seed / 2 ** 32), 0).fork(purpose);
   }
 
-  /** Continues a saved stream. */
+  /** Continues a saved stream. @throws NextxError RANDOM_BAD_STATE */
   static restore(state: RandomState): RandomStream {
+    const { key, position } = state;
+    const good = key.length === 2 && [...key, position].every(Number.isSafeInteger) && position >= 0;
+    if (!good)
+      throw new NextxError("RANDOM_BAD_STATE", "A saved random state is two key words and a position.");
     return new RandomStream(state.key[0], state.key[1], state.position);
   }
 
@@ -82,8 +86,10 @@ export class RandomStream {
     let key0 = this.#key0;
     let key1 = this.#key1;
     const out = new Uint32Array(2);
-    for (let i = 0; i < text.length; i++) {
-      threefry2x32(key0, key1, text.charCodeAt(i), i + 1, out);
+    // The second counter word is one that a stream never reaches; an empty name takes the last one.
+    for (let i = 0; i < Math.max(1, text.length); i++) {
+      const [code, place] = text === "" ? [0, -1] : [text.charCodeAt(i), i + 1];
+      threefry2x32(key0, key1, code, place, out);
       key0 = out[0] as number; // out has two words
       key1 = out[1] as number;
     }
@@ -113,10 +119,13 @@ export class RandomStream {
     return radius * Math.cos(2 * Math.PI * this.uniform());
   }
 
-  /** An integer from 0 to n - 1, without bias. */
+  /** An integer from 0 to n - 1, without bias. @throws NextxError RANDOM_BAD_RANGE */
   integer(n: number): number {
-    if (!(n >= 1 && n <= 2 ** 32)) {
-      throw new NextxError("RANDOM_BAD_RANGE", `integer(n) needs 1 <= n <= 2^32, got ${String(n)}.`);
+    if (!(Number.isInteger(n) && n >= 1 && n <= 2 ** 32)) {
+      throw new NextxError(
+        "RANDOM_BAD_RANGE",
+        `integer(n) needs a whole number from 1 to 2^32, got ${String(n)}.`,
+      );
     }
     const limit = 2 ** 32 - (2 ** 32 % n);
     for (;;) {

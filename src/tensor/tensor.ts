@@ -48,6 +48,8 @@ export interface Op<A extends Attrs = Attrs> {
   /** Gradients of the inputs (null: none) given the gradient of the output; written in ops that have gradients. */
   gradient(node: Tensor<A>, outputGradient: Tensor): readonly (Tensor | null)[];
   lower(emit: Emitter, node: Tensor<A>, inputs: readonly string[]): string;
+  /** What must not be negative when sizes are known, besides the sides of the result (for example a slice's start). */
+  bounds?(node: Tensor<A>): readonly Dim[];
   /** Value on scalars, for constant folding of elementwise ops. */
   readonly scalar?: (...values: number[]) => number;
   /** Algebraic simplification of a node whose inputs are simplified already; undefined when there is none. */
@@ -80,9 +82,18 @@ const inputOp: Op<{ name: string; shape: Shape; dtype: DType }> = {
   },
 };
 
-/** A named graph input; also how parameters enter (their names are those of the checkpoint). */
+/**
+ * A named graph input; also how parameters enter (their names are those of the checkpoint).
+ * Errors: INPUT_BAD_NAME, DIM_BAD_NAME, DIM_BAD_SIZE.
+ */
 export function input(name: string, spec: TensorSpec): Tensor {
+  if (name === "") throw new NextxError("INPUT_BAD_NAME", "An input needs a name.");
   const shape = spec.shape.map((dim): Dim => (typeof dim === "string" ? symbol(dim) : dim));
+  for (const dim of shape) {
+    if (typeof dim === "number" && !(Number.isSafeInteger(dim) && dim >= 0)) {
+      throw new NextxError("DIM_BAD_SIZE", `Input "${name}" cannot have a side of ${dim}.`, { path: name });
+    }
+  }
   return apply(inputOp, [], { name, shape, dtype: spec.dtype });
 }
 

@@ -9,6 +9,7 @@ import {
   constant,
   constantValue,
   type DType,
+  type Emitter,
   type Op,
   scalar,
   type Tensor,
@@ -54,6 +55,8 @@ interface BinarySpec {
   readonly scalar: (a: number, b: number) => number;
   readonly gradient: (a: Tensor, b: Tensor, g: Tensor, out: Tensor) => [() => Tensor, () => Tensor];
   readonly simplify?: (a: Tensor, b: Tensor) => Tensor | undefined;
+  /** Where one ONNX node does not do; undefined to take it after all. */
+  readonly lower?: (emit: Emitter, node: Tensor, inputs: readonly string[]) => string | undefined;
 }
 
 function binary(name: string, spec: BinarySpec): Op {
@@ -66,7 +69,7 @@ function binary(name: string, spec: BinarySpec): Op {
       const [ga, gb] = spec.gradient(a, b, g, node);
       return [a, b].map((x, i) => (x.dtype === "float32" ? sumTo((i === 0 ? ga : gb)(), x.shape) : null));
     },
-    lower: (emit, _, inputs) => emit.node(spec.onnx, inputs),
+    lower: (emit, node, inputs) => spec.lower?.(emit, node, inputs) ?? emit.node(spec.onnx, inputs),
     simplify: (node) => {
       const simpler = spec.simplify?.(at(node, 0), at(node, 1));
       if (simpler && simpler.dtype === node.dtype) return broadcastTo(simpler, node.shape);
@@ -102,6 +105,7 @@ const divOp = binary("div", {
   scalar: (a, b) => a / b,
   gradient: (_a, b, g, out) => [() => div(g, b), () => neg(div(mul(g, out), b))],
   simplify: (a, b) => (isConstant(b, 1) ? a : undefined),
+  lower: lowerIntegerDivision,
 });
 const maximumOp = binary("maximum", {
   onnx: "Max",
@@ -113,6 +117,16 @@ const minimumOp = binary("minimum", {
   scalar: (a, b) => Math.min(a, b),
   gradient: (a, b, g) => [() => where(less(b, a), 0, g), () => where(less(b, a), g, 0)],
 });
+
+/** -2^31 / -1 ends the process inside the runtime (a trap of the CPU), so x / -1 is -x; x / 0 is refused there. */
+function lowerIntegerDivision(emit: Emitter, node: Tensor, inputs: readonly string[]): string | undefined {
+  if (node.dtype !== "int32" || (constantValue(at(node, 1)) ?? -1) !== -1) return undefined;
+  const [a, b] = inputs as [string, string];
+  const [one, minusOne] = [1, -1].map((value) => emit.int32s(Int32Array.of(value), [])) as [string, string];
+  const negates = emit.node("Equal", [b, minusOne]);
+  const quotient = emit.node("Div", [a, emit.node("Where", [negates, one, b])]);
+  return emit.node("Where", [negates, emit.node("Neg", [a]), quotient]);
+}
 
 /** c1 * (c2 * x) becomes (c1 c2) * x, unless c1 c2 leaves the range in which float32 is exact to its last bit. */
 function scaleOfScale(a: Tensor, b: Tensor): Tensor | undefined {

@@ -184,6 +184,7 @@ const sliceOp: Op<{ axis: number; start: Dim; end: Dim }> = {
   },
   lower: (emit, { attrs: { axis, start, end } }, [x]) =>
     emit.node("Slice", [x as string, emit.dims([start]), emit.dims([end]), emit.int64([axis])]),
+  bounds: ({ inputs, attrs: { axis, start, end } }) => [start, subDims(inputs[0]?.shape[axis] as Dim, end)], // one input
   simplify: (node) => (shapesEqual(node.shape, first(node).shape) ? first(node) : undefined),
 };
 
@@ -218,6 +219,7 @@ const padOp: Op<{ axis: number; before: Dim; after: Dim }> = {
   },
   lower: (emit, { attrs: { axis, before, after } }, [x]) =>
     emit.node("Pad", [x as string, emit.dims([before, after]), "", emit.int64([axis])], { mode: "constant" }),
+  bounds: ({ attrs: { before, after } }) => [before, after],
   simplify: (node) => (shapesEqual(node.shape, first(node).shape) ? first(node) : undefined),
 };
 

@@ -1,0 +1,496 @@
+import * as ort from "onnxruntime-node";
+import { describe, expect, it } from "vitest";
+import { addDims, mulDims, subDims, symbol } from "../tensor/dims.ts";
+import { NextxError } from "../tensor/errors.ts";
+import { grad } from "../tensor/grad.ts";
+import { add, div, exp, mul, neg, square } from "../tensor/ops/elementwise.ts";
+import { gatherRows } from "../tensor/ops/gather.ts";
+import { linear, matmul } from "../tensor/ops/linear.ts";
+import { layerNorm, mean, silu, softmax } from "../tensor/ops/neural.ts";
+import { broadcastTo, concat, pad, reshape, slice, stopGradient, sum } from "../tensor/ops/structure.ts";
+import { RandomStream } from "../tensor/random.ts";
+import {
+  apply,
+  bool,
+  constant,
+  float32,
+  input,
+  int32,
+  type Op,
+  scalar,
+  type Tensor,
+} from "../tensor/tensor.ts";
+import { openCpu } from "./device.node.ts";
+import type { Device, Session } from "./device.ts";
+import { lowerToOnnx } from "./onnx.ts";
+import { compile, exportOnnx, inputNames, weightBytes } from "./program.ts";
+import { trace } from "./trace.ts";
+import { bools, floats, ints, type Value } from "./values.ts";
+
+const device = await openCpu({ threads: 1 });
+const withCode = (code: string, path?: string) =>
+  expect.objectContaining(path === undefined ? { code } : { code, path });
+const values = (...shape: number[]): Value => {
+  const length = shape.reduce((a, b) => a * b, 1);
+  return floats(RandomStream.from(length, "values").normals(length), shape);
+};
+const list = (value: Value | undefined): number[] => [...(value?.data ?? [])];
+
+/** A device that computes nothing and notes what it is asked. */
+function fakeDevice(availableMemoryBytes: number): { device: Device; runs: string[][] } {
+  const runs: string[][] = [];
+  const session: Session = {
+    async run(_, outputs) {
+      runs.push(outputs.map(([name]) => name));
+      return Object.fromEntries(outputs.map(([name]) => [name, floats([], [0])]));
+    },
+    [Symbol.dispose]() {},
+  };
+  return {
+    runs,
+    device: {
+      provider: "cpu",
+      threads: 1,
+      runtime: "fake",
+      availableMemoryBytes: () => availableMemoryBytes,
+      createSession: async () => session,
+    },
+  };
+}
+
+/** A small network with every kind of parameter; weights are named as in a checkpoint. */
+function network() {
+  const weights = new Map<string, Value>([
+    ["embed.weight", values(7, 6)],
+    ["layer.weight", values(5, 6)],
+    ["layer.bias", values(5)],
+    ["mask", bools([true, false, true, true, false], [5])],
+    ["offsets", ints([3, 1], [2])],
+  ]);
+  const weight = (name: string): Tensor => {
+    const { data, shape } = weights.get(name) as Value;
+    const dtype = data instanceof Float32Array ? "float32" : data instanceof Int32Array ? "int32" : "bool";
+    return input(name, { dtype, shape });
+  };
+  const graph = trace({ ids: int32("B", 2) }, ({ ids }) => {
+    const hidden = silu(layerNorm(gatherRows(weight("embed.weight"), add(ids, weight("offsets"))), 1e-5));
+    const logits = linear(hidden, weight("layer.weight"), weight("layer.bias"));
+    return { logits, p: softmax(logits), loss: mean(square(logits)) };
+  });
+  return { graph, weights, feeds: { ids: ints([0, 5, 3, 1, 2, 2], [3, 2]) } };
+}
+
+describe("inputs of a program", () => {
+  const graph = trace(
+    { x: float32("B", 3), y: float32("B"), n: int32("L"), c: bool("B") },
+    ({ x, y, n, c }) => ({
+      z: add(sum(x, [1]), y),
+      m: add(n, 1),
+      d: reshape(c, [-1, 1]),
+    }),
+  );
+  const good = { x: values(2, 3), y: values(2), n: ints([1, 2, 3], [3]), c: bools([true, false], [2]) };
+  const run = async (change: Record<string, unknown>) => {
+    using program = await compile(graph, { device });
+    return await program.run({ ...good, ...change } as typeof good);
+  };
+
+  it("that fit are computed", async () => {
+    const { m, d } = await run({});
+    expect([m, d]).toEqual([ints([2, 3, 4], [3]), bools([true, false], [2, 1])]);
+  });
+
+  it.each([
+    ["x", values(2, 4), "side that is fixed"],
+    ["x", values(6), "rank too low"],
+    ["x", values(1, 2, 3), "rank too high"],
+    ["x", floats([], []), "scalar without value"],
+    ["x", floats([1], []), "scalar where the batch is read"],
+    ["y", values(3), "batch that contradicts x"],
+    ["x", values(3, 3), "batch that contradicts y"],
+    ["x", ints([1, 2, 3, 4, 5, 6], [2, 3]), "int32 for float32"],
+    ["n", values(3), "float32 for int32"],
+    ["c", ints([0, 1], [2]), "int32 for bool"],
+    ["x", { data: new Float64Array(6), shape: [2, 3] }, "an array of another kind"],
+    ["x", { data: [1, 2, 3, 4, 5, 6], shape: [2, 3] }, "a plain array"],
+    ["x", { data: new Float32Array(5), shape: [2, 3] }, "too few elements"],
+    ["x", { data: new Float32Array(6), shape: [-2, -3] }, "negative sides"],
+    ["n", { data: new Int32Array(1), shape: [0.5] }, "half a side"],
+  ] as [string, unknown, string][])("%s: PROGRAM_BAD_INPUT (%#)", async (name, value) => {
+    await expect(run({ [name]: value })).rejects.toThrow(withCode("PROGRAM_BAD_INPUT"));
+  });
+
+  it("name what was expected and what came", async () => {
+    const wrong = run({ y: values(3) });
+    await expect(wrong).rejects.toThrow('Input "y" must have shape [B] = [2], got [3].');
+    await expect(wrong).rejects.toThrow(withCode("PROGRAM_BAD_INPUT", "y"));
+  });
+
+  it.each(["x", "y", "n", "c"])("%s missing: PROGRAM_MISSING_INPUT", async (name) => {
+    await expect(run({ [name]: undefined })).rejects.toThrow(withCode("PROGRAM_MISSING_INPUT", name));
+  });
+
+  it("may be unused; then the compiled program does not want them", async () => {
+    const half = trace({ x: float32("B"), unused: float32("B", "N") }, ({ x }) => ({ y: neg(x) }));
+    expect([...lowerToOnnx(half, "cpu").feeds.keys()]).toEqual(["x"]);
+    using program = await compile(half, { device });
+    expect(list((await program.run({ x: floats([1], [1]) } as never)).y)).toEqual([-1]);
+  });
+
+  it("bind symbols even when no value of theirs is used", async () => {
+    const shaped = trace({ x: float32("B", "N"), like: float32("B", "M") }, ({ x, like }) => ({
+      y: broadcastTo(sum(x, [1], true), like.shape),
+      zeros: broadcastTo(scalar(0), [symbol("M")]),
+    }));
+    using program = await compile(shaped, { device });
+    const { y, zeros } = await program.run({ x: floats([1, 2, 3, 4], [2, 2]), like: values(2, 3) });
+    expect([list(y), zeros.shape]).toEqual([[3, 3, 3, 7, 7, 7], [3]]);
+    const wrong = program.run({ x: floats([1, 2, 3, 4], [2, 2]), like: values(3, 3) });
+    await expect(wrong).rejects.toThrow(withCode("PROGRAM_BAD_INPUT", "like"));
+  });
+
+  it("with sides that are expressions are checked against their symbols", async () => {
+    const n = symbol("n");
+    const even = trace({ n: float32("n"), x: float32(mulDims(2, n)) }, ({ n, x }) => ({
+      y: add(x, concat([n, n], 0)),
+    }));
+    using program = await compile(even, { device });
+    expect(list((await program.run({ n: floats([1], [1]), x: floats([1, 2], [2]) })).y)).toEqual([2, 3]);
+    const odd = program.run({ n: values(2), x: values(3) });
+    await expect(odd).rejects.toThrow('Input "x" must have shape [2*n] = [4], got [3].');
+  });
+
+  it("cannot be named or sized in ways that mean nothing", () => {
+    expect(() => input("", float32(1))).toThrow(withCode("INPUT_BAD_NAME"));
+    expect(() => input("x", float32("2b"))).toThrow(withCode("DIM_BAD_NAME"));
+    for (const side of [-1, 0.5, Number.NaN]) {
+      expect(() => input("x", float32(side))).toThrow(withCode("DIM_BAD_SIZE", "x"));
+    }
+    expect(() => constant(new Float32Array(3), [2])).toThrow(withCode("SHAPE_MISMATCH"));
+  });
+});
+
+describe("sizes that only a run can decide", () => {
+  it("are refused when a slice leaves its axis or an axis would be negative", async () => {
+    const n = symbol("n");
+    const graph = trace({ x: float32("n") }, ({ x }) => ({
+      head: slice(x, 0, 0, 3),
+      tail: slice(x, 0, subDims(n, 2), n),
+      padded: pad(x, 0, subDims(n, 3), 0),
+    }));
+    using program = await compile(graph, { device });
+    const { head, tail, padded } = await program.run({ x: floats([1, 2, 3, 4], [4]) });
+    expect([list(head), list(tail), list(padded)]).toEqual([
+      [1, 2, 3],
+      [3, 4],
+      [0, 1, 2, 3, 4],
+    ]);
+    const short = program.run({ x: floats([1, 2], [2]) });
+    await expect(short).rejects.toThrow(withCode("PROGRAM_BAD_INPUT"));
+    await expect(short).rejects.toThrow("n = 2");
+  });
+
+  it("of zero are answered without the runtime when all outputs are empty", async () => {
+    const graph = trace({ x: float32("B", 3), n: int32("B") }, ({ x, n }) => ({
+      y: exp(x),
+      m: add(n, 1),
+      c: reshape(matmul(x, x, false, true), [-1]),
+    }));
+    const fake = fakeDevice(Number.POSITIVE_INFINITY);
+    using program = await compile(graph, { device: fake.device });
+    const { y, m, c } = await program.run({ x: floats([], [0, 3]), n: ints([], [0]) });
+    expect([y, m, c]).toEqual([floats([], [0, 3]), ints([], [0]), floats([], [0])]);
+    expect(fake.runs).toEqual([]);
+  });
+
+  it("of zero leave the other outputs to the runtime", async () => {
+    const graph = trace({ x: float32("B", 3) }, ({ x }) => ({ y: exp(x), total: sum(x), rows: sum(x, [0]) }));
+    using program = await compile(graph, { device });
+    const { y, total, rows } = await program.run({ x: floats([], [0, 3]) });
+    expect([y.shape, list(total), list(rows)]).toEqual([[0, 3], [0], [0, 0, 0]]);
+  });
+});
+
+describe("memory", () => {
+  const graph = trace({ x: float32("B", 4) }, ({ x }) => {
+    const [a, b] = [exp(x), neg(x)];
+    return { y: add(mul(a, b), a), c: reshape(b, [-1]) };
+  });
+
+  it("peaks where a hand count says", async () => {
+    using program = await compile(graph, { device });
+    // x, a, b, a * b, and the sum while a and a * b still live: 5 tensors of 16 bytes per row; the reshape is free
+    expect(program.peakBytes(new Map([["B", 2]]))).toBe(5 * 32);
+    expect(program.peakBytes(new Map([["B", 0]]))).toBe(0);
+    const chain = trace({ x: float32("B") }, ({ x }) => ({ y: exp(neg(exp(stopGradient(neg(x))))) }));
+    using steps = await compile(chain, { device });
+    expect(steps.peakBytes(new Map([["B", 10]]))).toBe(3 * 40); // the input and two of the chain
+    const mixed = trace({ c: bool("B"), w: float32(3) }, ({ c, w }) => ({
+      d: c,
+      y: mul(w, constant(new Float32Array(3), [3])),
+    }));
+    using small = await compile(mixed, { device });
+    expect(small.peakBytes(new Map([["B", 5]]))).toBe(5 + 12 + 12 + 12);
+  });
+
+  it("that a run lacks refuses it before the runtime is asked", async () => {
+    const fake = fakeDevice(159);
+    using program = await compile(graph, { device: fake.device });
+    await expect(program.run({ x: values(2, 4) })).rejects.toThrow(withCode("RUNTIME_OUT_OF_MEMORY"));
+    expect(fake.runs).toEqual([]);
+    await program.run({ x: values(1, 4) });
+    expect(fake.runs).toEqual([["y", "c"]]);
+    const enough = fakeDevice(160);
+    using other = await compile(graph, { device: enough.device });
+    await other.run({ x: values(2, 4) });
+    expect(enough.runs).toHaveLength(1);
+  });
+
+  it("that the runtime cannot get is the same error", async () => {
+    const huge = trace({ x: float32("B") }, ({ x }) => ({
+      y: sum(exp(broadcastTo(x, [2 ** 20, 2 ** 20, 128, symbol("B")]))),
+    }));
+    using program = await compile(huge, {
+      device: { ...device, availableMemoryBytes: () => Number.POSITIVE_INFINITY },
+    });
+    await expect(program.run({ x: values(1) })).rejects.toThrow(withCode("RUNTIME_OUT_OF_MEMORY"));
+  });
+
+  it("of weights counts every parameter", () => {
+    const { graph } = network();
+    expect(weightBytes(graph)).toBe(4 * (42 + 30 + 5 + 2));
+    expect(inputNames(Object.values(graph.outputs)).sort()).toEqual(
+      ["embed.weight", "ids", "layer.bias", "layer.weight", "offsets"].sort(),
+    );
+  });
+});
+
+describe("weights", () => {
+  it("give the same numbers as constants, packed or not, and as feeds", async () => {
+    const { graph, weights, feeds } = network();
+    using inside = await compile(graph, { device, weights });
+    using plain = await compile(graph, { device, weights, prepack: false, arena: false });
+    using outside = await compile(graph, { device });
+    using mixed = await compile(graph, { device, weights: new Map([...weights].slice(0, 2)) });
+    const expected = await outside.run(feeds, weights);
+    for (const program of [inside, plain, mixed]) {
+      const got = await program.run(feeds, weights);
+      for (const name of ["logits", "p", "loss"] as const) {
+        expect(got[name].shape).toEqual(expected[name].shape);
+        list(got[name]).forEach((v, i) => {
+          expect(v).toBeCloseTo(expected[name].data[i] as number, 5);
+        });
+      }
+    }
+    await expect(outside.run(feeds)).rejects.toThrow(withCode("PROGRAM_MISSING_INPUT"));
+  });
+
+  it("of the wrong shape, type or length are refused when compiling", async () => {
+    const { graph, weights } = network();
+    const bad: [string, Value][] = [
+      ["layer.bias", values(6)],
+      ["layer.bias", values(5, 1)],
+      ["layer.bias", ints([1, 2, 3, 4, 5], [5])],
+      ["offsets", floats([1, 2], [2])],
+      ["layer.bias", { data: new Float32Array(4), shape: [5] }],
+    ];
+    for (const [name, value] of bad) {
+      const compiled = compile(graph, { device, weights: new Map([...weights, [name, value]]) });
+      await expect(compiled).rejects.toThrow(withCode("GRAPH_WEIGHT_SHAPE", name));
+    }
+  });
+
+  it("may be views into a larger buffer", async () => {
+    const buffer = Float32Array.from({ length: 10 }, (_, i) => i);
+    const graph = trace({ x: float32(3) }, ({ x }) => ({ y: mul(x, input("w", float32(3))) }));
+    const w = floats(buffer.subarray(4, 7), [3]);
+    using inside = await compile(graph, { device, weights: new Map([["w", w]]) });
+    using outside = await compile(graph, { device });
+    const x = floats([1, 1, 2], [3]);
+    expect(list((await inside.run({ x })).y)).toEqual([4, 5, 12]);
+    expect(list((await outside.run({ x }, new Map([["w", w]]))).y)).toEqual([4, 5, 12]);
+  });
+
+  it("do not take part in a training step that updates them in another program", async () => {
+    const graph = trace({ x: float32("N", 3) }, ({ x }) => {
+      const w = input("w", float32(1, 3));
+      const loss = mean(square(add(linear(x, w), -1)));
+      return { loss, "gradient:w": grad(loss, [w])[0] as Tensor };
+    });
+    using program = await compile(graph, { device });
+    const w = new Float32Array(3);
+    const weights = new Map([["w", floats(w, [1, 3])]]);
+    const x = values(8, 3);
+    const losses: number[] = [];
+    for (let step = 0; step < 30; step++) {
+      const result = await program.run({ x }, weights);
+      losses.push(result.loss.data[0] as number);
+      result["gradient:w"].data.forEach((g, i) => {
+        w[i] = (w[i] as number) - 0.1 * g;
+      });
+    }
+    expect(losses.at(-1) as number).toBeLessThan((losses[0] as number) * 0.9);
+  });
+});
+
+describe("an exported file", () => {
+  it("loads in onnxruntime and gives the same numbers", async () => {
+    const { graph, weights, feeds } = network();
+    using program = await compile(graph, { device });
+    const expected = await program.run(feeds, weights);
+    const session = await ort.InferenceSession.create(exportOnnx(graph, weights));
+    expect([session.inputNames, session.outputNames]).toEqual([["ids"], ["logits", "p", "loss"]]);
+    const ids = new ort.Tensor("int32", feeds.ids.data as Int32Array, feeds.ids.shape);
+    const got = await session.run({ ids });
+    for (const name of ["logits", "p", "loss"] as const) {
+      expect(got[name]?.dims).toEqual(expected[name].shape);
+      const { data } = got[name] as ort.Tensor; // named above
+      for (const [i, v] of (data as Float32Array).entries()) {
+        expect(v).toBeCloseTo(expected[name].data[i] as number, 5);
+      }
+    }
+    await session.release();
+  });
+
+  it("holds only what its outputs need", () => {
+    const { graph, weights } = network();
+    const text = new TextDecoder("latin1").decode(exportOnnx(graph, weights));
+    expect(text).toContain("embed.weight");
+    expect(text).not.toContain("mask");
+  });
+
+  it("keeps names of inputs and outputs whatever they are", async () => {
+    const graph = trace({ v0: float32(1), c0: float32(1), "a b/c.d:é": float32(1) }, (x) => ({
+      v1: add(x.v0, 1),
+      c1: add(add(x.c0, 2), x["a b/c.d:é"]),
+      constructor: add(x.v0, x.c0),
+    }));
+    using program = await compile(graph, { device });
+    const one = floats([1], [1]);
+    const results = await program.run({ v0: one, c0: one, "a b/c.d:é": one });
+    expect([list(results.v1), list(results.c1), list(results.constructor as unknown as Value)]).toEqual([
+      [2],
+      [4],
+      [2],
+    ]);
+  });
+});
+
+describe("a program", () => {
+  it("gives inputs, constants and one tensor under two names as outputs", async () => {
+    const graph = trace({ x: float32("B") }, ({ x }) => {
+      const y = neg(x);
+      return {
+        same: x,
+        y,
+        again: y,
+        fixed: constant(Int32Array.of(4, 5), [2]),
+        flag: constant(Uint8Array.of(1), []),
+      };
+    });
+    using program = await compile(graph, { device });
+    const { same, again, fixed, flag } = await program.run({ x: floats([1, 2], [2]) });
+    expect([list(same), list(again), list(fixed), list(flag)]).toEqual([[1, 2], [-1, -2], [4, 5], [1]]);
+    expect([fixed.data.constructor, flag.data.constructor]).toEqual([Int32Array, Uint8Array]);
+  });
+
+  it("gives results that later runs do not change", async () => {
+    const graph = trace({ x: float32("B") }, ({ x }) => ({ y: mul(x, 2), same: x }));
+    using program = await compile(graph, { device });
+    const x = floats([1, 2], [2]);
+    const first = await program.run({ x });
+    x.data[0] = 9;
+    await program.run({ x });
+    expect([list(first.y), list(first.same)]).toEqual([
+      [2, 4],
+      [1, 2],
+    ]);
+  });
+
+  it("refuses to run after dispose, also with empty outputs; disposing twice is harmless", async () => {
+    const graph = trace({ x: float32("B") }, ({ x }) => ({ y: neg(x) }));
+    const program = await compile(graph, { device });
+    program[Symbol.dispose]();
+    program[Symbol.dispose]();
+    for (const x of [values(2), values(0)]) {
+      await expect(program.run({ x })).rejects.toThrow(withCode("RUNTIME_DISPOSED"));
+    }
+  });
+
+  it("that the runtime refuses fails with RUNTIME_FAILED, the runtime's words inside", async () => {
+    const unknown: Op = {
+      name: "unknown",
+      infer: ([x]) => ({ shape: (x as Tensor).shape, dtype: "float32" }),
+      gradient: () => [null],
+      lower: (emit, _, inputs) => emit.node("NoSuchOperator", inputs),
+    };
+    const graph = trace({ x: float32(1) }, ({ x }) => ({ y: apply(unknown, [x], {}) }));
+    const compiled = compile(graph, { device });
+    await expect(compiled).rejects.toThrow(withCode("RUNTIME_FAILED"));
+    await expect(compiled).rejects.toThrow("NoSuchOperator");
+    await expect(compiled).rejects.toBeInstanceOf(NextxError);
+    const lookup = trace({ ids: int32("N") }, ({ ids }) => ({
+      y: gatherRows(input("w", float32(3, 2)), ids),
+    }));
+    using program = await compile(lookup, { device, weights: new Map([["w", values(3, 2)]]) });
+    await expect(program.run({ ids: ints([3], [1]) })).rejects.toThrow(withCode("RUNTIME_FAILED"));
+    expect((await program.run({ ids: ints([2], [1]) })).y.shape).toEqual([1, 2]);
+  });
+
+  it("that is disposed before its run began gives RUNTIME_DISPOSED", async () => {
+    const program = await compile(
+      trace({ x: float32("B") }, ({ x }) => ({ y: neg(x) })),
+      { device },
+    );
+    const run = program.run({ x: values(2) });
+    program[Symbol.dispose]();
+    await expect(run).rejects.toThrow(withCode("RUNTIME_DISPOSED"));
+  });
+
+  it("survives integer divisions that trap the CPU", async () => {
+    const graph = trace({ a: int32("N"), b: int32("N") }, ({ a, b }) => ({ y: div(a, b) }));
+    using program = await compile(graph, { device });
+    const a = ints([7, -7, -(2 ** 31)], [3]);
+    expect(list((await program.run({ a, b: ints([2, 2, -1], [3]) })).y)).toEqual([3, -3, -(2 ** 31)]);
+    await expect(program.run({ a, b: ints([0, 1, 1], [3]) })).rejects.toThrow(withCode("RUNTIME_FAILED"));
+  });
+
+  it("writes no scatter with a reduction to many rows", () => {
+    const graph = trace({ ids: int32("N"), g: float32("N", 4) }, ({ ids, g }) => {
+      const tables = [3, 5000].map((rows) => input(`table${rows}`, float32(rows, 4)));
+      const loss = tables.map((table) => sum(mul(gatherRows(table, ids), g))).reduce((a, b) => add(a, b));
+      return Object.fromEntries(grad(loss, tables).map((x, i) => [`g${i}`, x]));
+    });
+    for (const provider of ["cpu", "wasm", "webgpu"] as const) {
+      const text = new TextDecoder("latin1").decode(lowerToOnnx(graph, provider).bytes);
+      expect(text).not.toContain("ScatterND");
+    }
+  });
+});
+
+describe("a graph", () => {
+  it("refuses names that clash", () => {
+    const clash = withCode("GRAPH_NAME_CLASH");
+    const w = () => input("w", float32(2));
+    expect(() => trace({ w: float32(2) }, ({ w: x }) => ({ y: add(x, w()) }))).toThrow(clash);
+    expect(() => trace({ x: float32(2) }, ({ x }) => ({ y: add(add(x, w()), w()) }))).toThrow(clash);
+    expect(() => trace({ x: float32(2) }, ({ x }) => ({ x: neg(x) }))).toThrow(clash);
+    expect(() => trace({ x: float32(2) }, ({ x }) => ({ w: add(x, w()) }))).toThrow(clash);
+  });
+
+  it("refuses dims that no input carries", async () => {
+    const lost = trace({ x: float32(addDims(symbol("n"), 1)) }, ({ x }) => ({
+      y: broadcastTo(x, [symbol("k"), ...x.shape]),
+    }));
+    await expect(compile(lost, { device })).rejects.toThrow(withCode("GRAPH_UNBOUND_DIM"));
+    const sideOnly = trace({ x: float32(addDims(symbol("n"), 1)) }, ({ x }) => ({ y: neg(x) }));
+    await expect(compile(sideOnly, { device })).rejects.toThrow(withCode("GRAPH_UNBOUND_DIM"));
+  });
+
+  it("opens devices only with a number of threads", async () => {
+    for (const threads of [0, -1, 1.5, Number.NaN]) {
+      await expect(openCpu({ threads })).rejects.toThrow(withCode("DEVICE_BAD_THREADS", "threads"));
+    }
+    expect((await openCpu()).threads).toBeGreaterThan(0);
+  });
+});
