@@ -7,14 +7,8 @@ import { NextxError } from "../../tensor/errors.ts";
 import { analysisSize, boxCost, type Choice, drawSoft, soften } from "./compare.ts";
 import { type Factors, glyphOf, synthClassNames, textureOf } from "./factors.ts";
 import { paintMasks } from "./masks.ts";
-import {
-  type BackgroundReading,
-  matchSticker,
-  readBackground,
-  readSticker,
-  type StickerMatch,
-  type StickerReading,
-} from "./readSticker.ts";
+import { type BackgroundReading, readBackground } from "./readBackground.ts";
+import { matchSticker, readSticker, type StickerMatch, type StickerReading } from "./readSticker.ts";
 import { readBeadColour, readCount, readGlyph, readShadow } from "./readStrip.ts";
 import { coloursOf } from "./render.ts";
 import { TemplateBook } from "./templates.ts";

@@ -51,7 +51,7 @@ function stripY(layout: number): number {
   return layout < 3 ? 26.5 : 5.5;
 }
 
-/** The beads stand on the side away from a sticker in the right or middle column; the glyph on the other side. */
+/** The glyph stands on the right and the beads on the left, the other way round below or above a sticker on the left. */
 function mirrored(layout: number): boolean {
   return layout % 3 === 0;
 }

@@ -1,5 +1,5 @@
 /**
- * Second half of the checker: with background and sticker known, reads beads, glyph and shadow side by drawing each
+ * Third step of the checker: with background and sticker known, reads beads, glyph and shadow side by drawing each
  * possibility and comparing it with the softened pixels of its box. "Nothing there" is always one of the possibilities.
  */
 import { analysisSize, type Choice, choose, drawSoft, wholeBox } from "./compare.ts";

@@ -51,7 +51,7 @@ function buildTemplate(shape: number, phaseX: number, phaseY: number): StickerTe
   };
 }
 
-/** Templates built so far; a checker keeps one. */
+/** Templates, built when they are first asked for. */
 export class TemplateBook {
   readonly #templates = new Map<number, StickerTemplate>();
 
