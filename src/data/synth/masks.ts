@@ -1,10 +1,10 @@
 /**
  * Geometry of a procedural picture as coverage masks: where the shadow falls, what is white paper, what is coloured and
  * how much of the colour is the second one. Units are 1/32 of the picture; every mask is anti-aliased over one pixel. All
- * places are multiples of 1/4, so distances come from tables (see `tabulated`).
+ * places are multiples of 1/4, so distances come from tables (see `DistanceTable`).
  */
 import type { Factors } from "./factors.ts";
-import { disc, roundedBox, type SignedDistance, shapeCores, shapeDistances, tabulated } from "./shapes.ts";
+import { DistanceTable, disc, roundedBox, shapeCores, shapeOutlines } from "./shapes.ts";
 
 /** One value from 0 to 1 per pixel, row-major, size * size. */
 export interface Masks {
@@ -30,7 +30,7 @@ export const lightCorners: readonly (readonly [number, number])[] = [
 ];
 
 /** Width of the white border of a sticker. */
-const border = 1.7;
+const stickerBorder = 1.7;
 const shadowOffset = 1.5;
 const shadowSoftness = 1.6;
 
@@ -70,46 +70,60 @@ function clamp01(value: number): number {
   return value < 0 ? 0 : Math.min(value, 1);
 }
 
-/** Calls `paint` for every pixel of a box around (centreX, centreY), with its place relative to the centre. */
-function eachPixel(
-  size: number,
-  centre: readonly [number, number],
-  reach: readonly [number, number],
-  paint: (pixel: number, x: number, y: number) => void,
-): void {
+/** An object: its outline, its centre, and how far it reaches from there in x and y. */
+interface Stamp {
+  readonly outline: DistanceTable;
+  readonly centre: readonly [number, number];
+  readonly reach: readonly [number, number];
+}
+
+/** First and last row or column within `reach` of `centre`, inside the picture. */
+function span(size: number, centre: number, reach: number): readonly [number, number] {
   const scale = size / 32;
-  const [x0, x1] = [centre[0] - reach[0], centre[0] + reach[0]].map((x) => Math.floor(x * scale)) as [
-    number,
-    number,
-  ]; // two in, two out
-  const [y0, y1] = [centre[1] - reach[1], centre[1] + reach[1]].map((y) => Math.floor(y * scale)) as [
-    number,
-    number,
-  ]; // two in, two out
-  for (let row = Math.max(y0, 0); row <= Math.min(y1, size - 1); row++) {
-    for (let column = Math.max(x0, 0); column <= Math.min(x1, size - 1); column++) {
-      paint(row * size + column, (column + 0.5) / scale - centre[0], (row + 0.5) / scale - centre[1]);
+  const first = Math.floor((centre - reach) * scale);
+  return [Math.max(first, 0), Math.min(Math.floor((centre + reach) * scale), size - 1)];
+}
+
+/** Paints the paper of an object, `border` wider than its outline, and the shadow it throws. */
+function paintPaper(masks: Masks, stamp: Stamp, border: number, shadow: number): void {
+  const { size } = masks;
+  const scale = size / 32;
+  const { outline, centre, reach } = stamp;
+  const [cornerX, cornerY] = lightCorners[shadow] as readonly [number, number]; // shadow < 4
+  const [left, right] = span(size, centre[0], reach[0] + 4);
+  const [top, bottom] = span(size, centre[1], reach[1] + 4);
+  for (let row = top; row <= bottom; row++) {
+    const y = (row + 0.5) / scale - centre[1];
+    for (let column = left; column <= right; column++) {
+      const x = (column + 0.5) / scale - centre[0];
+      const pixel = row * size + column;
+      const cover = clamp01(0.5 - (outline.at(x, y) - border) * scale);
+      if (cover > (masks.paper[pixel] as number)) masks.paper[pixel] = cover; // pixel in range, also below
+      const distance = outline.at(x + cornerX * shadowOffset, y + cornerY * shadowOffset) - border;
+      const depth = clamp01(0.5 - distance / (2 * shadowSoftness));
+      const dark = depth * depth * (3 - 2 * depth);
+      if (dark > (masks.shadow[pixel] as number)) masks.shadow[pixel] = dark;
     }
   }
 }
 
-/** Paints the paper of an object and the shadow it throws. */
-function paintPaper(
-  masks: Masks,
-  paper: SignedDistance,
-  centre: readonly [number, number],
-  reach: readonly [number, number],
-  shadow: number,
-): void {
-  const scale = masks.size / 32;
-  const [cornerX, cornerY] = lightCorners[shadow] as readonly [number, number]; // shadow < 4
-  eachPixel(masks.size, centre, [reach[0] + 4, reach[1] + 4], (pixel, x, y) => {
-    const cover = clamp01(0.5 - paper(x, y) * scale);
-    masks.paper[pixel] = Math.max(masks.paper[pixel] as number, cover); // pixel in range
-    const distance = paper(x + cornerX * shadowOffset, y + cornerY * shadowOffset);
-    const depth = clamp01(0.5 - distance / (2 * shadowSoftness));
-    masks.shadow[pixel] = Math.max(masks.shadow[pixel] as number, depth * depth * (3 - 2 * depth)); // pixel in range
-  });
+/** Colours the inside of an outline; `accentAt` gives the share of the second colour. */
+function paintFill(masks: Masks, stamp: Stamp, accentAt?: (x: number, y: number) => number): void {
+  const { size } = masks;
+  const scale = size / 32;
+  const { outline, centre, reach } = stamp;
+  const [left, right] = span(size, centre[0], reach[0]);
+  const [top, bottom] = span(size, centre[1], reach[1]);
+  for (let row = top; row <= bottom; row++) {
+    const y = (row + 0.5) / scale - centre[1];
+    for (let column = left; column <= right; column++) {
+      const x = (column + 0.5) / scale - centre[0];
+      const cover = clamp01(0.5 - outline.at(x, y) * scale);
+      if (cover === 0) continue;
+      masks.fill[row * size + column] = cover;
+      if (accentAt) masks.accent[row * size + column] = accentAt(x, y);
+    }
+  }
 }
 
 /** Coverage of stripes `width` wide with gaps as wide, a gap's centre at 0. */
@@ -138,19 +152,18 @@ function textureAt(texture: number, shape: number, x: number, y: number, scale: 
 
 /** Adds the sticker. */
 export function paintSticker(masks: Masks, factors: StickerFactors): void {
+  const stamp: Stamp = {
+    outline: shapeOutlines[factors.shape] as DistanceTable, // shape < 8
+    centre: stickerCentre(factors.layout, factors.jitterX, factors.jitterY),
+    reach: [9.5, 9.5],
+  };
+  paintPaper(masks, stamp, stickerBorder, factors.shadow);
+  const { texture, shape } = factors;
   const scale = masks.size / 32;
-  const centre = stickerCentre(factors.layout, factors.jitterX, factors.jitterY);
-  const inner = shapeDistances[factors.shape] as SignedDistance; // shape < 8
-  paintPaper(masks, (x, y) => inner(x, y) - border, centre, [9.5, 9.5], factors.shadow);
-  eachPixel(masks.size, centre, [9.5, 9.5], (pixel, x, y) => {
-    const cover = clamp01(0.5 - inner(x, y) * scale);
-    if (cover === 0) return;
-    masks.fill[pixel] = cover;
-    masks.accent[pixel] = textureAt(factors.texture, factors.shape, x, y, scale);
-  });
+  paintFill(masks, stamp, (x, y) => textureAt(texture, shape, x, y, scale));
 }
 
-const bead = tabulated(disc(1.85));
+const bead = new DistanceTable(disc(1.85));
 const beadPitch = 4.5;
 
 function stripHalf(count: number): number {
@@ -158,40 +171,37 @@ function stripHalf(count: number): number {
 }
 
 /** Outlines of the strips for 0 to 5 beads; pictures have 1 to 4, the checker also asks for the others. */
-const stripDistances = [0, 1, 2, 3, 4, 5].map((count) => tabulated(roundedBox(stripHalf(count), 3.1, 3.1)));
+const stripOutlines = [0, 1, 2, 3, 4, 5].map(
+  (count) => new DistanceTable(roundedBox(stripHalf(count), 3.1, 3.1)),
+);
 
 /** Adds the strip of beads, in the main colour on paper. */
 export function paintBeads(masks: Masks, factors: Pick<StripFactors, "layout" | "count" | "shadow">): void {
-  const scale = masks.size / 32;
   const half = stripHalf(factors.count);
   const centreX = mirrored(factors.layout) ? 30 - half : 2 + half;
   const centreY = stripY(factors.layout);
-  const strip = stripDistances[factors.count] as SignedDistance; // count < 6
-  paintPaper(masks, strip, [centreX, centreY], [half, 3.1], factors.shadow);
+  const outline = stripOutlines[factors.count] as DistanceTable; // count < 6
+  paintPaper(masks, { outline, centre: [centreX, centreY], reach: [half, 3.1] }, 0, factors.shadow);
   for (let i = 0; i < factors.count; i++) {
     const beadX = centreX + (i - (factors.count - 1) / 2) * beadPitch;
-    eachPixel(masks.size, [beadX, centreY], [2.5, 2.5], (pixel, x, y) => {
-      const cover = clamp01(0.5 - bead(x, y) * scale);
-      if (cover === 0) return;
-      masks.fill[pixel] = cover;
-    });
+    paintFill(masks, { outline: bead, centre: [beadX, centreY], reach: [2.5, 2.5] });
   }
 }
 
 const horizontal = roundedBox(3.5, 1.4, 0.6);
 const vertical = roundedBox(1.4, 3.5, 0.6);
-const glyphDistances: readonly SignedDistance[] = [
+const glyphOutlines: readonly DistanceTable[] = [
   horizontal,
   vertical,
   (x: number, y: number) => Math.min(horizontal(x, y), vertical(x, y)),
   (x: number, y: number) => Math.abs(Math.sqrt(x * x + y * y) - 2.5) - 1.05,
-].map(tabulated);
+].map((distance) => new DistanceTable(distance));
 
 /** Adds the glyph, in paper. */
 export function paintGlyph(masks: Masks, factors: Pick<StripFactors, "layout" | "glyph" | "shadow">): void {
-  const distance = glyphDistances[factors.glyph] as SignedDistance; // glyph < 4
-  const centreX = mirrored(factors.layout) ? 5.5 : 26.5;
-  paintPaper(masks, distance, [centreX, stripY(factors.layout)], [3.6, 3.6], factors.shadow);
+  const outline = glyphOutlines[factors.glyph] as DistanceTable; // glyph < 4
+  const centre = [mirrored(factors.layout) ? 5.5 : 26.5, stripY(factors.layout)] as const;
+  paintPaper(masks, { outline, centre, reach: [3.6, 3.6] }, 0, factors.shadow);
 }
 
 /** Masks of a whole picture. */

@@ -83,21 +83,28 @@ const tableReach = 20;
 const tableSide = 8 * tableReach + 1;
 
 /**
- * The same distances read from a table that is filled at the first call. Only for multiples of 1/4 within 20 of the
- * centre: all that the renderer asks for, because sizes, places and offsets are multiples of 1/4.
+ * Distances at multiples of 1/4 within 20 of the centre, computed at the first look. That is all that the renderer asks
+ * for, because sizes, places and offsets are multiples of 1/4.
  */
-export function tabulated(distance: SignedDistance): SignedDistance {
-  let table: Float64Array | undefined;
-  return (x, y) => {
-    table ??= Float64Array.from({ length: tableSide * tableSide }, (_, i) =>
-      distance((i % tableSide) / 4 - tableReach, Math.floor(i / tableSide) / 4 - tableReach),
+export class DistanceTable {
+  readonly #distance: SignedDistance;
+  #table: Float64Array | undefined;
+
+  constructor(distance: SignedDistance) {
+    this.#distance = distance;
+  }
+
+  /** Distance from (x, y), multiples of 1/4 within 20. */
+  at(x: number, y: number): number {
+    this.#table ??= Float64Array.from({ length: tableSide * tableSide }, (_, i) =>
+      this.#distance((i % tableSide) / 4 - tableReach, Math.floor(i / tableSide) / 4 - tableReach),
     );
-    return table[(y + tableReach) * 4 * tableSide + (x + tableReach) * 4] as number; // within reach
-  };
+    return this.#table[(y + tableReach) * 4 * tableSide + (x + tableReach) * 4] as number; // within reach
+  }
 }
 
 /** Inner outline of each of `shapeNames`, in the same order. */
-export const shapeDistances: readonly SignedDistance[] = [
+export const shapeOutlines: readonly DistanceTable[] = [
   disc(6.9),
   roundedBox(6.1, 6.1, 1.2),
   polygon([0, -6.9, 6.9, 0, 0, 6.9, -6.9, 0], 0.8),
@@ -113,7 +120,7 @@ export const shapeDistances: readonly SignedDistance[] = [
   heart(11.6, 6.7),
   union(roundedBox(7, 2.7, 0.8), roundedBox(2.7, 7, 0.8)),
   subtract(disc(7.4), moved(disc(5.6), 5.75, -3)),
-].map(tabulated);
+].map((distance) => new DistanceTable(distance));
 
 /** Where the `core` texture sits in each shape. */
 export const shapeCores: readonly (readonly [number, number])[] = [
