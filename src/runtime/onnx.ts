@@ -129,6 +129,13 @@ class ModelWriter implements Emitter {
     return names.at(-1) ?? first;
   }
 
+  /** Gives a value another name: that of an output. */
+  copy(from: string, to: string): void {
+    this.nodes.push(
+      create(NodeProtoSchema, { name: `output_${to}`, opType: "Identity", input: [from], output: [to] }),
+    );
+  }
+
   #constant(
     type: keyof typeof ELEMENT,
     shape: readonly number[],
@@ -229,6 +236,8 @@ export interface OnnxModel {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Names that must be fed: declared inputs that are used, and weights without values. */
   readonly feeds: ReadonlyMap<string, Tensor>;
+  /** The model's name of each output: its own, or with `.out` behind it when an input or weight has that name. */
+  readonly outputs: ReadonlyMap<string, string>;
   readonly nodeCount: number;
 }
 
@@ -254,19 +263,33 @@ export function lowerToOnnx(
   const names = new Map<Tensor, string>();
   for (const node of order) names.set(node, lowerNode(writer, node, names, weights));
   for (const [name, tensor] of declared) if (writer.carriers.has(name)) feeds.set(name, tensor);
-  const results = outputs.map(([name, tensor]) => {
+  const taken = new Set([...feeds.keys(), ...order.flatMap((node) => inputName(node) ?? [])]);
+  const results = outputNames(Object.keys(graph.outputs), taken);
+  for (const [name, tensor] of outputs) {
     const value = names.get(tensor);
     invariant(value !== undefined, "Every output was lowered.");
-    return {
-      name,
-      node: create(NodeProtoSchema, {
-        name: `output_${name}`,
-        opType: "Identity",
-        input: [value],
-        output: [name],
-      }),
-    };
-  });
+    writer.copy(value, results.get(name) as string); // named just now
+  }
+  const named = outputs.map(([name, tensor]) => [results.get(name) ?? name, tensor] as const);
+  return {
+    bytes: modelBytes(writer, [...feeds], named),
+    feeds,
+    outputs: results,
+    nodeCount: writer.nodes.length - outputs.length,
+  };
+}
+
+type Named = readonly (readonly [string, Tensor])[];
+
+function modelBytes(writer: ModelWriter, inputs: Named, outputs: Named): Uint8Array<ArrayBuffer> {
+  const size = writer.initializers.reduce((total, { rawData }) => total + rawData.byteLength, 0);
+  if (size > MAX_MODEL_BYTES) {
+    throw new NextxError(
+      "GRAPH_TOO_LARGE",
+      `The model has ${size} bytes of constants; an ONNX file holds at most 2 GiB.`,
+    );
+  }
+  const info = ([name, { dtype, shape }]: Named[number]): ValueInfoProto => valueInfo(name, dtype, shape);
   const model = create(ModelProtoSchema, {
     irVersion: IR_VERSION,
     producerName: "nextx",
@@ -276,24 +299,25 @@ export function lowerToOnnx(
     ],
     graph: create(GraphProtoSchema, {
       name: "nextx",
-      node: [...writer.nodes, ...results.map(({ node }) => node)],
+      node: writer.nodes,
       initializer: writer.initializers,
-      input: [...feeds].map(([name, tensor]) => valueInfo(name, tensor.dtype, tensor.shape)),
-      output: outputs.map(([name, tensor]) => valueInfo(name, tensor.dtype, tensor.shape)),
+      input: inputs.map(info),
+      output: outputs.map(info),
     }),
   });
-  const size = writer.initializers.reduce((total, { rawData }) => total + rawData.byteLength, 0);
-  if (size > MAX_MODEL_BYTES) {
-    throw new NextxError(
-      "GRAPH_TOO_LARGE",
-      `The model has ${size} bytes of constants; an ONNX file holds at most 2 GiB.`,
-    );
-  }
-  return {
-    bytes: toBinary(ModelProtoSchema, model) as Uint8Array<ArrayBuffer>,
-    feeds,
-    nodeCount: writer.nodes.length,
-  };
+  return toBinary(ModelProtoSchema, model) as Uint8Array<ArrayBuffer>; // a fresh buffer
+}
+
+function outputNames(names: readonly string[], taken: ReadonlySet<string>): Map<string, string> {
+  const used = new Set([...taken, ...names]);
+  return new Map(
+    names.map((name) => {
+      let unique = name;
+      if (taken.has(name)) while (used.has(unique)) unique += ".out";
+      used.add(unique);
+      return [name, unique];
+    }),
+  );
 }
 
 function lowerNode(

@@ -8,7 +8,7 @@ import { reachableInputs, topologicalOrder } from "../tensor/graph.ts";
 import { inputName, type Tensor } from "../tensor/tensor.ts";
 import type { Device, Session } from "./device.ts";
 import { peakBytes, tensorBytes } from "./memory.ts";
-import { lowerToOnnx, symbolSources } from "./onnx.ts";
+import { lowerToOnnx, type OnnxModel, symbolSources } from "./onnx.ts";
 import type { Graph } from "./trace.ts";
 import { allocate, dataType, elementCount, type Value } from "./values.ts";
 
@@ -34,7 +34,7 @@ export async function compile<I extends string, O extends string>(
     arena: options.arena ?? true,
     ...(options.profile !== undefined && { profile: options.profile }),
   });
-  return new Program(graph, session, device, model.feeds, model.nodeCount);
+  return new Program(graph, session, device, model);
 }
 
 /** Every symbol of the graph must be a side of some input, so that a run can know its value. */
@@ -59,6 +59,7 @@ export class Program<I extends string = string, O extends string = string> {
   readonly #feeds: ReadonlyMap<string, Tensor>;
   readonly #sources: ReadonlyMap<string, { input: string; axis: number }>;
   readonly #outputs: readonly (readonly [string, Tensor])[];
+  readonly #outputNames: ReadonlyMap<string, string>;
   readonly #bounds: readonly Bound[];
   /** Symbol values that passed the checks of sizes and memory. */
   readonly #checked = new Set<string>();
@@ -68,14 +69,15 @@ export class Program<I extends string = string, O extends string = string> {
     graph: Graph<I, O>,
     session: Session,
     device: Device,
-    feeds: ReadonlyMap<string, Tensor>,
-    nodeCount: number,
+    model: Pick<OnnxModel, "feeds" | "outputs" | "nodeCount">,
   ) {
+    const { feeds } = model;
     this.graph = graph;
-    this.nodeCount = nodeCount;
+    this.nodeCount = model.nodeCount;
     this.#session = session;
     this.#device = device;
     this.#feeds = feeds;
+    this.#outputNames = model.outputs;
     this.#sources = symbolSources([...feeds, ...Object.entries<Tensor>(graph.inputs), ...graph.weights]);
     this.#outputs = Object.entries<Tensor>(graph.outputs);
     this.#bounds = collectBounds(this.#outputs.map(([, tensor]) => tensor));
@@ -158,7 +160,12 @@ export class Program<I extends string = string, O extends string = string> {
       if (elementCount(shape) === 0) result[name] = { data: allocate(tensor.dtype, 0), shape };
       else wanted.push([name, tensor]);
     }
-    if (wanted.length > 0) Object.assign(result, await this.#session.run(feeds, wanted));
+    if (wanted.length === 0) return result;
+    const inside = wanted.map(([name, tensor]) => [this.#outputNames.get(name) ?? name, tensor] as const);
+    const computed = await this.#session.run(feeds, inside);
+    for (const [i, [name]] of wanted.entries()) {
+      result[name] = computed[inside[i]?.[0] ?? name] as Value; // asked for by this name
+    }
     return result;
   }
 
@@ -223,7 +230,10 @@ export function weightBytes(graph: Graph): number {
   return [...graph.weights.values()].reduce((total, tensor) => total + tensorBytes(tensor, none), 0);
 }
 
-/** The graph's `.onnx` file with the given weights inside, for any ONNX runtime (CPU kernels). */
+/**
+ * The graph's `.onnx` file with the given weights inside, for any ONNX runtime (CPU kernels).
+ * An output named like an input or weight is called `<name>.out` there.
+ */
 export function exportOnnx(graph: Graph, weights: ReadonlyMap<string, Value>): Uint8Array<ArrayBuffer> {
   return lowerToOnnx(graph, "cpu", weights).bytes;
 }

@@ -17,7 +17,8 @@ export interface Graph<I extends string = string, O extends string = string> {
 
 /**
  * Traces `describe` once. Unused inputs are allowed (they are simply not part of the compiled program).
- * Errors: GRAPH_NAME_CLASH when an input, a weight or an output share a name.
+ * Outputs may be named like inputs: a step takes `total` and gives the next `total`.
+ * Errors: GRAPH_NAME_CLASH when an input and a weight, or two weights, share a name.
  */
 export function trace<
   I extends Readonly<Record<string, TensorSpec>>,
@@ -46,13 +47,6 @@ export function trace<
       throw new NextxError("GRAPH_NAME_CLASH", `"${name}" is both an input and a weight.`, { path: name });
     }
     weights.set(name, tensor);
-  }
-  for (const name of Object.keys(outputs)) {
-    if (weights.has(name) || Object.hasOwn(inputs, name)) {
-      throw new NextxError("GRAPH_NAME_CLASH", `"${name}" names an output and an input or weight.`, {
-        path: name,
-      });
-    }
   }
   return { inputs, outputs, weights };
 }

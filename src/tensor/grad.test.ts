@@ -62,6 +62,7 @@ describe("grad", () => {
         return e.add(s.sum(e.mul(a, a)), e.add(s.sum(e.exp(b)), s.sum(e.tanh(s.slice(x, 0, 0, 2)))));
       },
       gap: (x) => e.add(s.sum(e.exp(s.slice(x, 0, 0, 1))), s.sum(e.tanh(s.slice(x, 0, 3, 5)))),
+      short: (x) => e.add(s.sum(e.exp(s.slice(x, 0, 0, 1))), s.sum(e.tanh(s.slice(x, 0, 1, 4)))),
       axes: (x) => e.mul(s.sum(e.exp(s.slice(x, 0, 0, 2))), s.sum(e.tanh(s.slice(x, 1, 1, 2)))),
       beside: (x) => e.add(s.sum(e.mul(x, x)), s.sum(e.exp(s.slice(x, 0, 0, 2)))),
       emptyTile: (x) => {

@@ -4,7 +4,7 @@ import { openCpu } from "../runtime/device.node.ts";
 import { compile } from "../runtime/program.ts";
 import { toNd, toValue } from "../runtime/testing/checkOp.ts";
 import { trace } from "../runtime/trace.ts";
-import { floats } from "../runtime/values.ts";
+import { floats, ints } from "../runtime/values.ts";
 import type { Dim } from "./dims.ts";
 import { topologicalOrder } from "./graph.ts";
 import * as e from "./ops/elementwise.ts";
@@ -13,6 +13,7 @@ import * as s from "./ops/structure.ts";
 import { countNodes, simplify } from "./passes.ts";
 import { RandomStream } from "./random.ts";
 import {
+  apply,
   bool,
   constant,
   constantData,
@@ -20,6 +21,7 @@ import {
   float32,
   input,
   int32,
+  type Op,
   scalar,
   type Tensor,
   type TensorSpec,
@@ -64,6 +66,8 @@ const GROWTH: readonly Rewrite[] = [
   (a, _, { number }) => e.sub(a.dtype === "int32" ? 0 : number, a),
   (a, _, { number }) => e.mul(a, a.dtype === "int32" ? 1 : number),
   (a, _, { number }) => e.mul(e.mul(a, number), 0.5),
+  (a, _, { number }) => e.mul(number, a),
+  (a, _, { number }) => e.add(number, a),
   (a, _, { number }) => e.div(a, a.dtype === "int32" ? 1 : number || 1),
   (a, _, { number }) => e.add(a, constant(Float32Array.of(number), [1, 1])),
   (_, __, { number }) => e.mul(e.add(scalar(number), 2), constant(Float32Array.of(0.5), [1])),
@@ -219,6 +223,7 @@ describe("simplify", () => {
 
   it("keeps what only looks like nothing", () => {
     expect(opNames(only(e.mul(x, 0)))).toContain("mul"); // NaN and infinity stay
+    expect(opNames(only(e.mul(0, x)))).toContain("mul");
     expect(opNames(only(e.mul(x, -1)))).toContain("mul");
     expect(opNames(only(e.div(1, x)))).toContain("div");
     expect(opNames(only(e.sub(x, x)))).toContain("sub");
@@ -237,6 +242,24 @@ describe("simplify", () => {
     const { big, small } = await program.run({ x: floats([1e-20], [1]) });
     expect((big.data[0] as number) / 1e30).toBeCloseTo(1, 5); // 1e50 would be infinite
     expect((small.data[0] as number) / 1e-45).toBeCloseTo(1, 0); // 1e-50 would be zero
+  });
+
+  it("merges integer scales modulo 2^32", async () => {
+    const [p, q] = [2147483647, 2147483629];
+    const graph = trace({ n: int32(2) }, ({ n }) => ({ y: e.mul(p, e.mul(n, q)) }));
+    using program = await compile(graph, { device });
+    const { y } = await program.run({ n: ints([1, 3], [2]) });
+    expect([...y.data]).toEqual([Math.imul(p, q), Math.imul(3, Math.imul(p, q))]);
+  });
+
+  it("keeps 0 and -0 apart down to the model", async () => {
+    const graph = trace({ x: float32(1) }, ({ x }) => ({
+      p: e.div(1, e.mul(x, 0)),
+      m: e.div(1, e.mul(x, -0)),
+    }));
+    using program = await compile(graph, { device });
+    const { p, m } = await program.run({ x: floats([2], [1]) });
+    expect([p.data[0], m.data[0]]).toEqual([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]);
   });
 
   it("folds scalar constants to float32", () => {
@@ -275,6 +298,19 @@ describe("simplify", () => {
     expect(countNodes(simplify(same))).toBe(1);
     const other = { a: e.add(x, constant(data, [3])), b: e.add(x, constant(data, [1, 3])) };
     expect(countNodes(simplify(other))).toBe(2);
+  });
+
+  it("compares attributes of any plain form", () => {
+    const op: Op<{ options: { scale: number } }> = {
+      name: "options",
+      infer: ([y]) => ({ shape: (y as Tensor).shape, dtype: "float32" }),
+      gradient: () => [null],
+      lower: () => "",
+    };
+    const scaled = (scale: number) => apply(op, [x], { options: { scale } });
+    expect(
+      countNodes(simplify({ a: scaled(1), b: scaled(2), c: scaled(1), d: scaled(0), e: scaled(-0) })),
+    ).toBe(4);
   });
 
   it("is exact about the reference it is tested with", () => {

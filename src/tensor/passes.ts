@@ -1,6 +1,7 @@
 /**
  * Graph simplification: algebraic rules of the ops, scalar folding and common sub-expressions; dead nodes vanish because
- * only what the outputs reach is rebuilt. Passes never change values beyond round-off of folded scalars.
+ * only what the outputs reach is rebuilt. Passes never change values beyond round-off of folded scalars and the sign of a
+ * zero (x + 0 becomes x, which keeps -0); NaN and infinities stay what and where they are.
  */
 import type { Shape } from "./dims.ts";
 import { topologicalOrder } from "./graph.ts";
@@ -17,7 +18,10 @@ function attributeKey(value: unknown, ids: Keys): string {
     return `#${ids.get(value)}`;
   }
   if (Array.isArray(value)) return `[${value.map((item) => attributeKey(item, ids)).join(",")}]`;
-  return String(value);
+  if (typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    return `{${Object.entries(value).map(([name, item]) => `${name}:${attributeKey(item, ids)}`)}}`;
+  }
+  return Object.is(value, -0) ? "-0" : String(value); // numbers, text, dims
 }
 
 function nodeKey(node: Tensor, ids: Keys): string {

@@ -121,6 +121,11 @@ describe("random streams", () => {
       counts[n] = (counts[n] as number) + 1;
     }
     for (const n of counts) expect(Math.abs(n - 5000)).toBeLessThan(260);
+    // n = 3 * 2^30: with a plain remainder half of the draws would fall below 2^30
+    const low = Array.from({ length: 9000 }, () => stream.integer(3 * 2 ** 30)).filter(
+      (v) => v < 2 ** 30,
+    ).length;
+    expect(Math.abs(low - 3000)).toBeLessThan(200);
     const orders = new Map<string, number>();
     for (let i = 0; i < 6000; i++) {
       const order = String([...stream.permutation(3)]);

@@ -30,6 +30,8 @@ const views = (minRank: number, maxRank: number) =>
     });
   });
 
+const axesOf = (x: Tensor): number[] => x.shape.map((_, i) => i);
+
 describe("ops that move or add up elements", () => {
   it("transpose, sum, reshape, cast and stopGradient, differentiated twice", { timeout: 60_000 }, () =>
     forAll(views(0, 5), 24, ({ shape, permutation, axes, sizes }) =>
@@ -38,6 +40,10 @@ describe("ops that move or add up elements", () => {
           inputs: { x: float32(...shape), n: int32(...shape), c: bool(...shape) },
           build: ({ x, n, c }) => ({
             transpose: s.transpose(x, permutation),
+            transposeTwice: s.transpose(s.transpose(x, permutation), [
+              ...axesOf(x).slice(1),
+              ...axesOf(x).slice(0, 1),
+            ]),
             transposeInt: s.transpose(n, permutation),
             transposeBool: s.transpose(c, permutation),
             sum: s.sum(x, axes),
