@@ -61,6 +61,19 @@ describe("picking rows and entries", () => {
     }
   });
 
+  it("scatterAddRows with the kernels that WebGPU has", () =>
+    new OpChecker({ ...device, provider: "webgpu" }).check(
+      {
+        inputs: { ids: int32("N"), updates: float32("N", 2) },
+        build: ({ ids, updates }) => ({
+          y: g.scatterAddRows(ids, updates, 300),
+          z: g.scatterAddRows(ids, updates, 5),
+        }),
+        draw: { ids: (random) => random.integer(5) },
+      },
+      [{ N: 9 }, { N: 0 }],
+    ));
+
   it("gatherRows from a table whose length is symbolic", () =>
     checker.check(
       {

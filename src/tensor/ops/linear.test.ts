@@ -250,6 +250,39 @@ describe("resizing by whole factors", () => {
   });
 });
 
+it("products and convolutions have a lowering without kernels that WebGPU lacks", async () => {
+  const portable = new OpChecker({ ...device, provider: "webgpu" });
+  await portable.check(
+    {
+      inputs: {
+        a: float32("A", 1, "M", "K"),
+        at: float32("K", "M"),
+        bt: float32("A", 2, 3, "K"),
+        wide: float32(2, "M"),
+      },
+      build: ({ a, at, bt, wide }) => ({
+        right: l.matmul(a, bt, false, true),
+        both: l.matmul(at, bt, true, true),
+        flat: l.matmul(at, wide, false, true),
+      }),
+    },
+    [
+      { A: 2, M: 3, K: 3 },
+      { A: 2, M: 1, K: 1 },
+    ],
+  );
+  await portable.check(
+    {
+      inputs: { x: float32("B", 2, 5, 4), w: float32(2, 2, 3, 3) },
+      build: ({ x, w }) => ({
+        same: l.conv2d(x, w, { pads: [1, 1, 1, 1] }),
+        halved: l.conv2d(x, w, { stride: 2, pads: [0, 1, 1, 0] }),
+      }),
+    },
+    [{ B: 2 }],
+  );
+});
+
 afterAll(() => {
   expect([...linearOps].map((op) => op.name).filter((name) => !checker.covered.has(name))).toEqual([]);
 });

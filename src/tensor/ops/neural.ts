@@ -4,7 +4,7 @@
  */
 import { type Dim, dimsEqual, divDims, mulDims, type Shape, shapeText } from "../dims.ts";
 import { NextxError } from "../errors.ts";
-import { apply, dimOf, needType, type Op, scalar, staticDim, type Tensor } from "../tensor.ts";
+import { apply, dimOf, type Emitter, needType, type Op, scalar, staticDim, type Tensor } from "../tensor.ts";
 import { add, div, erf, exp, mul, sigmoid, sqrt, square, sub, tanh } from "./elementwise.ts";
 import { oneHot } from "./gather.ts";
 import { broadcastTo, reshape, sum } from "./structure.ts";
@@ -82,12 +82,20 @@ const crossEntropyOp: Op = {
     const index = emit.node("Reshape", [ids as string, emit.dims([...node.shape, 1])], { allowzero: 1 });
     const logProbs =
       emit.provider === "webgpu"
-        ? emit.node("Log", [emit.node("Softmax", [logits as string], { axis: -1 })])
+        ? shiftedLogSoftmax(emit, logits as string)
         : emit.node("LogSoftmax", [logits as string], { axis: -1 });
     const picked = emit.node("GatherElements", [logProbs, index], { axis: rank });
     return emit.node("Neg", [emit.node("Reshape", [picked, emit.dims(node.shape)], { allowzero: 1 })]);
   },
 };
+
+/** Log(Softmax) would be -infinity where the probability underflows. */
+function shiftedLogSoftmax(emit: Emitter, logits: string): string {
+  const last = emit.int64([-1]);
+  const shifted = emit.node("Sub", [logits, emit.node("ReduceMax", [logits, last], { keepdims: 1 })]);
+  const total = emit.node("ReduceSum", [emit.node("Exp", [shifted]), last], { keepdims: 1 });
+  return emit.node("Sub", [shifted, emit.node("Log", [total])]);
+}
 
 /** -log softmax(logits)[ids] per row: logits [..., V], int32 ids [...] -> [...]. */
 export function crossEntropy(logits: Tensor, ids: Tensor): Tensor {
