@@ -19,30 +19,38 @@ export type Box = readonly [number, number, number, number];
 /** The whole picture. */
 export const wholeBox: Box = [0, 0, analysisSize, analysisSize];
 
-/** One pass of [1 2 1] / 4 along an axis; the edge repeats. */
-function pass(from: Float32Array, step: number, position: (pixel: number) => number, to: Float32Array): void {
-  for (let pixel = 0; pixel < analysisSize * analysisSize; pixel++) {
-    const at = position(pixel);
-    const before = at === 0 ? 0 : -step * 3;
-    const after = at === analysisSize - 1 ? 0 : step * 3;
-    for (let i = pixel * 3; i < pixel * 3 + 3; i++) {
-      to[i] = 0.25 * ((from[i + before] as number) + (from[i + after] as number)) + 0.5 * (from[i] as number); // in range
-    }
-  }
-}
-
-/** The picture after a 3 x 3 binomial filter. */
-export function soften(picture: Float32Array): Float32Array {
+/**
+ * The picture after a 3 x 3 binomial filter; the edge repeats. Only rows `first` to `end` (excluded) are worth reading
+ * when these are given.
+ */
+export function soften(picture: Float32Array, first = 0, end = analysisSize): Float32Array {
+  const [stride, top, bottom] = [analysisSize * 3, Math.max(first - 1, 0), Math.min(end + 1, analysisSize)];
   const rows = new Float32Array(picture.length);
   const both = new Float32Array(picture.length);
-  pass(picture, 1, (pixel) => pixel % analysisSize, rows);
-  pass(rows, analysisSize, (pixel) => Math.floor(pixel / analysisSize), both);
+  for (let row = top; row < bottom; row++) {
+    for (let i = row * stride; i < (row + 1) * stride; i++) {
+      const before = i - row * stride < 3 ? i : i - 3;
+      const after = i - row * stride >= stride - 3 ? i : i + 3;
+      rows[i] =
+        0.25 * ((picture[before] as number) + (picture[after] as number)) + 0.5 * (picture[i] as number); // in range, also below
+    }
+  }
+  for (let row = first; row < end; row++) {
+    const above = row === 0 ? 0 : -stride;
+    const below = row === analysisSize - 1 ? 0 : stride;
+    for (let i = row * stride; i < (row + 1) * stride; i++) {
+      both[i] =
+        0.25 * ((rows[i + above] as number) + (rows[i + below] as number)) + 0.5 * (rows[i] as number);
+    }
+  }
   return both;
 }
 
-/** Draws masks in colours, softened. */
-export function drawSoft(masks: Masks, colours: Colours, light: number): Float32Array {
-  return soften(compose(masks, colours, light));
+/** Draws masks in colours, softened; only the rows of `box` are worth reading. */
+export function drawSoft(masks: Masks, colours: Colours, light: number, box: Box = wholeBox): Float32Array {
+  const [, top, , bottom] = box;
+  const drawn = compose(masks, colours, light, Math.max(top - 1, 0), Math.min(bottom + 1, analysisSize));
+  return soften(drawn, top, bottom);
 }
 
 /** Squared RGB distance of two pictures at one pixel. */

@@ -155,18 +155,13 @@ function fitFill(book: TemplateBook, place: Place, pixels: Float32Array, costs: 
   return { ...place, mainColour, accent, texture, gain };
 }
 
-/** Finds the sticker: outline first on a coarse grid of places, then colours and texture around the best outlines. */
-export function readSticker(
-  pixels: Float32Array,
-  background: BackgroundReading,
-  book: TemplateBook,
-): StickerReading {
-  const costs = pixelCosts(pixels, background.plane);
+/** Best outline of every shape in every cell, best first. */
+function findOutlines(book: TemplateBook, costs: Costs): Scored[] {
   const outlines: Scored[] = [];
   for (let shape = 0; shape < 8; shape++) {
     for (let layout = 0; layout < 6; layout++) {
       let best: Scored | undefined;
-      for (let jitter = 0; jitter < 25; jitter++) {
+      for (let jitter = 0; jitter < 25; jitter += 2) {
         const place = {
           shape,
           layout,
@@ -179,26 +174,48 @@ export function readSticker(
       if (best) outlines.push(best);
     }
   }
-  outlines.sort((a, b) => b.gain - a.gain);
-  const fits = outlines.slice(0, 8).map((place) => fitFill(book, place, pixels, costs));
-  fits.sort((a, b) => b.gain - a.gain);
-  const refined = fits.slice(0, 3).map((fit) => refine(book, fit, pixels, costs));
-  const soft = soften(pixels);
-  const drawn = refined.map((fit) => matchSticker(soft, fit, background).around);
-  return refined[drawn.indexOf(Math.min(...drawn))] as StickerReading; // three were drawn
+  return outlines.sort((a, b) => b.gain - a.gain);
 }
 
-/** The best fit within a quarter pixel. */
-function refine(book: TemplateBook, fit: Fit, pixels: Float32Array, costs: Costs): Fit {
-  let best = fit;
+/** The best of a candidate and its eight neighbours, a quarter pixel away. */
+function refine<T extends Scored>(candidate: T, score: (place: Place) => T): T {
+  let best = candidate;
   for (let move = 0; move < 9; move++) {
-    const jitterX = fit.jitterX + (move % 3) - 1;
-    const jitterY = fit.jitterY + Math.floor(move / 3) - 1;
+    const jitterX = candidate.jitterX + (move % 3) - 1;
+    const jitterY = candidate.jitterY + Math.floor(move / 3) - 1;
     if (move === 4 || Math.max(Math.abs(jitterX), Math.abs(jitterY)) > 4) continue;
-    const next = fitFill(book, { shape: fit.shape, layout: fit.layout, jitterX, jitterY }, pixels, costs);
+    const next = score({ shape: candidate.shape, layout: candidate.layout, jitterX, jitterY });
     if (next.gain > best.gain) best = next;
   }
   return best;
+}
+
+/**
+ * Finds the sticker: outlines on a coarse grid of places, then colours and texture inside the best outlines; drawings
+ * of these decide.
+ */
+export function readSticker(
+  pixels: Float32Array,
+  background: BackgroundReading,
+  book: TemplateBook,
+): StickerReading {
+  const costs = pixelCosts(pixels, background.plane);
+  const outline = (place: Place): Scored => ({ ...place, gain: outlineGain(book, place, costs) });
+  const fill = (place: Place): Fit => fitFill(book, place, pixels, costs);
+  const outlines = findOutlines(book, costs).slice(0, 16);
+  const sharper = outlines.map((candidate) => refine(candidate, outline)).sort((a, b) => b.gain - a.gain);
+  const fits = sharper.slice(0, 10).map(fill);
+  const soft = soften(pixels);
+  const around = (fit: Fit) => matchSticker(soft, fit, background).around;
+  const nearest = sortBy(fits, around).slice(0, 2);
+  const refined = nearest.map((candidate) => refine(candidate, fill));
+  return sortBy(refined, around)[0] as StickerReading; // two were refined
+}
+
+/** The items by rising key; each key is computed once. */
+function sortBy<T>(items: readonly T[], key: (item: T) => number): T[] {
+  const keyed = items.map((item) => ({ item, key: key(item) }));
+  return keyed.sort((a, b) => a.key - b.key).map(({ item }) => item);
 }
 
 /** How well the pixels match the sticker as it was read, lit like the background; mean squared RGB distances. */
@@ -217,7 +234,6 @@ export function matchSticker(
 ): StickerMatch {
   const masks = emptyMasks(size);
   paintSticker(masks, { ...sticker, shadow: ground.light });
-  const drawn = drawSoft(masks, coloursOf({ ...sticker, background: ground.background }), ground.light);
   const [x, y] = stickerCentre(sticker.layout, sticker.jitterX, sticker.jitterY).map(Math.floor) as [
     number,
     number,
@@ -228,6 +244,7 @@ export function matchSticker(
     Math.min(x + 10, size),
     Math.min(y + 10, size),
   ] as const;
+  const drawn = drawSoft(masks, coloursOf({ ...sticker, background: ground.background }), ground.light, box);
   let [inside, weight] = [0, 0];
   for (let pixel = 0; pixel < numPixels; pixel++) {
     if ((masks.fill[pixel] as number) < 0.5) continue; // pixel in range

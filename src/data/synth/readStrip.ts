@@ -12,19 +12,21 @@ type Known = Pick<Factors, "layout" | "light" | "shadow">;
 
 /** Counts the beads; 0 and 5 stand for "something else". */
 export function readCount(soft: Float32Array, known: Known, colours: Colours): Choice {
-  return choose(soft, stripBoxes(known.layout).beads, [0, 1, 2, 3, 4, 5], [0, 5], (count) => {
+  const box = stripBoxes(known.layout).beads;
+  return choose(soft, box, [0, 1, 2, 3, 4, 5], [0, 5], (count) => {
     const masks = emptyMasks(analysisSize);
     if (count > 0) paintBeads(masks, { ...known, count });
-    return drawSoft(masks, colours, known.light);
+    return drawSoft(masks, colours, known.light, box);
   });
 }
 
 /** Reads the glyph; 4 stands for none. */
 export function readGlyph(soft: Float32Array, known: Known, colours: Colours): Choice {
-  return choose(soft, stripBoxes(known.layout).glyph, [0, 1, 2, 3, 4], [4], (glyph) => {
+  const box = stripBoxes(known.layout).glyph;
+  return choose(soft, box, [0, 1, 2, 3, 4], [4], (glyph) => {
     const masks = emptyMasks(analysisSize);
     if (glyph < 4) paintGlyph(masks, { ...known, glyph });
-    return drawSoft(masks, colours, known.light);
+    return drawSoft(masks, colours, known.light, box);
   });
 }
 

@@ -38,11 +38,20 @@ export function gradientAt(light: number, size: number, column: number, row: num
   return 0.5 + ((cornerX * (column + 0.5 - size / 2) + cornerY * (row + 0.5 - size / 2)) / size) * 0.5;
 }
 
-/** Lays the colours over one another where the masks say; one float from 0 to 255 per channel. */
-export function compose(masks: Masks, colours: Colours, light: number): Float32Array {
+/**
+ * Lays the colours over one another where the masks say; one float from 0 to 255 per channel.
+ * Rows outside `firstRow` to `endRow` (excluded) stay 0.
+ */
+export function compose(
+  masks: Masks,
+  colours: Colours,
+  light: number,
+  firstRow = 0,
+  endRow = masks.size,
+): Float32Array {
   const { size, shadow, paper, fill, accent } = masks;
   const out = new Float32Array(size * size * 3);
-  for (let pixel = 0; pixel < size * size; pixel++) {
+  for (let pixel = firstRow * size; pixel < endRow * size; pixel++) {
     const bright = gradientAt(light, size, pixel % size, Math.floor(pixel / size));
     const shade = 1 - (1 - shadowLight) * (shadow[pixel] as number); // pixel in range
     const white = paper[pixel] as number; // pixel in range
