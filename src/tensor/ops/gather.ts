@@ -1,7 +1,8 @@
 /**
  * Picking rows and entries by integer ids, and the transposes of picking.
  * Sums over repeated ids never use a scatter with reduction on many threads (it loses updates): small tables use a
- * one-hot matrix product, large ones sorted prefix sums. Both give the same bits in every run; the product's may differ between thread counts.
+ * one-hot matrix product, large ones sorted prefix sums. Both give the same bits in every run; those of the product
+ * may differ between thread counts.
  */
 import { type Dim, dimsEqual, mulDims, shapeText } from "../dims.ts";
 import { NextxError } from "../errors.ts";
