@@ -4,8 +4,7 @@
  */
 
 import { fanInUniform, type Scope, uniform } from "../nn/scope.ts";
-import type { Scale } from "../plan/scales.ts";
-import type { Plan } from "../plan/types.ts";
+import type { Plan, Scale } from "../plan/types.ts";
 import { type Dim, mulDims } from "../tensor/dims.ts";
 import { add, mul, square, sub } from "../tensor/ops/elementwise.ts";
 import { argmaxLast, gatherRows } from "../tensor/ops/gather.ts";

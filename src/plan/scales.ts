@@ -1,11 +1,6 @@
 /** The next-scale plan: group s is a whole side x side map, coarse to fine, row-major inside a scale. Source: VAR, section 3. */
 import { NextxError } from "../tensor/errors.ts";
-import type { Group, Plan } from "./types.ts";
-
-export interface Scale extends Group {
-  /** Sites along one side. */
-  readonly side: number;
-}
+import type { Plan, Scale } from "./types.ts";
 
 /** Groups of the sides `patchNums`, which grow. Errors: PLAN_BAD_SCHEDULE. */
 export function scalePlan(patchNums: readonly number[]): Plan<Scale> {

@@ -7,6 +7,12 @@ export interface Group {
   readonly size: number;
 }
 
+/** A group that is a whole square map. */
+export interface Scale extends Group {
+  /** Sites along one side. */
+  readonly side: number;
+}
+
 /** Ordered groups that cover positions 0 .. length - 1. */
 export interface Plan<G extends Group = Group> {
   readonly groups: readonly G[];

@@ -14,7 +14,7 @@ import {
   sampleRow,
 } from "../../head/sampling.ts";
 import type { Weights } from "../../nn/scope.ts";
-import type { Scale } from "../../plan/scales.ts";
+import type { Scale } from "../../plan/types.ts";
 import type { Device } from "../../runtime/device.ts";
 import { compile, type Program } from "../../runtime/program.ts";
 import { floats, ints, type Value } from "../../runtime/values.ts";

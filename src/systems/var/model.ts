@@ -14,8 +14,8 @@ import {
 } from "../../mixer/adaLnTransformer.ts";
 import { linear, modulate } from "../../nn/layers.ts";
 import { type Scope, scaledInit, truncatedNormal, zeros } from "../../nn/scope.ts";
-import { type Scale, scalePlan } from "../../plan/scales.ts";
-import type { Plan } from "../../plan/types.ts";
+import { scalePlan } from "../../plan/scales.ts";
+import type { Plan, Scale } from "../../plan/types.ts";
 import type { Dim } from "../../tensor/dims.ts";
 import { add } from "../../tensor/ops/elementwise.ts";
 import { gatherRows } from "../../tensor/ops/gather.ts";

@@ -7,8 +7,8 @@ import type { ResidualCodec } from "../../codec/types.ts";
 import { decoder, downsampleFactor, encoder } from "../../nn/convAutoencoder.ts";
 import { conv } from "../../nn/layers.ts";
 import type { Scope } from "../../nn/scope.ts";
-import { type Scale, scalePlan } from "../../plan/scales.ts";
-import type { Plan } from "../../plan/types.ts";
+import { scalePlan } from "../../plan/scales.ts";
+import type { Plan, Scale } from "../../plan/types.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import type { TokenizerConfig } from "./config.ts";
 

@@ -1,0 +1,102 @@
+/**
+ * Comparison with reference numbers of the authors' code. A case names checks; a system gives a table from `run` to the
+ * function that trains, samples or evaluates; every output is compared within the case's tolerance. Nothing passes by
+ * being absent: unknown runs, missing outputs, other shapes and NaN fail.
+ */
+import type { HostTensor } from "../formats/hostTensor.ts";
+import { toValue } from "../formats/tensorValue.ts";
+import type { Value } from "../runtime/values.ts";
+import type { ParityCheck, ParityTable } from "../systems/parityTable.ts";
+import { NextxError } from "../tensor/errors.ts";
+
+export interface OutputComparison {
+  readonly output: string;
+  readonly pass: boolean;
+  /** Largest |a - b| and |a - b| / |b|; NaN when they could not be computed. */
+  readonly maxAbs: number;
+  readonly maxRel: number;
+  /** Why it failed; empty when it passed. */
+  readonly reason: string;
+}
+
+export interface CheckResult {
+  readonly name: string;
+  readonly run: string;
+  readonly pass: boolean;
+  readonly outputs: readonly OutputComparison[];
+  readonly error?: string;
+}
+
+/** Compares one output. Integers and booleans must be equal; floats within atol + rtol |b|, NaN nowhere. */
+export function compareOutput(
+  output: string,
+  actual: Value | undefined,
+  expected: HostTensor,
+  atol: number,
+  rtol: number,
+): OutputComparison {
+  const fail = (reason: string, maxAbs = Number.NaN, maxRel = Number.NaN): OutputComparison => ({
+    output,
+    pass: false,
+    maxAbs,
+    maxRel,
+    reason,
+  });
+  if (actual === undefined) return fail("the system gave no such output");
+  if (String(actual.shape) !== String(expected.shape))
+    return fail(`shape [${actual.shape}], expected [${expected.shape}]`);
+  const reference = toValue(expected).data;
+  if (reference.length !== actual.data.length)
+    return fail(`${actual.data.length} elements, expected ${reference.length}`);
+  const exact = !(reference instanceof Float32Array);
+  let [maxAbs, maxRel, worst] = [0, 0, -1];
+  for (let i = 0; i < reference.length; i++) {
+    const [a, b] = [actual.data[i] as number, reference[i] as number]; // same length
+    if (Number.isNaN(a) || Number.isNaN(b)) return fail(`NaN at element ${i}`);
+    const gap = a === b ? 0 : Math.abs(a - b);
+    maxAbs = Math.max(maxAbs, gap);
+    maxRel = Math.max(maxRel, gap === 0 ? 0 : gap / Math.max(Math.abs(b), Number.MIN_VALUE));
+    if (!(gap <= (exact ? 0 : atol + rtol * Math.abs(b))) && worst < 0) worst = i;
+  }
+  if (worst >= 0)
+    return fail(`element ${worst} is ${actual.data[worst]}, expected ${reference[worst]}`, maxAbs, maxRel);
+  return { output, pass: true, maxAbs, maxRel, reason: "" };
+}
+
+/** Runs one check; errors become failures with their message. */
+export async function runCheck(
+  check: ParityCheck,
+  tensors: ReadonlyMap<string, HostTensor>,
+  table: ParityTable,
+): Promise<CheckResult> {
+  const { name, run } = check;
+  const failed = (error: string): CheckResult => ({ name, run, pass: false, outputs: [], error });
+  const action = Object.hasOwn(table, run) ? table[run] : undefined;
+  if (action === undefined) return failed(`unknown run "${run}"`);
+  if (check.expected !== undefined) return failed('this system has no results for "expected"');
+  const reference = (key: string): HostTensor => {
+    const tensor = tensors.get(key);
+    if (tensor === undefined)
+      throw new NextxError("PARITY_MISSING_TENSOR", "The case has no such tensor.", { path: key });
+    return tensor;
+  };
+  const tensor = (input: string): Value => {
+    const key = check.inputs[input];
+    if (key === undefined)
+      throw new NextxError("PARITY_MISSING_INPUT", `The check gives no input "${input}".`, { path: input });
+    return toValue(reference(key));
+  };
+  try {
+    const wanted = Object.keys(check.outputs);
+    const actual = await action({ tensor, args: check.args, wanted });
+    const outputs = Object.entries(check.outputs).map(([output, key]) =>
+      compareOutput(output, actual[output], reference(key), check.atol, check.rtol),
+    );
+    if (outputs.length === 0) return failed("the check compares nothing");
+    return { name, run, pass: outputs.every((output) => output.pass), outputs };
+  } catch (error) {
+    return failed(
+      error instanceof NextxError ? `${error.code}: ${error.message} ${error.path ?? ""}` : String(error),
+    );
+  }
+}

@@ -1,0 +1,268 @@
+/**
+ * VAR's parity table: from the `run` names of reference cases to the functions that train and sample. Inputs and outputs
+ * follow the case folder's README (prefixes `vae.`, `var.`, `var_shared.`; pictures pooled 4 x 4 where names say so).
+ */
+import { areaMatrix } from "../../codec/resize.ts";
+import { blockCausal } from "../../context/blockCausal.ts";
+import { filteredProbabilities } from "../../head/sampling.ts";
+import { Scope, type Weights } from "../../nn/scope.ts";
+import type { Device } from "../../runtime/device.ts";
+import { compile } from "../../runtime/program.ts";
+import { type Graph, trace } from "../../runtime/trace.ts";
+import { bools, floats, ints, type Value } from "../../runtime/values.ts";
+import { symbol } from "../../tensor/dims.ts";
+import { RandomStream } from "../../tensor/random.ts";
+import { float32, int32 } from "../../tensor/tensor.ts";
+import {
+  caseConfig,
+  fromOfficial,
+  type ParityCase,
+  type ParityInputs,
+  type ParityTable,
+} from "../parityTable.ts";
+import { tokenizerSchema, transformerSchema } from "./config.ts";
+import { boxMask, editPlan } from "./edit.ts";
+import { type GenerateOptions, type ScaleResult, VarGenerator } from "./generate.ts";
+import { VarTransformer } from "./model.ts";
+import { tokenizerTraining, tokenLosses, transformerTraining } from "./objective.ts";
+import { decodeGraph, encodeGraph, reconstructGraph, tokenizeGraph } from "./programs.ts";
+import { VarTokenizer } from "./tokenizer.ts";
+
+const B = symbol("B");
+
+/** Average over 4 x 4 blocks of the last two axes. */
+function area4({ data, shape }: Value): Value {
+  const side = shape[shape.length - 1] as number; // pictures have at least two axes
+  const to = side / 4;
+  const matrix = areaMatrix(side, to);
+  const out = new Float32Array(data.length / 16);
+  for (let map = 0; map < data.length / (side * side); map++) {
+    for (let i = 0; i < to * to; i++) {
+      let total = 0;
+      for (let j = 0; j < side * side; j++) {
+        total += (data[map * side * side + j] as number) * (matrix[j * to * to + i] as number); // in range
+      }
+      out[map * to * to + i] = total;
+    }
+  }
+  return floats(out, [...shape.slice(0, -2), to, to]);
+}
+
+const toUnit = ({ data, shape }: Value): Value =>
+  floats(
+    Float32Array.from(data, (v) => (v + 1) / 2),
+    shape,
+  );
+
+/** Element s of axis 1. */
+function pick({ data, shape }: Value, s: number): Value {
+  const [batch = 0, count = 0, ...rest] = shape;
+  const size = rest.reduce((a, b) => a * b, 1);
+  const out = new Float32Array(batch * size);
+  for (let b = 0; b < batch; b++) {
+    const from = (b * count + s) * size;
+    out.set((data as Float32Array).subarray(from, from + size), b * size); // features are float32
+  }
+  return floats(out, [batch, ...rest]);
+}
+
+/** Joins [B, N_s, ...] parts along axis 1. */
+function join(parts: readonly { data: ArrayLike<number>; width: number }[], batch: number): number[] {
+  return Array.from({ length: batch }, (_, b) =>
+    parts.flatMap(({ data, width }) =>
+      Array.from({ length: width }, (__, i) => data[b * width + i] as number),
+    ),
+  ).flat();
+}
+
+function generateOptions(args: Readonly<Record<string, unknown>>): Omit<GenerateOptions, "edit" | "signal"> {
+  const number = (name: string): number => Number(args[name] ?? 0);
+  return {
+    cfgScale: number("cfg"),
+    topK: number("top_k"),
+    topP: number("top_p"),
+    temperature: 1,
+    smooth: false,
+  };
+}
+
+/** The table of one case. `weights` are the case's, by prefixed name. */
+export function varParity(
+  parityCase: ParityCase,
+  weights: Weights,
+  device: Device,
+): ParityTable & Disposable {
+  const vaeScope = Scope.root("vae.");
+  const tokenizer = new VarTokenizer(
+    vaeScope,
+    fromOfficial(tokenizerSchema, caseConfig(parityCase.config, "vae")),
+  );
+  const transformer = (name: string) => {
+    const scope = Scope.root(`${name}.`);
+    const config = fromOfficial(transformerSchema, caseConfig(parityCase.config, name));
+    return {
+      scope,
+      model: new VarTransformer(scope, config, tokenizer.config.vocabSize, tokenizer.config.zChannels),
+    };
+  };
+  const { scope: varScope, model } = transformer("var");
+  const generator = new VarGenerator(tokenizer, model, weights, "vae.quantize.embedding.weight", device);
+  const { plan } = tokenizer;
+
+  async function run(graph: Graph, inputs: Record<string, Value>): Promise<Record<string, Value>> {
+    using program = await compile(graph, { device, weights, prepack: false });
+    return await program.run(inputs);
+  }
+  async function decodeScales(ids: Value, scales: readonly number[]): Promise<Value[]> {
+    const { reconstructions } = await run(reconstructGraph(tokenizer), { ids });
+    const images: Value[] = [];
+    for (const s of scales) {
+      const { images: image } = await run(decodeGraph(tokenizer), {
+        features: pick(reconstructions as Value, s),
+      });
+      images.push(image as Value);
+    }
+    return images;
+  }
+  async function logits(name: string, { tensor }: ParityInputs): Promise<Record<string, Value>> {
+    const { model: chosen } = transformer(name);
+    const specs = {
+      labels: int32(B),
+      inputs: float32(B, plan.length - (plan.groups[0]?.size ?? 0), tokenizer.config.zChannels),
+    };
+    const graph = trace(specs, (x) => ({ logits: chosen.logits(x.labels, x.inputs) }));
+    return run(graph, { labels: tensor("labels"), inputs: tensor("x_BLCv_wo_first_l") });
+  }
+  async function generate(labels: Value, options: GenerateOptions, exponential?: Float32Array) {
+    const streams = Array.from(labels.data, (_, i) => RandomStream.from(0, `parity/${i}`));
+    const results: ScaleResult[] = [];
+    const noise = { streams, ...(exponential !== undefined && { exponential }) };
+    for await (const result of generator.generate(labels.data as Int32Array, options, noise))
+      results.push(result);
+    const batch = labels.data.length;
+    const ids = join(
+      results.map(({ ids: data, scale }) => ({ data, width: scale.size })),
+      batch,
+    );
+    const vocab = tokenizer.config.vocabSize;
+    const guided = join(
+      results.map(({ logits: { data }, scale }) => ({ data, width: scale.size * vocab })),
+      batch,
+    );
+    const last = results[results.length - 1] as ScaleResult; // a plan has at least one scale
+    const image = toUnit(await generator.decode(last.total));
+    return {
+      idx: ints(ids, [batch, plan.length]),
+      guided_logits: floats(guided, [batch, plan.length, vocab]),
+      image,
+    };
+  }
+  const gradients = (outputs: Record<string, Value>, prefix: string): Record<string, Value> =>
+    Object.fromEntries(
+      Object.entries(outputs).map(([name, value]) => [name.replace(`gradient:${prefix}`, "grad."), value]),
+    );
+
+  return {
+    encode: async ({ tensor }) => ({
+      f: (await run(encodeGraph(tokenizer), { images: tensor("image") })).features as Value,
+    }),
+    tokenize: async ({ tensor }) => {
+      const { ids, reconstructions } = await run(tokenizeGraph(tokenizer), { images: tensor("image") });
+      return { idx: ids as Value, f_hat_scales: reconstructions as Value };
+    },
+    decode: async ({ tensor }) => ({
+      image: (await decodeScales(tensor("idx"), [plan.groups.length - 1]))[0] as Value,
+    }),
+    "decode-progressive": async ({ tensor }) => {
+      const images = (
+        await decodeScales(
+          tensor("idx"),
+          plan.groups.map((group) => group.index),
+        )
+      ).map(area4);
+      const [batch = 0, ...rest] = images[0]?.shape ?? [];
+      const width = rest.reduce((a, b) => a * b, 1);
+      const joined = join(
+        images.map(({ data }) => ({ data, width })),
+        batch,
+      );
+      return { images_area4: floats(joined, [batch, images.length, ...rest]) };
+    },
+    "vae-forward": async ({ tensor }) => {
+      const image = tensor("image");
+      const side = image.shape[3] as number; // pictures are B x 3 x H x W
+      const graph = trace({ images: float32(B, 3, side, side) }, ({ images }) => {
+        const { reconstruction, vqLoss } = tokenizer.forward(images);
+        return { reconstruction, vqLoss };
+      });
+      const { reconstruction, vqLoss } = await run(graph, { images: image });
+      const { data, shape } = reconstruction as Value;
+      const [batch = 0, channels = 0] = shape;
+      const rows = Array.from({ length: batch * channels }, (_, map) =>
+        Array.from((data as Float32Array).subarray(map * side * side, map * side * side + side)),
+      ).flat();
+      return {
+        vq_loss: vqLoss as Value,
+        reconstruction_area4: area4(reconstruction as Value),
+        reconstruction_row0: floats(rows, [batch, channels, side]),
+      };
+    },
+    "vae-loss-grad": async ({ tensor }) => {
+      const graph = tokenizerTraining(vaeScope, tokenizer, { l1: 0, l2: 1, vq: 1, perceptual: 0 });
+      return gradients(await run(graph, { images: tensor("image") }), "vae.");
+    },
+    "teacher-input": async ({ tensor }) => {
+      const graph = trace({ ids: int32(B, plan.length) }, ({ ids }) => ({
+        x_BLCv_wo_first_l: tokenizer.teacherInput(ids),
+      }));
+      return run(graph, { ids: tensor("idx") });
+    },
+    logits: (inputs) => logits("var", inputs),
+    "logits-shared-aln": (inputs) => logits("var_shared", inputs),
+    loss: async ({ tensor }) => {
+      const graph = trace({ labels: int32(B), ids: int32(B, plan.length) }, ({ labels, ids }) => {
+        const { loss, losses } = tokenLosses(tokenizer, model, labels, ids);
+        return { loss, token_loss: losses };
+      });
+      return run(graph, { labels: tensor("labels"), ids: tensor("idx") });
+    },
+    "loss-grad": async ({ tensor }) => {
+      const graph = transformerTraining(varScope, tokenizer, model);
+      return gradients(await run(graph, { labels: tensor("labels"), ids: tensor("idx") }), "var.");
+    },
+    mask: async () => ({ hidden: bools(blockCausal.hidden(plan), [plan.length, plan.length]) }),
+    "sample-greedy": ({ tensor, args }) => generate(tensor("labels"), generateOptions(args)),
+    "sample-smooth": async ({ tensor, args }) => {
+      const exponential = tensor("exponential").data as Float32Array; // recorded draws are float32
+      const { image } = await generate(
+        tensor("labels"),
+        { ...generateOptions(args), smooth: true },
+        exponential,
+      );
+      return { image_area4: area4(image) };
+    },
+    inpaint: async ({ tensor, args }) => {
+      const number = (name: string): number => Number(args[name]);
+      const box = { y0: number("y0"), x0: number("x0"), y1: number("y1"), x1: number("x1") };
+      const { side } = tokenizer.vq;
+      const mask = boxMask(side, box, args.inpainting === true);
+      const edit = editPlan(plan, mask, tensor("idx").data as Int32Array); // ids are integers
+      const { idx, image } = await generate(tensor("labels"), { ...generateOptions(args), edit });
+      return { edit_mask: floats(mask, [side, side]), sampled_idx: idx, image_area4: area4(image) };
+    },
+    "filter-probabilities": async ({ tensor, args }) => {
+      const { data, shape } = tensor("logits");
+      const width = shape[shape.length - 1] as number; // logits have a last axis
+      const out = new Float32Array(data.length);
+      for (let row = 0; row < data.length; row += width) {
+        const values = (data as Float32Array).subarray(row, row + width); // logits are float32
+        const { ids, probabilities } = filteredProbabilities(values, Number(args.top_k), Number(args.top_p));
+        ids.forEach((id, k) => {
+          out[row + id] = probabilities[k] as number; // same length
+        });
+      }
+      return { probabilities: floats(out, shape) };
+    },
+    [Symbol.dispose]: () => generator[Symbol.dispose](),
+  };
+}
