@@ -4,9 +4,9 @@
  * being absent: unknown runs, missing outputs, other shapes and NaN fail.
  */
 import type { HostTensor } from "../formats/hostTensor.ts";
+import type { ParityCheck, ParityTable } from "../formats/parityCase.ts";
 import { toValue } from "../formats/tensorValue.ts";
 import type { Value } from "../runtime/values.ts";
-import type { ParityCheck, ParityTable } from "../systems/parityTable.ts";
 import { NextxError } from "../tensor/errors.ts";
 
 export interface OutputComparison {

@@ -4,6 +4,13 @@
  */
 import { areaMatrix } from "../../codec/resize.ts";
 import { blockCausal } from "../../context/blockCausal.ts";
+import {
+  caseConfig,
+  fromOfficial,
+  type ParityCase,
+  type ParityInputs,
+  type ParityTable,
+} from "../../formats/parityCase.ts";
 import { filteredProbabilities } from "../../head/sampling.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -13,13 +20,6 @@ import { bools, floats, ints, type Value } from "../../runtime/values.ts";
 import { symbol } from "../../tensor/dims.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { float32, int32 } from "../../tensor/tensor.ts";
-import {
-  caseConfig,
-  fromOfficial,
-  type ParityCase,
-  type ParityInputs,
-  type ParityTable,
-} from "../parityTable.ts";
 import { tokenizerSchema, transformerSchema } from "./config.ts";
 import { boxMask, editPlan } from "./edit.ts";
 import { type GenerateOptions, type ScaleResult, VarGenerator } from "./generate.ts";
