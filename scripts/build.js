@@ -19,7 +19,7 @@ const options = {
   platform: "neutral",
   target: "es2022",
   fixedExtension: false,
-  deps: { neverBundle: [/^(?:node:)?[@a-z][^:]*$/i] },
+  deps: { neverBundle: [/^(?!@oxc-project\/runtime)(?:node:)?[@a-z][^:]*$/i] },
   logLevel: "silent",
   report: false,
   dts: false,
