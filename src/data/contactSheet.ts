@@ -1,14 +1,7 @@
 /** Puts square RGB pictures side by side into one picture: a grid with small gaps, enlarged by whole pixels if wished. */
+import type { RgbImage } from "../formats/png.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { Rgb } from "./synth/palette.ts";
-
-/** An RGB picture of any shape. */
-export interface RgbImage {
-  readonly width: number;
-  readonly height: number;
-  /** width * height * 3 bytes, row-major. */
-  readonly pixels: Uint8Array;
-}
 
 /** How the grid looks. */
 export interface ContactSheetOptions {

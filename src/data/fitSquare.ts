@@ -2,8 +2,9 @@
  * Brings any picture to a square of a wanted side: the middle square is cut out and resampled with a triangle filter
  * that widens when shrinking, so nothing aliases. Source: Pillow's Image.resize with BILINEAR (libImaging/Resample.c).
  */
+
+import type { RgbImage } from "../formats/png.ts";
 import { invariant } from "../tensor/errors.ts";
-import type { RgbImage } from "./contactSheet.ts";
 
 /** First source position and the weights, summing to 1, of one target position. */
 interface Taps {

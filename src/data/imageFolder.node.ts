@@ -5,9 +5,9 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { readImageFile } from "../formats/imageFile.node.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { notFound, systemCode } from "./dataFiles.node.ts";
-import { readImageFile } from "./decoders.node.ts";
 import { fitSquare } from "./fitSquare.ts";
 import { Fnv64 } from "./hash.ts";
 import { createPictureSet, splitOfName } from "./pictureSet.ts";

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { NextxError } from "../tensor/errors.ts";
 import { RandomStream } from "../tensor/random.ts";
 import { type Augmentation, augmentImage, changesAnything, requireAugmentation } from "./augment.ts";
+import { EpochOrder } from "./order.ts";
 import { numChannels, writePlanes } from "./pixels.ts";
 import type { ImageSet } from "./types.ts";
 
@@ -65,13 +66,15 @@ export function createLoader(set: ImageSet, options: LoaderOptions): Loader {
   const { batchSize, seed, augment = {}, shuffle = true, dropLast = true } = options;
   requireBatchSize(set, batchSize, dropLast);
   requireAugmentation(augment);
-  const orders = RandomStream.from(seed, "data/order");
   const changes = RandomStream.from(seed, "data/augment");
-  const usable = dropLast ? set.length - (set.length % batchSize) : set.length;
-  let [epoch, position] = [0, 0];
-  let order: Uint32Array | undefined;
+  const order = new EpochOrder({
+    length: set.length,
+    batchSize,
+    dropLast,
+    ...(shuffle && { stream: RandomStream.from(seed, "data/order") }),
+  });
 
-  const read = (indices: Uint32Array): Batch => {
+  const read = (indices: Uint32Array, epoch: number): Batch => {
     const pictureLength = set.size * set.size * numChannels;
     const images = new Float32Array(indices.length * pictureLength);
     const labels = new Int32Array(indices.length);
@@ -87,25 +90,17 @@ export function createLoader(set: ImageSet, options: LoaderOptions): Loader {
   };
 
   return {
-    batchesPerEpoch: Math.ceil(usable / batchSize),
+    batchesPerEpoch: order.batchesPerEpoch,
     get state() {
       const { id, split, version, length } = set;
-      return { set: { id, split, version, length }, seed, epoch, position };
+      return { set: { id, split, version, length }, seed, ...order.position };
     },
     next() {
-      if (position >= usable) [epoch, position, order] = [epoch + 1, 0, undefined];
-      const count = Math.min(batchSize, usable - position);
-      if (shuffle) order ??= orders.fork(epoch).permutation(set.length);
-      const indices = order
-        ? order.slice(position, position + count)
-        : Uint32Array.from({ length: count }, (_, i) => position + i);
-      const batch = read(indices);
-      position += count;
-      return batch;
+      const { indices, epoch } = order.next();
+      return read(indices, epoch);
     },
     restore(state) {
-      const saved = requireState(this.state, state);
-      [epoch, position, order] = [saved.epoch, saved.position, undefined];
+      order.position = requireState(this.state, state);
     },
   };
 }

@@ -3,9 +3,9 @@
  * (index, class, class name, path) and tiles-k.png, strips of up to 1,000 tiles from top to bottom. Splits follow from
  * the hash of each tile's path.
  */
+import { decodePng } from "../formats/png.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { type DataHome, readDataFile } from "./dataFiles.node.ts";
-import { decodePng } from "./decoders.node.ts";
 import { Fnv64 } from "./hash.ts";
 import { createPictureSet, membersOfSplit } from "./pictureSet.ts";
 import type { Rgb } from "./synth/palette.ts";
@@ -61,21 +61,9 @@ function parseLabels(text: string): TileLabels {
   return { labels, paths };
 }
 
-/** Lays RGBA over the dark colour; writes RGB at `offset`. */
-function flatten(rgba: ArrayLike<number>, out: Uint8Array, offset: number): void {
-  for (let pixel = 0; pixel < rgba.length / 4; pixel++) {
-    const alpha = (rgba[pixel * 4 + 3] as number) / 255; // in range, also below
-    for (let channel = 0; channel < 3; channel++) {
-      const below = tilesBackground[channel] as number; // channel < 3
-      const above = rgba[pixel * 4 + channel] as number;
-      out[offset + pixel * 3 + channel] = Math.round(below + (above - below) * alpha);
-    }
-  }
-}
-
 /**
  * One split of the tiles at 32 px; keeps 12 MB.
- * @throws NextxError DATA_NOT_FOUND, DATA_UNREADABLE, DATA_BAD_FILE
+ * @throws NextxError DATA_NOT_FOUND, DATA_UNREADABLE, DATA_BAD_FILE and the codes of `decodePng`
  */
 export async function openTiles(split: Split, dataRoot: string): Promise<ImageSet> {
   const text = new TextDecoder().decode(await readDataFile(dataRoot, home, "labels.tsv"));
@@ -84,12 +72,15 @@ export async function openTiles(split: Split, dataRoot: string): Promise<ImageSe
   const pixels = new Uint8Array(labels.length * pictureLength);
   for (let first = 0; first < labels.length; first += tilesPerStrip) {
     const name = `tiles-${first / tilesPerStrip}.png`;
-    const strip = decodePng(await readDataFile(dataRoot, home, name), `${home.folder}/${name}`);
+    const strip = decodePng(await readDataFile(dataRoot, home, name), {
+      path: `${home.folder}/${name}`,
+      background: tilesBackground,
+    });
     const count = Math.min(tilesPerStrip, labels.length - first);
-    if (strip?.width !== size || strip.height !== count * size || strip.channels !== 4) {
-      throw badFile(name, `Expected ${count} RGBA tiles of 32 px, got ${strip?.width} x ${strip?.height}.`);
+    if (strip.width !== size || strip.height !== count * size) {
+      throw badFile(name, `Expected ${count} tiles of 32 px, got ${strip.width} x ${strip.height}.`);
     }
-    flatten(strip.data, pixels, first * pictureLength);
+    pixels.set(strip.pixels, first * pictureLength);
   }
   return createPictureSet({
     id: "tiles",

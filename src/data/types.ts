@@ -23,6 +23,8 @@ export interface ImageSet {
   /** Hash or version of the content; written into run folders and cards. */
   readonly version: string;
   get(index: number): LabelledImage;
+  /** Whether a picture obeys the set's rules for a class; only procedural sets can tell. */
+  follows?(pixels: Uint8Array, label: number): boolean;
 }
 
 export type Split = "train" | "validation" | "test";

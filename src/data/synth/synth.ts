@@ -6,6 +6,7 @@ import { NextxError } from "../../tensor/errors.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { Fnv64 } from "../hash.ts";
 import type { ImageSet, Split } from "../types.ts";
+import { checkSynth } from "./check.ts";
 import { drawFactors, type Factors, labelOf, synthClassNames } from "./factors.ts";
 import { render, type SynthSize } from "./render.ts";
 
@@ -67,6 +68,7 @@ export function createSynth({ size, split, length = defaultLength[split] }: Synt
       const drawn = factors(index);
       return { pixels: render(drawn, size), label: labelOf(drawn) };
     },
+    follows: (pixels, label) => checkSynth(pixels, size, label).pass,
   };
 }
 
