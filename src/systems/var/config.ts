@@ -46,24 +46,29 @@ export const tokenizerSchema = z
     path: ["numGroups"],
   });
 
-export const transformerSchema = z
-  .strictObject({
-    numClasses: z.int().min(1).max(1_000_000).default(1000).meta({ official: "num_classes" }),
-    depth: z.int().min(1).max(128).default(16).meta({ official: "depth" }),
-    embedDim: z.int().min(2).max(16384).default(1024).meta({ official: "embed_dim" }),
-    numHeads: z.int().min(1).max(256).default(16).meta({ official: "num_heads" }),
-    mlpRatio: z.number().min(0.25).max(16).default(4).meta({ official: "mlp_ratio" }),
-    normEps: z.number().min(1e-12).max(1e-2).default(1e-6).meta({ official: "norm_eps" }),
-    sharedAln: z.boolean().default(false).meta({ official: "shared_aln" }),
-    condDropRate: z.number().min(0).max(1).default(0.1).meta({ official: "cond_drop_rate" }),
-    dropPathRate: z.number().min(0).max(0.9).default(0).meta({ official: "drop_path_rate" }),
-    attnL2Norm: z.boolean().default(true).meta({ official: "attn_l2_norm" }),
-    patchNums: patchNumsSchema.default([1, 2, 3, 4, 5, 6, 8, 10, 13, 16]).meta({ official: "patch_nums" }),
-  })
-  .refine((c) => c.embedDim % c.numHeads === 0, {
-    error: "numHeads must divide embedDim",
-    path: ["numHeads"],
-  });
+const transformerFields = z.strictObject({
+  numClasses: z.int().min(1).max(1_000_000).default(1000).meta({ official: "num_classes" }),
+  depth: z.int().min(1).max(128).default(16).meta({ official: "depth" }),
+  embedDim: z.int().min(2).max(16384).default(1024).meta({ official: "embed_dim" }),
+  numHeads: z.int().min(1).max(256).default(16).meta({ official: "num_heads" }),
+  mlpRatio: z.number().min(0.25).max(16).default(4).meta({ official: "mlp_ratio" }),
+  normEps: z.number().min(1e-12).max(1e-2).default(1e-6).meta({ official: "norm_eps" }),
+  sharedAln: z.boolean().default(false).meta({ official: "shared_aln" }),
+  condDropRate: z.number().min(0).max(1).default(0.1).meta({ official: "cond_drop_rate" }),
+  dropPathRate: z.number().min(0).max(0.9).default(0).meta({ official: "drop_path_rate" }),
+  attnL2Norm: z.boolean().default(true).meta({ official: "attn_l2_norm" }),
+  patchNums: patchNumsSchema.default([1, 2, 3, 4, 5, 6, 8, 10, 13, 16]).meta({ official: "patch_nums" }),
+});
+
+const headsDivide = (c: { embedDim: number; numHeads: number }) => c.embedDim % c.numHeads === 0;
+const headsMessage = { error: "numHeads must divide embedDim", path: ["numHeads"] };
+
+export const transformerSchema = transformerFields.refine(headsDivide, headsMessage);
+
+/** The transformer of a recipe: classes come from the data, scales from the tokenizer. */
+export const recipeTransformerSchema = transformerFields
+  .omit({ numClasses: true, patchNums: true })
+  .refine(headsDivide, headsMessage);
 
 export type TokenizerConfig = z.infer<typeof tokenizerSchema>;
 export type TransformerConfig = z.infer<typeof transformerSchema>;

@@ -1,0 +1,131 @@
+/**
+ * What a published system offers to everything above it: recipes as data, stages that train, a model that samples, and a
+ * parity table. The command line, the API and the studio know systems only through this.
+ */
+import type { z } from "zod";
+import type { ImageSet, Split } from "../data/types.ts";
+import type { ParityCase, ParityTable } from "../formats/parityCase.ts";
+import type { RgbImage } from "../formats/png.ts";
+import type { ParameterSpec, Weights } from "../nn/scope.ts";
+import type { Device } from "../runtime/device.ts";
+import type { Graph } from "../runtime/trace.ts";
+import type { Metrics, TrainerOptions, TrainingTask } from "./trainer.ts";
+
+/** What a stage may use. */
+export interface StageContext {
+  readonly device: Device;
+  readonly seed: number;
+  /** Opens a split of the run's data. */
+  readonly data: (split: Split) => Promise<ImageSet>;
+  /** Finished weights of the stages before, by full name. */
+  readonly earlier: Weights;
+  /** Long preparation tells how far it is. */
+  readonly onProgress: (text: string, done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** A look at held-out data between steps. */
+export interface Observation {
+  readonly metrics: Metrics;
+  /** A picture to keep with the run. */
+  readonly picture?: RgbImage;
+}
+
+/** A stage ready to run. */
+export interface StageRun {
+  readonly task: TrainingTask;
+  /** Quality of these weights on held-out data; deterministic. */
+  observe(weights: Weights): Promise<Observation>;
+}
+
+/** One part of a training programme. */
+export interface Stage {
+  readonly name: string;
+  readonly steps: number;
+  readonly options: TrainerOptions;
+  create(context: StageContext): Promise<StageRun>;
+}
+
+/** A training programme as data, with what to expect of it. */
+export interface RecipeEntry {
+  readonly description: string;
+  /** Time on two cores, memory, and the figures that should come out. */
+  readonly expect: string;
+  readonly recipe: unknown;
+}
+
+/** Which data a recipe reads. */
+export interface RecipeData {
+  readonly set: string;
+  readonly size: number;
+}
+
+/** What a model file says besides its weights. */
+export interface ModelDescription {
+  readonly system: string;
+  /** The system's model configuration; validated by the system. */
+  readonly config: unknown;
+  readonly classNames: readonly string[];
+  readonly imageSize: number;
+}
+
+/** Pictures n * size * size * 3 bytes, after `done` of `total` groups; the last event has all. */
+export interface SampleEvent {
+  readonly done: number;
+  readonly total: number;
+  readonly pixels: Uint8Array;
+  /** Token ids of every picture so far, coarse to fine, one array per group. */
+  readonly ids: readonly Int32Array[];
+}
+
+/** A picture to change: what stays is copied token for token. */
+export interface EditRequest {
+  /** size * size * 3 bytes. */
+  readonly pixels: Uint8Array;
+  /** Fractions of the picture; x1 and y1 are exclusive ends. */
+  readonly box: { readonly y0: number; readonly x0: number; readonly y1: number; readonly x1: number };
+  /** Where new content goes: inside the box, or everywhere else. */
+  readonly where: "inside" | "outside";
+}
+
+export interface SampleRequest {
+  /** One class per picture; undefined draws without a class. */
+  readonly labels: readonly (number | undefined)[];
+  readonly seed: number;
+  /** Values of the system's sampling schema. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Decode a preview after every group, not only at the end. */
+  readonly previews: boolean;
+  readonly edit?: EditRequest;
+  readonly signal?: AbortSignal;
+}
+
+/** An opened model. Dispose when done. */
+export interface ImageModel extends Disposable {
+  readonly description: ModelDescription;
+  sample(request: SampleRequest): AsyncGenerator<SampleEvent>;
+  /** Graphs that can be exported, by name. */
+  readonly graphs: Readonly<Record<string, () => Graph>>;
+}
+
+/** A published system that makes pictures. */
+export interface ImageSystem {
+  readonly id: string;
+  readonly title: string;
+  /** Paper and where to find it. */
+  readonly source: string;
+  readonly description: string;
+  readonly recipes: Readonly<Record<string, RecipeEntry>>;
+  /** The recipe used when none is named. */
+  readonly defaultRecipe: string;
+  readonly recipeSchema: z.ZodType;
+  /** What can be chosen when sampling, with defaults. */
+  readonly samplingSchema: z.ZodObject;
+  data(recipe: unknown): RecipeData;
+  stages(recipe: unknown): readonly Stage[];
+  describe(recipe: unknown, set: ImageSet): ModelDescription;
+  /** Names and shapes of a model's parameters, nothing allocated. */
+  parameters(description: ModelDescription): ReadonlyMap<string, ParameterSpec>;
+  open(description: ModelDescription, weights: Weights, device: Device): Promise<ImageModel>;
+  parity(parityCase: ParityCase, weights: Weights, device: Device): ParityTable & Disposable;
+}

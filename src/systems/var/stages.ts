@@ -1,0 +1,212 @@
+/** VAR's two stages, tokenizer and transformer, with what is looked at between steps. */
+import { composeContactSheet } from "../../data/contactSheet.ts";
+import { createLoader } from "../../data/loader.ts";
+import { floatToImages } from "../../data/pixels.ts";
+import type { ImageSet } from "../../data/types.ts";
+import { Scope, type Weights } from "../../nn/scope.ts";
+import { defaultAdamW } from "../../regimen/adamw.ts";
+import type { ModelDescription, Observation, Stage, StageContext } from "../../regimen/system.ts";
+import type { TrainerOptions } from "../../regimen/trainer.ts";
+import type { Device } from "../../runtime/device.ts";
+import { compile } from "../../runtime/program.ts";
+import { trace } from "../../runtime/trace.ts";
+import { floats, ints } from "../../runtime/values.ts";
+import { symbol } from "../../tensor/dims.ts";
+import { int32 } from "../../tensor/tensor.ts";
+import { perScale, tokenLosses } from "./objective.ts";
+import { decodeGraph, tokenizeGraph } from "./programs.ts";
+import type { VarRecipe } from "./recipe.ts";
+import { VarTokenizer } from "./tokenizer.ts";
+import { TokenizerTask, tokenizerPrefix } from "./tokenizerTask.ts";
+import { type TokenSet, TransformerTask, tokenise, undecayed } from "./transformerTask.ts";
+import { buildVar, VarModel, type VarModelConfig } from "./varModel.ts";
+
+const heldOut = { tokenizer: 128, transformer: 256, samples: 32 };
+
+type StageRecipe = VarRecipe["train"]["tokenizer"] | VarRecipe["train"]["transformer"];
+
+function trainerOptions(recipe: StageRecipe, rule: typeof undecayed): TrainerOptions {
+  const { schedule, learningRate, steps, warmup, end, accumulate, emaDecay } = recipe;
+  const { beta1, beta2, weightDecay, clipNorm } = recipe;
+  return {
+    schedule: { name: schedule, peak: learningRate, steps, warmup, end },
+    optimizer: { ...defaultAdamW, beta1, beta2, weightDecay, clipNorm, undecayed: rule },
+    accumulate,
+    emaDecay,
+  };
+}
+
+function loaderOf({ data }: VarRecipe, set: ImageSet, batchSize: number, seed: number) {
+  const crop = data.cropRatio > 1 ? { crop: { ratio: data.cropRatio } } : {};
+  return createLoader(set, { batchSize, seed, augment: { horizontalFlip: data.horizontalFlip, ...crop } });
+}
+
+/** The model of a recipe on a set. */
+export function modelConfig(recipe: VarRecipe, numClasses: number): VarModelConfig {
+  const { tokenizer, transformer } = recipe;
+  return { tokenizer, transformer: { ...transformer, numClasses, patchNums: tokenizer.patchNums } };
+}
+
+/** First pictures of a set in its own order: [-1, 1] and labels. */
+function firstPictures(set: ImageSet, count: number) {
+  const batchSize = Math.min(count, set.length);
+  return createLoader(set, { batchSize, seed: 0, shuffle: false }).next();
+}
+
+function followsRate(set: ImageSet, pixels: Uint8Array, labels: ArrayLike<number>): Record<string, number> {
+  const { follows, size } = set;
+  if (follows === undefined) return {};
+  const length = size * size * 3;
+  const good = Array.from(labels).filter((label, i) =>
+    follows(pixels.subarray(i * length, (i + 1) * length), label),
+  );
+  return { validity: good.length / labels.length };
+}
+
+/** Round trip of held-out pictures: PSNR, share that keeps the set's rules, originals above reconstructions. */
+async function observeTokenizer(
+  tokenizer: VarTokenizer,
+  weights: Weights,
+  set: ImageSet,
+  device: Device,
+): Promise<Observation> {
+  const { images, labels } = firstPictures(set, heldOut.tokenizer);
+  const [count, size] = [labels.length, set.size];
+  using tokenize = await compile(tokenizeGraph(tokenizer), { device, weights, prepack: false });
+  using decode = await compile(decodeGraph(tokenizer), { device, weights, prepack: false });
+  const { reconstructions } = await tokenize.run({ images: floats(images, [count, 3, size, size]) });
+  const all = reconstructions?.data as Float32Array; // (B, S, C, P, P)
+  const scales = tokenizer.plan.groups.length;
+  const length = all.length / count / scales;
+  const features = new Float32Array(count * length);
+  for (let i = 0; i < count; i++) {
+    const last = i * scales + scales - 1;
+    features.set(all.subarray(last * length, (last + 1) * length), i * length);
+  }
+  const { zChannels } = tokenizer.config;
+  const { side } = tokenizer.vq;
+  const decoded = (await decode.run({ features: floats(features, [count, zChannels, side, side]) })).images;
+  const output = decoded?.data as Float32Array; // the graph's output
+  const error = output.reduce((t, value, i) => t + (value - (images[i] as number)) ** 2, 0) / output.length;
+  const [before, after] = [floatToImages(images, count, size), floatToImages(output, count, size)];
+  const shown = Math.min(32, count) * size * size * 3;
+  const both = new Uint8Array(2 * shown);
+  both.set(before.subarray(0, shown));
+  both.set(after.subarray(0, shown), shown);
+  return {
+    metrics: { psnr: 10 * Math.log10(4 / error), ...followsRate(set, after, labels) },
+    picture: composeContactSheet(both, 2 * Math.min(32, count), size, { columns: 16, scale: 2 }),
+  };
+}
+
+/** Held-out loss per scale, and samples of all classes. */
+async function observeTransformer(
+  description: ModelDescription,
+  config: VarModelConfig,
+  weights: Weights,
+  tokens: TokenSet,
+  set: ImageSet,
+  device: Device,
+): Promise<Observation> {
+  const metrics = await heldOutLoss(config, weights, tokens, device);
+  using model = new VarModel(description, config, weights, device);
+  const { numClasses } = config.transformer;
+  const labels = Array.from({ length: heldOut.samples }, (_, i) => i % numClasses);
+  let pixels = new Uint8Array(0);
+  for await (const event of model.sample({ labels, seed: 0, options: {}, previews: false }))
+    pixels = Uint8Array.from(event.pixels);
+  return {
+    metrics: { ...metrics, ...followsRate(set, pixels, labels) },
+    picture: composeContactSheet(pixels, labels.length, set.size, { columns: 8, scale: 3 }),
+  };
+}
+
+async function heldOutLoss(
+  config: VarModelConfig,
+  weights: Weights,
+  { ids, labels }: TokenSet,
+  device: Device,
+): Promise<Record<string, number | readonly number[]>> {
+  const { tokenizer, transformer } = buildVar(config);
+  const B = symbol("B");
+  const graph = trace({ labels: int32(B), ids: int32(B, tokenizer.plan.length) }, (inputs) => {
+    const { loss, losses, hits } = tokenLosses(tokenizer, transformer, inputs.labels, inputs.ids);
+    return { loss, losses: perScale(losses, transformer), hits: perScale(hits, transformer) };
+  });
+  using program = await compile(graph, { device, weights, prepack: false });
+  const out = await program.run({
+    labels: ints(labels, [labels.length]),
+    ids: ints(Int32Array.from(ids), [labels.length, tokenizer.plan.length]),
+  });
+  const list = (name: keyof typeof out): number[] => Array.from(out[name].data);
+  return {
+    validationLoss: list("loss")[0] ?? Number.NaN,
+    validationScaleLoss: list("losses"),
+    validationScaleAccuracy: list("hits"),
+  };
+}
+
+/** The programme of a recipe. */
+export function varStages(
+  recipe: VarRecipe,
+  describe: (set: ImageSet) => ModelDescription,
+): readonly Stage[] {
+  const { train, tokenizer: tokenizerConfig } = recipe;
+  return [
+    {
+      name: "tokenizer",
+      steps: train.tokenizer.steps,
+      options: trainerOptions(train.tokenizer, defaultAdamW.undecayed),
+      create: async ({ data, seed, device }: StageContext) => {
+        const { batchSize, loss, restartEvery, restartUntil, deadBelow, steps } = train.tokenizer;
+        const validation = await data("validation");
+        const task = new TokenizerTask(
+          tokenizerConfig,
+          loaderOf(recipe, await data("train"), batchSize, seed),
+          {
+            loss: { ...loss, perceptual: 0 },
+            restartEvery,
+            restartUntil: Math.floor(restartUntil * steps),
+            deadBelow,
+            seed,
+          },
+        );
+        const observe = (weights: Weights) => observeTokenizer(task.tokenizer, weights, validation, device);
+        return { task, observe };
+      },
+    },
+    {
+      name: "transformer",
+      steps: train.transformer.steps,
+      options: trainerOptions(train.transformer, undecayed),
+      create: async ({ data, seed, device, earlier, onProgress }: StageContext) => {
+        const { batchSize, tokenImages } = train.transformer;
+        const [set, validation] = [await data("train"), await data("validation")];
+        const tokenizer = new VarTokenizer(Scope.root(tokenizerPrefix), tokenizerConfig);
+        const loader = loaderOf(recipe, set, Math.min(32, set.length), seed);
+        const tokens = await tokenise(tokenizer, earlier, loader, tokenImages, device, (done) =>
+          onProgress("tokenising", done, tokenImages),
+        );
+        const count = Math.min(heldOut.transformer, validation.length);
+        const heldOutLoader = createLoader(validation, {
+          batchSize: Math.min(32, count),
+          seed: 0,
+          shuffle: false,
+        });
+        const heldOutTokens = await tokenise(tokenizer, earlier, heldOutLoader, count, device);
+        const config = modelConfig(recipe, set.classNames.length);
+        const task = new TransformerTask(tokenizer, earlier, config.transformer, tokens, { batchSize, seed });
+        const observe = (weights: Weights) =>
+          observeTransformer(
+            describe(set),
+            config,
+            new Map([...earlier, ...weights]),
+            heldOutTokens,
+            validation,
+            device,
+          );
+        return { task, observe };
+      },
+    },
+  ];
+}

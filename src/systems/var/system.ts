@@ -1,0 +1,37 @@
+/** VAR as the rest of nextx sees it. */
+import type { ImageSet } from "../../data/types.ts";
+import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
+import { varParity } from "./parity.ts";
+import { advanceGraph, decodeGraph, startGraph, stepGraph, tokenizeGraph } from "./programs.ts";
+import { varRecipeSchema, varRecipes } from "./recipe.ts";
+import { modelConfig, varStages } from "./stages.ts";
+import { buildVar, VarModel, varModelSchema, varSamplingSchema } from "./varModel.ts";
+
+function describe(recipe: unknown, set: ImageSet): ModelDescription {
+  const config = modelConfig(varRecipeSchema.parse(recipe), set.classNames.length);
+  return { system: "var", config, classNames: set.classNames, imageSize: set.size };
+}
+
+export const varSystem: ImageSystem = {
+  id: "var",
+  title: "Visual Autoregressive Modeling",
+  source: "arXiv 2404.02905; github.com/FoundationVision/VAR (MIT)",
+  description: "Next-scale prediction: all tokens of the next resolution at once, coarse to fine.",
+  recipes: varRecipes,
+  defaultRecipe: "synth-32",
+  recipeSchema: varRecipeSchema,
+  samplingSchema: varSamplingSchema,
+  data: (recipe) => varRecipeSchema.parse(recipe).data,
+  stages: (recipe) => varStages(varRecipeSchema.parse(recipe), (set) => describe(recipe, set)),
+  describe,
+  parameters: ({ config }) => {
+    const { tokenizer, transformer, scopes } = buildVar(varModelSchema.parse(config));
+    for (const graph of [tokenizeGraph, decodeGraph]) graph(tokenizer); // describing asks for every parameter
+    for (const graph of [startGraph, stepGraph]) graph(transformer, 1);
+    advanceGraph(tokenizer, transformer);
+    return new Map([...scopes.tokenizer.specs, ...scopes.transformer.specs]);
+  },
+  open: async (description, weights, device) =>
+    new VarModel(description, varModelSchema.parse(description.config), weights, device),
+  parity: varParity,
+};
