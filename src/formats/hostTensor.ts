@@ -98,7 +98,7 @@ export function viewTensor(dtype: DType, shape: readonly number[], bytes: Uint8A
       `${dtype} [${shape.join(", ")}] takes ${count * itemBytes} bytes, got ${bytes.byteLength}.`,
     );
   }
-  const aligned = bytes.byteOffset % itemBytes === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % itemBytes === 0 ? bytes : new Uint8Array(bytes); // slice() of a Buffer copies nothing
   const data = new arrayClasses[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, count); // any buffer kind
   return { dtype, shape: [...shape], data } as HostTensor; // the class comes from the dtype
 }
@@ -232,8 +232,8 @@ export function float32ToBfloat16Bits(values: Float32Array): Uint16Array {
   const out = new Uint16Array(values.length);
   for (let i = 0; i < bits.length; i++) {
     const word = bits[i] as number; // in range
-    const isNaN = (word & 0x7fffffff) > 0x7f800000;
-    out[i] = isNaN ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+    const quietNaN = (word & 0x7fffffff) > 0x7f800000;
+    out[i] = quietNaN ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
   }
   return out;
 }

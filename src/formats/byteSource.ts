@@ -1,0 +1,58 @@
+/**
+ * Bytes that can be read in ranges without being in memory: a file, a Blob, or an array. Readers of large files take this,
+ * so that they work in Node and in the page, and above 2 GiB.
+ */
+import { NextxError } from "../tensor/errors.ts";
+
+export interface ByteSource {
+  /** Name for errors. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Exactly `length` bytes from `offset`, a copy or a view nobody else writes to. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+/** @throws NextxError FILE_TRUNCATED when a range is not inside the source */
+export function checkRange({ path, sizeBytes }: ByteSource, offset: number, length: number): void {
+  const inside = [offset, length, offset + length].every((n) => Number.isSafeInteger(n) && n >= 0);
+  if (inside && offset + length <= sizeBytes) return;
+  throw new NextxError(
+    "FILE_TRUNCATED",
+    `${path}: ${length} bytes at ${offset} are not inside its ${sizeBytes} bytes.`,
+    { path, hint: "The file is cut off or damaged; get a fresh copy." },
+  );
+}
+
+/** Bytes in memory; ranges are views. */
+export function bytesSource(bytes: Uint8Array, path = "file"): ByteSource {
+  const source: ByteSource = {
+    path,
+    sizeBytes: bytes.length,
+    async read(offset, length) {
+      checkRange(source, offset, length);
+      return bytes.subarray(offset, offset + length);
+    },
+  };
+  return source;
+}
+
+/** A Blob or a File of a page. @throws NextxError FILE_CHANGED when the file behind it is gone or other */
+export function blobSource(blob: Blob, path = "file"): ByteSource {
+  const source: ByteSource = {
+    path,
+    sizeBytes: blob.size,
+    async read(offset, length) {
+      checkRange(source, offset, length);
+      try {
+        return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+      } catch (cause) {
+        throw new NextxError("FILE_CHANGED", `${path} can no longer be read.`, {
+          path,
+          hint: "Choose it again.",
+          cause,
+        });
+      }
+    },
+  };
+  return source;
+}

@@ -1,0 +1,242 @@
+/**
+ * JSON for hostile files: what two readers could understand differently is refused. Reads bytes; objects become Maps;
+ * numbers keep their spelling, so that an integer can be asked for by its spelling (`jsonInteger`). Refused beyond RFC 8259:
+ * duplicate keys, invalid UTF-8 and byte order marks, lone surrogates, nesting and sizes beyond the caps.
+ */
+import { NextxError } from "../tensor/errors.ts";
+
+/** A number as it is spelled in the file. */
+export class JsonNumber {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+  /** Nearest double; infinite when too large. */
+  get value(): number {
+    return Number(this.text);
+  }
+}
+
+export type StrictJson =
+  | null
+  | boolean
+  | string
+  | JsonNumber
+  | readonly StrictJson[]
+  | ReadonlyMap<string, StrictJson>;
+
+export interface StrictJsonLimits {
+  /** Deepest nesting of arrays and objects; default 64. */
+  readonly maxDepth?: number;
+  /** Most values (of any kind) in the whole text; default 4 million. */
+  readonly maxValues?: number;
+}
+
+/**
+ * Parses one JSON value with white space around it.
+ * @throws NextxError JSON_SYNTAX, JSON_NOT_UTF8, JSON_DUPLICATE_KEY, JSON_TOO_DEEP, JSON_TOO_LARGE; `path` is the byte offset
+ */
+export function parseStrictJson(bytes: Uint8Array, limits: StrictJsonLimits = {}): StrictJson {
+  return new Parser(bytes, limits.maxDepth ?? 64, limits.maxValues ?? 4_000_000).document();
+}
+
+/**
+ * An integer spelled as one (no fraction, exponent, or minus zero) within 53 bits; undefined for anything else.
+ */
+export function jsonInteger(value: StrictJson | undefined): number | undefined {
+  if (!(value instanceof JsonNumber) || !/^(0|-?[1-9]\d{0,15})$/.test(value.text)) return undefined;
+  return Number.isSafeInteger(value.value) ? value.value : undefined;
+}
+
+/** Whether a value is an object. */
+export function isJsonObject(value: StrictJson | undefined): value is ReadonlyMap<string, StrictJson> {
+  return value instanceof Map;
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+const escapes: ReadonlyMap<number, string> = new Map(
+  Object.entries({ '"': '"', "\\": "\\", "/": "/", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" }).map(
+    ([letter, text]) => [letter.charCodeAt(0), text],
+  ),
+);
+
+class Parser {
+  private readonly bytes: Uint8Array;
+  private readonly maxDepth: number;
+  private valuesLeft: number;
+  private at = 0;
+  private readonly decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+  constructor(bytes: Uint8Array, maxDepth: number, maxValues: number) {
+    this.bytes = bytes;
+    this.maxDepth = maxDepth;
+    this.valuesLeft = maxValues;
+  }
+
+  document(): StrictJson {
+    const value = this.value(0);
+    this.space();
+    if (this.at < this.bytes.length) throw this.syntax("text after the end of the value");
+    return value;
+  }
+
+  private value(depth: number): StrictJson {
+    this.space();
+    this.valuesLeft -= 1;
+    if (this.valuesLeft < 0) throw this.error("JSON_TOO_LARGE", "more values than the limit allows");
+    switch (this.bytes[this.at]) {
+      case 0x7b:
+        return this.object(depth + 1);
+      case 0x5b:
+        return this.array(depth + 1);
+      case quote:
+        return this.string();
+      case 0x74:
+        return this.word("true", true);
+      case 0x66:
+        return this.word("false", false);
+      case 0x6e:
+        return this.word("null", null);
+      default:
+        return this.number();
+    }
+  }
+
+  private object(depth: number): ReadonlyMap<string, StrictJson> {
+    this.enter(depth);
+    const members = new Map<string, StrictJson>();
+    if (this.closes(0x7d)) return members;
+    do {
+      this.space();
+      const start = this.at;
+      if (this.bytes[this.at] !== quote) throw this.syntax("a key in quotes expected");
+      const key = this.string();
+      if (members.has(key)) {
+        this.at = start;
+        throw this.error("JSON_DUPLICATE_KEY", `the key ${JSON.stringify(key.slice(0, 100))} comes twice`);
+      }
+      this.space();
+      if (this.bytes[this.at] !== 0x3a) throw this.syntax('":" expected');
+      this.at += 1;
+      members.set(key, this.value(depth));
+    } while (this.continues(0x7d));
+    return members;
+  }
+
+  private array(depth: number): readonly StrictJson[] {
+    this.enter(depth);
+    const items: StrictJson[] = [];
+    if (this.closes(0x5d)) return items;
+    do items.push(this.value(depth));
+    while (this.continues(0x5d));
+    return items;
+  }
+
+  private enter(depth: number): void {
+    if (depth > this.maxDepth) throw this.error("JSON_TOO_DEEP", `nested deeper than ${this.maxDepth}`);
+    this.at += 1;
+  }
+
+  private closes(end: number): boolean {
+    this.space();
+    if (this.bytes[this.at] !== end) return false;
+    this.at += 1;
+    return true;
+  }
+
+  /** After a member: true at a comma, false at the end. */
+  private continues(end: number): boolean {
+    if (this.closes(end)) return false;
+    if (this.bytes[this.at] !== 0x2c) throw this.syntax(`"," or "${String.fromCharCode(end)}" expected`);
+    this.at += 1;
+    return true;
+  }
+
+  private word<T>(text: string, value: T): T {
+    for (let i = 0; i < text.length; i++) {
+      if (this.bytes[this.at + i] !== text.charCodeAt(i)) throw this.syntax("unknown word");
+    }
+    this.at += text.length;
+    return value;
+  }
+
+  private number(): JsonNumber {
+    const start = this.at;
+    while (isNumberByte(this.bytes[this.at])) {
+      if (this.at - start >= 64) throw this.syntax("a number of more than 64 characters");
+      this.at += 1;
+    }
+    const text = String.fromCharCode(...this.bytes.subarray(start, this.at));
+    if (!/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(text)) {
+      this.at = start;
+      throw this.syntax("a value expected");
+    }
+    return new JsonNumber(text);
+  }
+
+  private string(): string {
+    let text = "";
+    let start = this.at + 1;
+    for (this.at = start; ; ) {
+      const byte = this.bytes[this.at];
+      if (byte === undefined || byte < 0x20) throw this.syntax("a string without its end, or a raw control");
+      if (byte !== quote && byte !== backslash) {
+        this.at += 1;
+        continue;
+      }
+      text += this.decode(start, this.at);
+      if (byte === quote) break;
+      text += this.escape();
+      start = this.at;
+    }
+    if (/\p{Surrogate}/u.test(text)) throw this.syntax("half of a surrogate pair");
+    this.at += 1;
+    return text;
+  }
+
+  private decode(start: number, end: number): string {
+    if (start === end) return "";
+    try {
+      return this.decoder.decode(this.bytes.subarray(start, end));
+    } catch (cause) {
+      throw this.error("JSON_NOT_UTF8", "text that is not UTF-8", cause);
+    }
+  }
+
+  private escape(): string {
+    const letter = this.bytes[this.at + 1] ?? 0;
+    if (letter !== 0x75) {
+      const text = escapes.get(letter);
+      if (text === undefined) throw this.syntax("unknown escape");
+      this.at += 2;
+      return text;
+    }
+    const digits = String.fromCharCode(...this.bytes.subarray(this.at + 2, this.at + 6));
+    if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw this.syntax("four hexadecimal digits expected");
+    this.at += 6;
+    return String.fromCharCode(Number.parseInt(digits, 16));
+  }
+
+  private space(): void {
+    for (;;) {
+      const byte = this.bytes[this.at];
+      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return;
+      this.at += 1;
+    }
+  }
+
+  private syntax(what: string): NextxError {
+    return this.error("JSON_SYNTAX", what);
+  }
+
+  private error(code: string, what: string, cause?: unknown): NextxError {
+    return new NextxError(code, `JSON, byte ${this.at}: ${what}.`, { path: `byte ${this.at}`, cause });
+  }
+}
+
+/** Digits and what else numbers are spelled with. */
+function isNumberByte(byte: number | undefined): boolean {
+  if (byte === undefined) return false;
+  return (byte >= 0x30 && byte <= 0x39) || [0x2b, 0x2d, 0x2e, 0x45, 0x65].includes(byte);
+}
