@@ -37,7 +37,7 @@ export function sha256Hex(bytes: Uint8Array | string): string {
 }
 
 /** A name beside `path` that no other writer uses; `isTemporary` recognises it. */
-function temporaryName(path: string): string {
+export function temporaryName(path: string): string {
   return `${path}.tmp-${process.pid}-${randomBytes(6).toString("hex")}`;
 }
 
