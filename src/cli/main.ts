@@ -1,18 +1,68 @@
 /**
- * Entry of the command line: the grammar. A command's code is imported when it runs, so that help stays fast.
+ * Entry of the command line: the grammar. A command's code is imported when it runs, so that help stays fast. Flags of
+ * `train` and `sample` come from the schema of the system they are about, so their grammar is made in two steps.
  */
-import { Command } from "commander";
+import { Command, CommanderError } from "commander";
+import type { Context } from "./context.ts";
 
-/** Runs one command line; `argv` without node and script. */
+const commands = {
+  demo: "make a first picture with a shipped model",
+  train: "train a system from a recipe, or continue a run",
+  sample: "make pictures with a model",
+  reproduce: "make a picture again from the recipe inside it",
+  list: "systems, recipes, models and data sets",
+  inspect: "say what a model, run, checkpoint or picture is",
+  parity: "compare a system with numbers of its authors' code",
+  export: "write a model's programs as .onnx",
+  doctor: "check this machine and installation",
+} as const;
+
+const loaders = {
+  demo: () => import("./commands/demo.ts"),
+  train: () => import("./commands/train.ts"),
+  sample: () => import("./commands/sample.ts"),
+  reproduce: () => import("./commands/reproduce.ts"),
+  list: () => import("./commands/list.ts"),
+  inspect: () => import("./commands/inspect.ts"),
+  parity: () => import("./commands/parity.ts"),
+  export: () => import("./commands/export.ts"),
+  doctor: () => import("./commands/doctor.ts"),
+} as const;
+
+type CommandName = keyof typeof commands;
+const isCommand = (name: string | undefined): name is CommandName =>
+  name !== undefined && Object.hasOwn(commands, name);
+
+/** Runs one command line; `argv` without node and script. Sets the exit code. */
 export async function main(argv: readonly string[], version: string): Promise<void> {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0); // the reader of a pipe had enough
+    throw error;
+  });
+  const json = argv.includes("--json");
   const program = new Command("nextx")
     .description("Autoregressive generation beyond the next token.")
-    .version(version);
-  program.command("demo").description("make a first picture").action(notYet);
-  await program.parseAsync([...argv], { from: "user" });
-}
-
-function notYet(): void {
-  process.stderr.write("nextx demo: no shipped checkpoint yet.\n");
-  process.exitCode = 1;
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError("Run with --help to see what there is.");
+  const name = argv.find((word) => !word.startsWith("-"));
+  for (const [command, description] of Object.entries(commands)) {
+    if (command !== name) program.command(command).description(description).helpOption(false);
+  }
+  const { exitCodeOf, printError } = await import("./output.ts");
+  try {
+    if (isCommand(name)) {
+      const command = program.command(name).description(commands[name]).exitOverride();
+      const context: Context = { version, json, argv: argv.slice(argv.indexOf(name) + 1) };
+      await (await loaders[name]()).define(command, context);
+    }
+    await program.parseAsync([...argv], { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 2;
+      return;
+    }
+    printError(error, json);
+    process.exitCode = exitCodeOf(error);
+  }
 }

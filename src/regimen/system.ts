@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import type { ImageSet, Split } from "../data/types.ts";
+import type { ModelFileDescription } from "../formats/modelFile.ts";
 import type { ParityCase, ParityTable } from "../formats/parityCase.ts";
 import type { RgbImage } from "../formats/png.ts";
 import type { ParameterSpec, Weights } from "../nn/scope.ts";
@@ -34,6 +35,8 @@ export interface Observation {
 /** A stage ready to run. */
 export interface StageRun {
   readonly task: TrainingTask;
+  /** Pictures per step. */
+  readonly batchSize: number;
   /** Quality of these weights on held-out data; deterministic. */
   observe(weights: Weights): Promise<Observation>;
 }
@@ -61,13 +64,7 @@ export interface RecipeData {
 }
 
 /** What a model file says besides its weights. */
-export interface ModelDescription {
-  readonly system: string;
-  /** The system's model configuration; validated by the system. */
-  readonly config: unknown;
-  readonly classNames: readonly string[];
-  readonly imageSize: number;
-}
+export type ModelDescription = ModelFileDescription;
 
 /** Pictures n * size * size * 3 bytes, after `done` of `total` groups; the last event has all. */
 export interface SampleEvent {

@@ -158,7 +158,7 @@ export function varStages(
       steps: train.tokenizer.steps,
       options: trainerOptions(train.tokenizer, defaultAdamW.undecayed),
       create: async ({ data, seed, device }: StageContext) => {
-        const { batchSize, loss, restartEvery, restartUntil, deadBelow, steps } = train.tokenizer;
+        const { batchSize, accumulate, loss, restartEvery, restartUntil, deadBelow, steps } = train.tokenizer;
         const validation = await data("validation");
         const task = new TokenizerTask(
           tokenizerConfig,
@@ -172,7 +172,7 @@ export function varStages(
           },
         );
         const observe = (weights: Weights) => observeTokenizer(task.tokenizer, weights, validation, device);
-        return { task, observe };
+        return { task, observe, batchSize: batchSize * accumulate };
       },
     },
     {
@@ -180,7 +180,7 @@ export function varStages(
       steps: train.transformer.steps,
       options: trainerOptions(train.transformer, undecayed),
       create: async ({ data, seed, device, earlier, onProgress }: StageContext) => {
-        const { batchSize, tokenImages } = train.transformer;
+        const { batchSize, accumulate, tokenImages } = train.transformer;
         const [set, validation] = [await data("train"), await data("validation")];
         const tokenizer = new VarTokenizer(Scope.root(tokenizerPrefix), tokenizerConfig);
         const loader = loaderOf(recipe, set, Math.min(32, set.length), seed);
@@ -205,7 +205,7 @@ export function varStages(
             validation,
             device,
           );
-        return { task, observe };
+        return { task, observe, batchSize: batchSize * accumulate };
       },
     },
   ];

@@ -1,0 +1,50 @@
+/** `nextx reproduce FILE`: the same picture again from the recipe inside it. */
+import type { Command } from "commander";
+import { readPictureRecipe, reproducePicture } from "../../picture.node.ts";
+import { NextxError } from "../../tensor/errors.ts";
+import type { Context } from "../context.ts";
+import { readUserFile, requireReplaceable, writeOutput } from "../files.ts";
+import { integer } from "../numbers.ts";
+import { print, printJson } from "../output.ts";
+
+interface Flags {
+  readonly out?: string;
+  readonly model?: string;
+  readonly threads: number;
+  readonly force?: boolean;
+}
+
+/** Declares the command. */
+export function define(command: Command, context: Context): void {
+  command
+    .argument("<file>", "a PNG that nextx made")
+    .option("-o, --out <file>", "PNG to write; without it the recipe is only shown")
+    .option("--model <model>", "where the model is when it does not ship with nextx")
+    .option("--threads <n>", "threads", integer(1, 256), 2)
+    .option("--force", "replace a file that nextx did not make")
+    .option("--json", "machine output")
+    .action((file: string, flags: Flags) => run(file, flags, context));
+}
+
+async function run(file: string, flags: Flags, { version, json }: Context): Promise<void> {
+  const bytes = readUserFile(file);
+  if (flags.out === undefined) {
+    const recipe = readPictureRecipe(bytes, file);
+    return json ? printJson({ recipe }) : print(JSON.stringify(recipe, null, 2));
+  }
+  requireReplaceable(flags.out, flags.force === true);
+  const { png } = await reproducePicture(bytes, file, version, {
+    ...(flags.model !== undefined && { modelName: flags.model }),
+    threads: flags.threads,
+  });
+  await writeOutput(flags.out, png);
+  const same = Buffer.compare(png, bytes) === 0;
+  if (json) printJson({ out: flags.out, same });
+  else print(`${flags.out}: ${same ? "the same bytes" : "other bytes"} as ${file}`);
+  if (!same) {
+    throw new NextxError("REPRODUCE_DIFFERS", `${flags.out} differs from ${file}.`, {
+      path: flags.out,
+      hint: "Equal pictures are promised on the same machine with the same versions and threads.",
+    });
+  }
+}

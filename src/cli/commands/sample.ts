@@ -1,0 +1,131 @@
+/** `nextx sample MODEL`: one PNG, a grid when there are several pictures, that carries its recipe. */
+import { type Command, InvalidArgumentError } from "commander";
+import { load } from "../../load.node.ts";
+import { findModel } from "../../models.node.ts";
+import { editSource, type PictureOptions, samplePicture } from "../../picture.node.ts";
+import type { EditRequest, ImageSystem } from "../../regimen/system.ts";
+import { imageSystems } from "../../systems/registry.ts";
+import { NextxError } from "../../tensor/errors.ts";
+import { type Context, firstWord } from "../context.ts";
+import { readUserFile, requireReplaceable, writeOutput } from "../files.ts";
+import { addSchemaFlags, readSchemaFlags } from "../flags.ts";
+import { integer } from "../numbers.ts";
+import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
+import { showsImages, terminalImage } from "../terminalImage.ts";
+
+interface Flags extends Readonly<Record<string, unknown>> {
+  readonly class?: string;
+  readonly count?: number;
+  readonly seed: number;
+  readonly out: string;
+  readonly columns?: number;
+  readonly scale?: number;
+  readonly edit?: string;
+  readonly box?: EditRequest["box"];
+  readonly outpaint?: boolean;
+  readonly previews?: boolean;
+  readonly threads: number;
+  readonly force?: boolean;
+}
+
+/** The system whose settings the flags name: that of the model, else the first. */
+async function systemFor(name: string | undefined): Promise<ImageSystem> {
+  const [first] = imageSystems.values();
+  const found = name === undefined ? undefined : await findModel(name).catch(() => undefined); // reported when it runs
+  const system = imageSystems.get(found?.description.system ?? "") ?? first;
+  if (system === undefined) throw new NextxError("SYSTEM_UNKNOWN", "No system makes pictures.");
+  return system;
+}
+
+function parseBox(text: string): EditRequest["box"] {
+  const numbers = text.split(",").map(Number);
+  const [y0, x0, y1, x1] = numbers;
+  if (numbers.length !== 4 || numbers.some((n) => !(n >= 0 && n <= 1)))
+    throw new InvalidArgumentError("A box is y0,x0,y1,x1 in fractions from 0 to 1.");
+  return { y0, x0, y1, x1 } as EditRequest["box"]; // four numbers
+}
+
+/** Declares the command. */
+export async function define(command: Command, context: Context): Promise<void> {
+  const system = await systemFor(firstWord(context));
+  command
+    .argument("<model>", "shipped model, system id, run folder or file")
+    .option(
+      "-c, --class <class,...>",
+      "class number or name; several are taken in turn; all classes when absent",
+    )
+    .option("-n, --count <n>", "number of pictures", integer(1, 10_000))
+    .option("-s, --seed <n>", "same seed, same pictures", integer(0, Number.MAX_SAFE_INTEGER), 0)
+    .option("-o, --out <file>", "PNG to write", "sample.png")
+    .option("--columns <n>", "pictures per row", integer(1, 1000))
+    .option("--scale <n>", "whole-number enlargement", integer(1, 64))
+    .option("--previews", "show every scale in the terminal")
+    .option("--threads <n>", "threads", integer(1, 256), 2)
+    .option("--force", "replace a file that nextx did not make")
+    .option("--json", "machine output");
+  command
+    .optionsGroup("Editing without training:")
+    .option("--edit <picture>", "keep this picture's tokens outside the box (or inside: --outpaint)")
+    .option("--box <y0,x0,y1,x1>", "box in fractions of the picture (default: its middle)", parseBox)
+    .option("--outpaint", "make everything outside the box new");
+  addSchemaFlags(command, system.samplingSchema, `Settings of ${system.id}:`);
+  command.action((name: string, flags: Flags) => run(name, flags, system, context));
+}
+
+async function readEdit(flags: Flags, size: number): Promise<EditRequest | undefined> {
+  if (flags.edit === undefined) {
+    if (flags.box === undefined && !flags.outpaint) return undefined;
+    throw new NextxError("CLI_EDIT_NEEDS_PICTURE", "--box and --outpaint belong to --edit PICTURE.", {
+      path: "edit",
+    });
+  }
+  return {
+    pixels: await editSource(readUserFile(flags.edit), flags.edit, size),
+    box: flags.box ?? { y0: 0.25, x0: 0.25, y1: 0.75, x1: 0.75 },
+    where: flags.outpaint ? "outside" : "inside",
+  };
+}
+
+async function run(
+  name: string,
+  flags: Flags,
+  system: ImageSystem,
+  { version, json }: Context,
+): Promise<void> {
+  requireReplaceable(flags.out, flags.force === true);
+  const signal = interruptSignal();
+  using model = await load(name, { threads: flags.threads });
+  const edit = await readEdit(flags, model.imageSize);
+  const line = new ProgressLine(2000);
+  const shows = flags.previews === true && showsImages();
+  const options: PictureOptions = {
+    ...readSchemaFlags(system.samplingSchema, flags),
+    ...(flags.class !== undefined && { class: flags.class.split(",").map((part) => part.trim()) }),
+    ...(flags.count !== undefined && { count: flags.count }),
+    ...(flags.columns !== undefined && { columns: flags.columns }),
+    ...(flags.scale !== undefined && { scale: flags.scale }),
+    ...(edit && { edit }),
+    seed: flags.seed,
+    signal,
+    ...(shows && {
+      onPreview: (image, done, total) => {
+        print(terminalImage(image, process.stdout.columns));
+        line.update(`scale ${done} of ${total}`);
+      },
+    }),
+  };
+  const start = performance.now();
+  const { png, image, recipe } = await samplePicture(model, options, version);
+  await writeOutput(flags.out, png);
+  line.end();
+  const seconds = (performance.now() - start) / 1000;
+  if (json) return printJson({ out: flags.out, width: image.width, height: image.height, seconds, recipe });
+  if (showsImages() && !shows) print(terminalImage(image, process.stdout.columns));
+  const classes = [...new Set(recipe.labels)].map((label) =>
+    label === null ? "no class" : model.classNames[label],
+  );
+  print(
+    `${flags.out}: ${recipe.labels.length} x ${classes.slice(0, 4).join(", ")}${classes.length > 4 ? ", ..." : ""}`,
+  );
+  print(`seed ${recipe.seed}, ${seconds.toFixed(1)} s; again: nextx reproduce ${flags.out} --out again.png`);
+}

@@ -1,0 +1,43 @@
+/** Output files of commands: never over something that was not ours. */
+import { existsSync, readFileSync } from "node:fs";
+import { writeFileDurably } from "../formats/durable.node.ts";
+import { readPngRecipe } from "../formats/png.ts";
+import { NextxError } from "../tensor/errors.ts";
+
+/** Reads a file the user named. @throws NextxError FILE_NOT_FOUND, FILE_UNREADABLE */
+export function readUserFile(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : "";
+    if (code === "ENOENT") throw new NextxError("FILE_NOT_FOUND", `There is no ${path}.`, { path, cause });
+    const reason = code === "EISDIR" ? "it is a folder" : String(code);
+    throw new NextxError("FILE_UNREADABLE", `${path} cannot be read: ${reason}.`, { path, cause });
+  }
+}
+
+function isOurPicture(path: string): boolean {
+  try {
+    readPngRecipe(readFileSync(path), path);
+    return true;
+  } catch {
+    return false; // whatever it is, it is not ours
+  }
+}
+
+/**
+ * Refuses to replace a file, unless it is a picture of ours or `force` is set; asked before the work begins.
+ * @throws NextxError FILE_EXISTS
+ */
+export function requireReplaceable(path: string, force: boolean): void {
+  if (force || !existsSync(path) || isOurPicture(path)) return;
+  throw new NextxError("FILE_EXISTS", `${path} exists and was not made by nextx.`, {
+    path,
+    hint: "Choose another name, or pass --force.",
+  });
+}
+
+/** Writes an output file. @throws NextxError FILE_ codes */
+export async function writeOutput(path: string, bytes: Uint8Array): Promise<void> {
+  await writeFileDurably(path, bytes);
+}

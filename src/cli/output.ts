@@ -1,0 +1,101 @@
+/** What the command line prints: errors with code and hint, one progress line, JSON lines for machines. */
+import { styleText } from "node:util";
+import { NextxError } from "../tensor/errors.ts";
+
+/** 1: it failed; 2: the command line is wrong; 130: interrupted. */
+export const exitCodes = { failed: 1, usage: 2, interrupted: 130 } as const;
+
+const isTerminal = (): boolean => process.stderr.isTTY === true;
+
+/** Codes of errors in what the user wrote, as opposed to what happened. */
+const usageCodes =
+  /^(CONFIG_|SAMPLING_|LABEL_|RANDOM_BAD_SEED|RECIPE_UNKNOWN|SYSTEM_UNKNOWN|CLI_|EDIT_BAD_BOX)/;
+
+export function exitCodeOf(error: unknown): number {
+  if (!(error instanceof NextxError)) return exitCodes.failed;
+  if (error.code === "ABORTED") return exitCodes.interrupted;
+  return usageCodes.test(error.code) ? exitCodes.usage : exitCodes.failed;
+}
+
+/** An error for people on stderr, or as JSON on stdout. */
+export function printError(error: unknown, json: boolean): void {
+  if (!(error instanceof NextxError)) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    if (json) printJson({ error: { code: "INTERNAL", message: text } });
+    else process.stderr.write(`nextx: this is a defect of nextx.\n${text}\n`);
+    return;
+  }
+  const { code, message, path, hint } = error;
+  if (json) {
+    printJson({ error: { code, message, path, hint } });
+    return;
+  }
+  const colour = (style: "red" | "dim", text: string) => (isTerminal() ? styleText(style, text) : text);
+  const where = path === undefined || message.includes(path) ? "" : colour("dim", ` (at ${path})`);
+  process.stderr.write(`${colour("red", `error ${code}`)}: ${message}${where}\n`);
+  if (hint !== undefined) process.stderr.write(`  ${hint}\n`);
+}
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** One line that is rewritten on a terminal; elsewhere a plain line now and then. Goes to stderr. */
+export class ProgressLine {
+  readonly #plainEveryMs: number;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  #shown = false;
+
+  constructor(plainEveryMs = 10_000) {
+    this.#plainEveryMs = plainEveryMs;
+  }
+
+  update(text: string, isLast = false): void {
+    const now = performance.now();
+    const period = isTerminal() ? 80 : this.#plainEveryMs;
+    if (!isLast && now - this.#lastMs < period) return;
+    this.#lastMs = now;
+    if (!isTerminal()) {
+      process.stderr.write(`${text}\n`);
+      return;
+    }
+    const width = process.stderr.columns || 80;
+    process.stderr.write(`\r\u001b[2K${text.length < width ? text : `${text.slice(0, width - 2)}…`}`);
+    this.#shown = true;
+  }
+
+  /** Leaves the line alone from here on. */
+  end(): void {
+    if (this.#shown) process.stderr.write("\n");
+    this.#shown = false;
+  }
+}
+
+/** "2 h 5 min", "3 min", "12 s". */
+export function duration(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** Resident memory as text. */
+export function memoryText(): string {
+  return `${Math.round(process.memoryUsage.rss() / 2 ** 20)} MB`;
+}
+
+/** A signal that aborts on Ctrl-C or SIGTERM; a second Ctrl-C ends the process at once. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  const onSignal = () => {
+    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
+    controller.abort();
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  return controller.signal;
+}

@@ -1,0 +1,6 @@
+/** Environment variables: read here and nowhere else. */
+
+/** `NEXTX_DATA`: the folder that holds the data sets. */
+export function dataRootFromEnvironment(): string | undefined {
+  return process.env.NEXTX_DATA || undefined;
+}

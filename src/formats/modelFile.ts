@@ -1,0 +1,81 @@
+/**
+ * A trained model as one .safetensors file: weights under their official names, and what is needed to build the model as
+ * JSON under the metadata key `nextx`. Anything that reads safetensors reads it.
+ */
+import { z } from "zod";
+import type { Value } from "../runtime/values.ts";
+import { NextxError } from "../tensor/errors.ts";
+import { readSafetensors, writeSafetensors } from "./safetensors.ts";
+import { fromValue, toValue } from "./tensorValue.ts";
+
+const descriptionSchema = z.strictObject({
+  format: z.literal("nextx-model"),
+  version: z.number().int().min(1),
+  system: z.string().min(1),
+  config: z.json(),
+  classNames: z.array(z.string()),
+  imageSize: z.int().min(1).max(65536),
+});
+
+/** What a model file says besides its weights. */
+export interface ModelFileDescription {
+  readonly system: string;
+  /** The system's model configuration; validated by the system. */
+  readonly config: unknown;
+  readonly classNames: readonly string[];
+  readonly imageSize: number;
+}
+
+export interface ModelFile {
+  readonly description: ModelFileDescription;
+  /** float32 whatever the file holds. */
+  readonly weights: Map<string, Value>;
+}
+
+export const modelVersion = 1;
+
+/** A model file's bytes; the same model gives the same bytes. */
+export function encodeModel({ description, weights }: ModelFile, floats: "F32" | "F16"): Uint8Array {
+  const head = { format: "nextx-model", version: modelVersion, ...description };
+  const tensors = new Map([...weights].map(([name, value]) => [name, fromValue(value, floats)]));
+  return writeSafetensors(tensors, { nextx: JSON.stringify(head) });
+}
+
+/** @throws NextxError MODEL_NOT_NEXTX, MODEL_NEWER_VERSION, MODEL_BAD_HEAD and the codes of readSafetensors */
+export function decodeModel(bytes: Uint8Array, path = "model"): ModelFile {
+  const { tensors, metadata } = readSafetensors(bytes);
+  const text = metadata.get("nextx");
+  if (text === undefined) {
+    throw new NextxError("MODEL_NOT_NEXTX", `${path} holds tensors, but does not say which model they are.`, {
+      path,
+      hint: "Models that nextx trained say it in their metadata.",
+    });
+  }
+  const { format: _, version: __, ...description } = parseHead(text, path);
+  return { description, weights: new Map([...tensors].map(([name, tensor]) => [name, toValue(tensor)])) };
+}
+
+function parseHead(text: string, path: string): z.infer<typeof descriptionSchema> {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new NextxError("MODEL_BAD_HEAD", `${path}: its description is not JSON.`, { path, cause });
+  }
+  const version = z.looseObject({ version: z.number() }).safeParse(json);
+  if (version.success && version.data.version > modelVersion) {
+    throw new NextxError(
+      "MODEL_NEWER_VERSION",
+      `${path} has format version ${version.data.version}; this nextx reads up to ${modelVersion}.`,
+      { path, hint: "Update nextx." },
+    );
+  }
+  const parsed = descriptionSchema.safeParse(json);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new NextxError("MODEL_BAD_HEAD", `${path}: ${issue?.message}`, {
+      path: issue?.path.join(".") ?? path,
+    });
+  }
+  return parsed.data;
+}

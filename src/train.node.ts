@@ -1,0 +1,116 @@
+/** Training a system from a recipe into a run folder, and continuing one. */
+import { existsSync } from "node:fs";
+import { arch, cpus, platform, totalmem } from "node:os";
+import { join } from "node:path";
+import { openImageSet } from "./data/imageSets.node.ts";
+import { systemOf } from "./load.node.ts";
+import { RunReader } from "./regimen/runFolderReader.node.ts";
+import type { ImageSystem } from "./regimen/system.ts";
+import type { Json } from "./regimen/trainer.ts";
+import { type TrainEvent, trainRun } from "./regimen/trainRun.node.ts";
+import { openCpu } from "./runtime/device.node.ts";
+import { suggestion } from "./suggest.ts";
+import { NextxError } from "./tensor/errors.ts";
+import { validate } from "./validate.ts";
+
+/** A tree of values that replaces those of a recipe. */
+export interface Overrides {
+  readonly [key: string]: unknown;
+}
+
+export interface TrainOptions {
+  /** Name of one of the system's recipes; its default one when absent. */
+  readonly recipe?: string;
+  /** Values that replace those of the recipe, nested like it. */
+  readonly overrides?: Overrides;
+  /** The run folder: new, or begun with the same recipe. */
+  readonly folder: string;
+  /** Folder that holds the data sets; procedural ones need none. */
+  readonly dataRoot?: string;
+  readonly threads?: number;
+  readonly every?: { readonly checkpoint?: number; readonly observe?: number; readonly log?: number };
+  readonly onProgress?: (text: string, done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+  /** Version of nextx, for the run's provenance. */
+  readonly version?: string;
+}
+
+const isTree = (value: unknown): value is Overrides =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+function merge(base: unknown, over: unknown): unknown {
+  if (!isTree(base) || !isTree(over)) return over === undefined ? base : over;
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) merged[key] = merge(base[key], value);
+  return merged;
+}
+
+/** A system's recipe, completed. @throws NextxError RECIPE_UNKNOWN, CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE */
+export function resolveRecipe(system: ImageSystem, name = system.defaultRecipe, overrides: Overrides = {}) {
+  const entry = Object.hasOwn(system.recipes, name) ? system.recipes[name] : undefined;
+  if (entry === undefined) {
+    throw new NextxError("RECIPE_UNKNOWN", `${system.id} has no recipe "${name}".`, {
+      path: "recipe",
+      hint: suggestion(name, Object.keys(system.recipes)),
+    });
+  }
+  return validate(system.recipeSchema, merge(entry.recipe, overrides), "recipe");
+}
+
+function machine(): Json {
+  const [cpu] = cpus();
+  return {
+    cpu: cpu?.model ?? "unknown",
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    platform: `${platform()} ${arch()}`,
+  };
+}
+
+/** The recipe of a run folder, or undefined when there is no run. */
+async function begunRecipe(folder: string): Promise<Json | undefined> {
+  return existsSync(join(folder, "run.json")) ? (await RunReader.read(folder)).config : undefined;
+}
+
+/**
+ * Trains a system; an existing run is continued, and then recipe and overrides may be left out.
+ * @throws NextxError RUN_CONFIG_DIFFERS, TRAIN_NOT_FINITE, and codes of recipes, data and files
+ */
+export async function* train(systemId: string, options: TrainOptions): AsyncGenerator<TrainEvent> {
+  const system = systemOf(systemId);
+  const { folder, dataRoot, threads = 2, every = {}, signal, onProgress } = options;
+  const begun = await begunRecipe(folder);
+  const isGiven = options.recipe !== undefined || options.overrides !== undefined;
+  const recipe =
+    begun !== undefined && !isGiven
+      ? validate(system.recipeSchema, begun, "recipe")
+      : resolveRecipe(system, options.recipe, options.overrides);
+  const { set, size } = system.data(recipe);
+  const device = await openCpu({ threads });
+  yield* trainRun({
+    system,
+    recipe: recipe as Json & { seed: number }, // every recipe is JSON and has a seed
+    folder,
+    device,
+    openData: (split) => openImageSet(set, { size, split, ...(dataRoot !== undefined && { dataRoot }) }),
+    provenance: {
+      version: options.version ?? null,
+      recipe: options.recipe ?? system.defaultRecipe,
+      runtime: device.runtime,
+      node: process.version,
+      threads,
+      machine: machine(),
+    },
+    every: { checkpoint: every.checkpoint ?? 250, observe: every.observe ?? 500, log: every.log ?? 10 },
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
+  });
+}
+
+/** The system that a run folder trains. @throws NextxError RUN_NOT_FOUND, RUN_BAD_FILE */
+export async function systemOfRun(folder: string): Promise<string> {
+  const config = await begunRecipe(folder);
+  const id = isTree(config) ? config.system : undefined;
+  if (typeof id === "string") return id;
+  throw new NextxError("RUN_NOT_FOUND", `${folder} is not a run folder.`, { path: folder });
+}
