@@ -129,8 +129,8 @@ function tooMany(path: string | undefined): NextxError {
 function parseJson(header: Uint8Array, path: string | undefined): ReadonlyMap<string, StrictJson> {
   let json: StrictJson;
   try {
-    // A tensor is 8 values and its rank; metadata are few. Deeper than 4 is nothing that could pass.
-    json = parseStrictJson(header, { maxDepth: 16, maxValues: 16 * maxTensors });
+    // Deeper than 4 is nothing that could pass; one member more for the metadata.
+    json = parseStrictJson(header, { maxDepth: 16, maxMembers: maxTensors + 1 });
   } catch (error) {
     if (!(error instanceof NextxError)) throw error;
     if (error.code === "JSON_TOO_LARGE") throw tooMany(path);

@@ -30,6 +30,8 @@ export interface StrictJsonLimits {
   readonly maxDepth?: number;
   /** Most values (of any kind) in the whole text; default 4 million. */
   readonly maxValues?: number;
+  /** Most members of one object; default 1 million. */
+  readonly maxMembers?: number;
 }
 
 /**
@@ -37,7 +39,7 @@ export interface StrictJsonLimits {
  * @throws NextxError JSON_SYNTAX, JSON_NOT_UTF8, JSON_DUPLICATE_KEY, JSON_TOO_DEEP, JSON_TOO_LARGE; `path` is the byte offset
  */
 export function parseStrictJson(bytes: Uint8Array, limits: StrictJsonLimits = {}): StrictJson {
-  return new Parser(bytes, limits.maxDepth ?? 64, limits.maxValues ?? 4_000_000).document();
+  return new Parser(bytes, limits).document();
 }
 
 /**
@@ -64,14 +66,16 @@ const escapes: ReadonlyMap<number, string> = new Map(
 class Parser {
   private readonly bytes: Uint8Array;
   private readonly maxDepth: number;
+  private readonly maxMembers: number;
   private valuesLeft: number;
   private at = 0;
   private readonly decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-  constructor(bytes: Uint8Array, maxDepth: number, maxValues: number) {
+  constructor(bytes: Uint8Array, limits: StrictJsonLimits) {
     this.bytes = bytes;
-    this.maxDepth = maxDepth;
-    this.valuesLeft = maxValues;
+    this.maxDepth = limits.maxDepth ?? 64;
+    this.maxMembers = limits.maxMembers ?? 1_000_000;
+    this.valuesLeft = limits.maxValues ?? 4_000_000;
   }
 
   document(): StrictJson {
@@ -120,6 +124,8 @@ class Parser {
       if (this.bytes[this.at] !== 0x3a) throw this.syntax('":" expected');
       this.at += 1;
       members.set(key, this.value(depth));
+      if (members.size > this.maxMembers)
+        throw this.error("JSON_TOO_LARGE", "an object with too many members");
     } while (this.continues(0x7d));
     return members;
   }
@@ -163,11 +169,12 @@ class Parser {
 
   private number(): JsonNumber {
     const start = this.at;
-    while (isNumberByte(this.bytes[this.at])) {
-      if (this.at - start >= 64) throw this.syntax("a number of more than 64 characters");
+    let text = "";
+    for (let byte = this.bytes[start]; isNumberByte(byte); byte = this.bytes[this.at]) {
+      if (text.length >= 64) throw this.syntax("a number of more than 64 characters");
+      text += String.fromCharCode(byte as number); // a number's byte is there
       this.at += 1;
     }
-    const text = String.fromCharCode(...this.bytes.subarray(start, this.at));
     if (!/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(text)) {
       this.at = start;
       throw this.syntax("a value expected");
@@ -176,29 +183,36 @@ class Parser {
   }
 
   private string(): string {
-    let text = "";
-    let start = this.at + 1;
-    for (this.at = start; ; ) {
-      const byte = this.bytes[this.at];
-      if (byte === undefined || byte < 0x20) throw this.syntax("a string without its end, or a raw control");
-      if (byte !== quote && byte !== backslash) {
-        this.at += 1;
-        continue;
-      }
-      text += this.decode(start, this.at);
-      if (byte === quote) break;
-      text += this.escape();
-      start = this.at;
+    const opening = this.at;
+    this.at += 1;
+    let text = this.plainText();
+    while (this.bytes[this.at] === backslash) text += this.escape() + this.plainText();
+    // Only escapes can spell half of a pair: the decoder refuses it as UTF-8.
+    if (this.at - opening - 1 !== text.length && /\p{Surrogate}/u.test(text)) {
+      throw this.syntax("half of a surrogate pair");
     }
-    if (/\p{Surrogate}/u.test(text)) throw this.syntax("half of a surrogate pair");
     this.at += 1;
     return text;
   }
 
-  private decode(start: number, end: number): string {
-    if (start === end) return "";
+  /** Text up to the next quote or backslash. */
+  private plainText(): string {
+    const start = this.at;
+    let isAscii = true;
+    for (;;) {
+      const byte = this.bytes[this.at];
+      if (byte === undefined || byte < 0x20) throw this.syntax("a string without its end, or a raw control");
+      if (byte === quote || byte === backslash) break;
+      if (byte >= 0x80) isAscii = false;
+      this.at += 1;
+    }
+    if (isAscii && this.at - start < 64) {
+      let text = "";
+      for (let i = start; i < this.at; i++) text += String.fromCharCode(this.bytes[i] as number); // in range
+      return text;
+    }
     try {
-      return this.decoder.decode(this.bytes.subarray(start, end));
+      return this.decoder.decode(this.bytes.subarray(start, this.at));
     } catch (cause) {
       throw this.error("JSON_NOT_UTF8", "text that is not UTF-8", cause);
     }
@@ -238,5 +252,6 @@ class Parser {
 /** Digits and what else numbers are spelled with. */
 function isNumberByte(byte: number | undefined): boolean {
   if (byte === undefined) return false;
-  return (byte >= 0x30 && byte <= 0x39) || [0x2b, 0x2d, 0x2e, 0x45, 0x65].includes(byte);
+  if (byte >= 0x30 && byte <= 0x39) return true;
+  return byte === 0x2b || byte === 0x2d || byte === 0x2e || byte === 0x45 || byte === 0x65;
 }
