@@ -122,7 +122,7 @@ export async function reproducePicture(
     pixels: await editSource(Buffer.from(recipe.edit.png, "base64"), path, model.imageSize),
   };
   const classes = recipe.labels.filter((label) => label !== null);
-  return samplePicture(
+  return await samplePicture(
     model,
     {
       ...recipe.settings,

@@ -64,7 +64,7 @@ const transformerStage = z.strictObject({
     .int()
     .min(1)
     .max(1_000_000)
-    .default(20_480)
+    .default(40_960)
     .describe("Pictures tokenised before the first step (augmented ones count)."),
 });
 
@@ -127,7 +127,7 @@ export const varRecipes = {
       data: { set: "fashion-mnist", horizontalFlip: true },
       tokenizer: smallTokenizer,
       transformer: smallTransformer,
-      train: {},
+      train: { tokenizer: { steps: 2000 }, transformer: { steps: 3000 } },
     },
   },
   smoke: {

@@ -1,0 +1,108 @@
+import { describe, expect, it } from "vitest";
+import type { HostTensor } from "../formats/hostTensor.ts";
+import { caseSchema, type ParityTable } from "../formats/parityCase.ts";
+import { floats, ints } from "../runtime/values.ts";
+import { NextxError } from "../tensor/errors.ts";
+import { compareOutput, runCheck } from "./parity.ts";
+
+const reference = (values: readonly number[], shape = [values.length]): HostTensor => ({
+  dtype: "F32",
+  shape,
+  data: Float32Array.from(values),
+});
+const whole = (values: readonly number[]): HostTensor => ({
+  dtype: "I64",
+  shape: [values.length],
+  data: BigInt64Array.from(values, BigInt),
+});
+
+describe("an output", () => {
+  it("passes within atol + rtol |b| and says how far it is off", () => {
+    const result = compareOutput("y", floats([1.001, -2], [2]), reference([1, -2]), 1e-3, 1e-3);
+    expect(result).toMatchObject({ pass: true, reason: "" });
+    expect(result.maxAbs).toBeCloseTo(1e-3, 6);
+  });
+
+  it.each([
+    ["a changed number", floats([1.1, -2], [2]), /element 0/],
+    ["a changed last number", floats([1, -2.1], [2]), /element 1/],
+    ["NaN", floats([1, Number.NaN], [2]), /NaN/],
+    ["infinity", floats([1, Number.POSITIVE_INFINITY], [2]), /element 1/],
+    ["another shape", floats([1, -2], [1, 2]), /shape/],
+    ["another length", floats([1], [2]), /elements/],
+    ["nothing", undefined, /no such output/],
+  ])("fails with %s", (_, actual, reason) => {
+    const result = compareOutput("y", actual, reference([1, -2]), 1e-3, 1e-3);
+    expect(result.pass).toBe(false);
+    expect(result.reason).toMatch(reason);
+  });
+
+  it("fails when the reference is NaN, whatever came", () => {
+    expect(compareOutput("y", floats([Number.NaN], [1]), reference([Number.NaN]), 1, 1).pass).toBe(false);
+  });
+
+  it("compares integers exactly, however wide the tolerance", () => {
+    expect(compareOutput("y", ints([5, 7], [2]), whole([5, 7]), 10, 10).pass).toBe(true);
+    expect(compareOutput("y", ints([5, 8], [2]), whole([5, 7]), 10, 10).pass).toBe(false);
+  });
+});
+
+describe("a check", () => {
+  const tensors = new Map([["out.y", reference([1, 2])]]);
+  const table: ParityTable = {
+    double: async () => ({ y: floats([1, 2], [2]) }),
+    broken: async () => {
+      throw new NextxError("SOME_CODE", "it broke");
+    },
+  };
+  const check = (over: object) =>
+    runCheck(
+      {
+        name: "n",
+        run: "double",
+        inputs: {},
+        args: {},
+        outputs: { y: "out.y" },
+        atol: 1e-4,
+        rtol: 1e-3,
+        ...over,
+      },
+      tensors,
+      table,
+    );
+
+  it("passes when every output does", async () => {
+    expect(await check({})).toMatchObject({ pass: true });
+  });
+
+  it.each([
+    ["an unknown run", { run: "triple" }, /unknown run "triple"/],
+    ["a run named like an object's property", { run: "constructor" }, /unknown run/],
+    ["a run that throws", { run: "broken" }, /SOME_CODE/],
+    ["no outputs", { outputs: {} }, /compares nothing/],
+    ["a missing reference", { outputs: { y: "out.z" } }, /PARITY_MISSING_TENSOR/],
+    ["results of another kind", { expected: { calls: 3 } }, /expected/],
+  ])("fails with %s", async (_, over, error) => {
+    const result = await check(over);
+    expect(result.pass).toBe(false);
+    expect(result.error).toMatch(error);
+  });
+
+  it("fails when one of two outputs is not given", async () => {
+    const result = await check({ outputs: { y: "out.y", z: "out.y" } });
+    expect(result.pass).toBe(false);
+    expect(result.outputs.map(({ pass }) => pass)).toEqual([true, false]);
+  });
+});
+
+it("a case without checks is refused", () => {
+  const empty = {
+    system: "var",
+    source: { repository: "r", commit: "c" },
+    config: {},
+    weights: "w",
+    tensors: "t",
+    checks: [],
+  };
+  expect(caseSchema.safeParse(empty).success).toBe(false);
+});

@@ -1,0 +1,63 @@
+/** Reference numbers of the authors' code, through the functions that train and sample. */
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, expect, it } from "vitest";
+import { parity } from "../src/parity.node.ts";
+
+const golden = fileURLToPath(new URL("fixtures/golden/", import.meta.url));
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+async function results(folder: string, only?: string) {
+  const all = [];
+  for await (const result of parity(folder, only === undefined ? {} : { only })) all.push(result);
+  return all;
+}
+
+/** A copy of VAR's case with a changed case.json. */
+function changedCase(change: (text: string) => string): string {
+  const folder = mkdtempSync(join(tmpdir(), "nextx-parity-"));
+  folders.push(folder);
+  cpSync(join(golden, "var"), folder, { recursive: true });
+  const path = join(folder, "case.json");
+  writeFileSync(path, change(readFileSync(path, "utf8")));
+  return folder;
+}
+
+it("VAR equals its authors' code in every check", async () => {
+  const all = await results(join(golden, "var"));
+  expect(all).toHaveLength(17);
+  expect(all.filter(({ pass }) => !pass)).toEqual([]);
+}, 120_000);
+
+it("a changed reference number fails", async () => {
+  const folder = changedCase((text) => text);
+  const path = join(folder, "tensors.safetensors");
+  const bytes = readFileSync(path);
+  const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE(0))).toString());
+  const [start] = header["out.teacher-input.x_BLCv_wo_first_l"].data_offsets;
+  const at = 8 + Number(bytes.readBigUInt64LE(0)) + start;
+  bytes.writeFloatLE(bytes.readFloatLE(at) + 0.01, at);
+  writeFileSync(path, bytes);
+  const [result] = await results(folder, "teacher-forcing input");
+  expect(result?.pass).toBe(false);
+});
+
+it("an unknown run fails and is named", async () => {
+  const folder = changedCase((text) => text.replaceAll('"run": "teacher-input"', '"run": "teacher-imput"'));
+  const [result] = await results(folder, "teacher-forcing input");
+  expect(result).toMatchObject({ pass: false, error: 'unknown run "teacher-imput"' });
+});
+
+it("a folder without a case, an unknown check and an unknown official key are refused", async () => {
+  await expect(results(tmpdir())).rejects.toMatchObject({ code: "PARITY_NO_CASE" });
+  await expect(results(join(golden, "var"), "nothing")).rejects.toMatchObject({
+    code: "PARITY_UNKNOWN_CHECK",
+  });
+  const folder = changedCase((text) => text.replace('"z_channels"', '"z_chanels"'));
+  await expect(results(folder)).rejects.toMatchObject({ code: "CONFIG_UNKNOWN_KEY" });
+});
