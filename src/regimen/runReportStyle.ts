@@ -49,9 +49,16 @@ th, td { padding: 4px 12px; text-align: left; border-bottom: 1px solid var(--rul
 th { font-weight: 500; color: var(--muted); }
 .pairs th { white-space: nowrap; }
 .pairs td { overflow-wrap: anywhere; }
-.codebook th, .codebook td { text-align: right; }
+.codebook th, .codebook td { text-align: right; white-space: nowrap; }
 .codebook .bar { width: 160px; min-width: 60px; }
 .codebook .bar span { display: block; height: 10px; margin-top: 5px; border-radius: 2px; background: var(--accent); }
 footer { margin-top: 32px; }
-@media (max-width: 480px) { .pairs th { white-space: normal; overflow-wrap: anywhere; } th, td { padding: 4px 8px; } .samples img { width: 100%; } .samples figure { flex: 1 1 100%; } }
+@media (max-width: 480px) {
+  .pairs th { white-space: normal; overflow-wrap: anywhere; }
+  th, td { padding: 4px 8px; }
+  .codebook th:nth-child(5), .codebook td:nth-child(5) { display: none; }
+  .samples figure { flex: 1 1 100%; }
+  .samples img { width: 100%; }
+  svg text { font-size: 13px; }
+}
 `.trim();
