@@ -1,4 +1,5 @@
 /** Opening a model and making pictures with it: what a program written with nextx calls first. */
+import { basename, resolve } from "node:path";
 import { type FoundModel, findModel, type ModelCard } from "./models.node.ts";
 import type { Weights } from "./nn/scope.ts";
 import type { EditRequest, ImageModel, ImageSystem, SampleEvent } from "./regimen/system.ts";
@@ -122,7 +123,7 @@ export class Model implements Disposable {
     return {
       nextx: "sample",
       version: 1,
-      model: this.name,
+      model: this.card ? this.name : basename(resolve(this.name)),
       sha256: this.sha256,
       labels,
       seed,
