@@ -257,6 +257,7 @@ describe("recipes", () => {
   const cases: [string, string, Uint8Array][] = [
     ["none", "PNG_NO_RECIPE", withText("Software\0other", "nextx-else\0{}")],
     ["two", "PNG_BAD_RECIPE", withText("nextx\0{}", "nextx\0{}")],
+    ["the same key twice", "PNG_BAD_RECIPE", withText('nextx\0{"a":1,"a":2}')],
     ["not JSON", "PNG_BAD_RECIPE", withText("nextx\0{")],
     ["a list", "PNG_BAD_RECIPE", withText("nextx\0[]")],
     ["null", "PNG_BAD_RECIPE", withText("nextx\0null")],
@@ -279,6 +280,7 @@ describe("recipes", () => {
     loop.self = loop;
     expect(code(() => encodePng(image, { recipe: loop }))).toBe("PNG_BAD_RECIPE");
     expect(code(() => encodePng(image, { recipe: { a: "x".repeat(2 ** 20) } }))).toBe("PNG_BAD_RECIPE");
+    expect(code(() => encodePng(image, { recipe: { a: "\ud800" } }))).toBe("PNG_BAD_RECIPE");
     expect(code(() => recipeToText([] as unknown as Record<string, unknown>))).toBe("PNG_BAD_RECIPE");
   });
 });
