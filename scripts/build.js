@@ -26,7 +26,7 @@ const options = {
 };
 
 function entries() {
-  const index = existsSync(join(root, "src/index.ts")) ? { index: "src/index.ts" } : {};
+  const index = existsSync(join(root, "src/index.node.ts")) ? { index: "src/index.node.ts" } : {};
   return { main: "src/cli/main.ts", ...index };
 }
 

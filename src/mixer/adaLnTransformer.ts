@@ -12,6 +12,8 @@ import { gelu, l2Normalize, layerNorm } from "../tensor/ops/neural.ts";
 import { concat, reshape, slice, transpose } from "../tensor/ops/structure.ts";
 import { constant, dimOf, type Tensor } from "../tensor/tensor.ts";
 
+import type { KeyValue, LayerOptions, LayerResult } from "./types.ts";
+
 export interface AdaLnConfig {
   readonly embedDim: number;
   readonly numHeads: number;
@@ -20,12 +22,6 @@ export interface AdaLnConfig {
   readonly normEps: number;
   readonly attnL2Norm: boolean;
   readonly sharedAln: boolean;
-}
-
-/** Keys and values of one layer, [B, H, M, D]; keys are stored normalised. */
-export interface KeyValue {
-  readonly key: Tensor;
-  readonly value: Tensor;
 }
 
 /** Standard deviation of the official initialisation: sqrt(1 / (3 C)). */
@@ -132,22 +128,14 @@ function feedForward(scope: Scope, x: Tensor, config: AdaLnConfig): Tensor {
   });
 }
 
-export interface BlockOptions {
-  /** Additive mask [L, M]. */
-  readonly bias?: Tensor;
-  readonly past?: KeyValue;
-  /** Drop-path factors of the two branches, [B, 1, 1] each (0, or 1 / keep probability). */
-  readonly keep?: readonly [Tensor, Tensor];
-}
-
 /** One block: x [B, L, C], modulation [B, 6, C] -> the new x and the layer's keys and values. */
 export function adaLnBlock(
   scope: Scope,
   x: Tensor,
   modulation: Tensor,
   config: AdaLnConfig,
-  options: BlockOptions = {},
-) {
+  options: LayerOptions = {},
+): LayerResult {
   const [g1, g2, s1, s2, b1, b2] = Array.from({ length: 6 }, (_, i) => modulationPart(modulation, i)) as [
     Tensor,
     Tensor,

@@ -8,11 +8,11 @@ import { areaMatrix, bicubicMatrix } from "../../codec/resize.ts";
 import { KvCache } from "../../decoding/kvCache.ts";
 import { decodeGroups } from "../../decoding/loop.ts";
 import {
+  categorical,
   checkSampling,
   filteredProbabilities,
   type SamplingOptions,
-  sampleRow,
-} from "../../head/sampling.ts";
+} from "../../head/categorical.ts";
 import type { Weights } from "../../nn/scope.ts";
 import type { Scale } from "../../plan/types.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -141,7 +141,8 @@ export class VarGenerator implements Disposable {
 
   async #begin(labels: Int32Array, options: GenerateOptions, noise: GenerateNoise) {
     const { tokenizer, model } = this;
-    const { depth, embedDim, numHeads, numClasses } = model.config;
+    const { depth, embedDim, numHeads } = model.config;
+    const { nullLabel } = model.conditioner;
     const [batch, side, width] = [labels.length, tokenizer.vq.side, tokenizer.config.zChannels];
     const branches = options.cfgScale === 0 ? 1 : 2;
     const start = await this.#program(`start${branches}`, () => startGraph(model, branches));
@@ -149,7 +150,7 @@ export class VarGenerator implements Disposable {
     const advance = await this.#program("advance", () => advanceGraph(tokenizer, model));
     const table = (await (await this.#program("positions", () => positionsGraph(model))).run({}))
       .positions as Value;
-    const rows = branches === 2 ? [...labels, ...labels.map(() => numClasses)] : [...labels];
+    const rows = branches === 2 ? [...labels, ...labels.map(() => nullLabel)] : [...labels];
     const first = await start.run({ labels: ints(rows, [branches, batch]) });
     const cache = KvCache.empty(depth, branches * batch, numHeads, embedDim / numHeads);
     const names = cacheNames(depth);
@@ -226,7 +227,7 @@ export class VarGenerator implements Disposable {
       const picture = Math.floor(site / scale.size);
       const row = (logits.data as Float32Array).subarray(site * vocabSize, (site + 1) * vocabSize);
       const stream = noise.streams[picture] as RandomStream; // one per picture
-      const id = sampleRow(row, options, stream);
+      const id = categorical.sample(row, options, stream);
       ids[site] = id;
       const position = scale.start + (site % scale.size);
       const source = this.#keptId(scale, site, options.edit);

@@ -2,16 +2,17 @@
  * VAR's transformer: teacher-forced logits for training and the pieces of cached generation. Source: `models/var.py`
  * (code). Shape letters: B batch, L tokens, C width, V codebook size, N sites of one scale, H heads, D head width.
  */
+import { classEmbedding } from "../../conditioner/classEmbedding.ts";
+import type { LabelConditioner } from "../../conditioner/types.ts";
 import { attentionBias, blockCausal } from "../../context/blockCausal.ts";
 import {
   adaLnBlock,
-  type BlockOptions,
   initStd,
-  type KeyValue,
   layerModulation,
   modulationPart,
   sharedModulation,
 } from "../../mixer/adaLnTransformer.ts";
+import type { KeyValue, LayerOptions } from "../../mixer/types.ts";
 import { linear, modulate } from "../../nn/layers.ts";
 import { type Scope, scaledInit, truncatedNormal, zeros } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
@@ -54,13 +55,14 @@ export class VarTransformer {
     return this.plan.groups[0]?.size ?? 0;
   }
 
-  /** Labels [B] (numClasses = unconditional) -> class vectors [B, C]. */
-  classVector(labels: Tensor): Tensor {
+  get conditioner(): LabelConditioner {
     const { numClasses, embedDim } = this.config;
-    return gatherRows(
-      this.#scope.in("class_emb").param("weight", [numClasses + 1, embedDim], this.#init),
-      labels,
-    );
+    return classEmbedding(this.#scope.in("class_emb"), numClasses, embedDim, this.#init);
+  }
+
+  /** Labels [B] (the null label included) -> class vectors [B, C]. */
+  classVector(labels: Tensor): Tensor {
+    return this.conditioner.vector(labels);
   }
 
   /** Class vectors [B, C] -> modulations. */
@@ -99,7 +101,7 @@ export class VarTransformer {
   }
 
   /** All blocks and the head over embedded tokens: x [B, L, C] -> logits [B, L, V] and every layer's cache. */
-  blocks(x: Tensor, modulations: Modulations, options: (layer: number) => BlockOptions) {
+  blocks(x: Tensor, modulations: Modulations, options: (layer: number) => LayerOptions) {
     const { depth, embedDim: c, normEps } = this.config;
     const caches: KeyValue[] = [];
     let h = x;

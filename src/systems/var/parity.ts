@@ -11,7 +11,7 @@ import {
   type ParityInputs,
   type ParityTable,
 } from "../../formats/parityCase.ts";
-import { filteredProbabilities } from "../../head/sampling.ts";
+import { filteredProbabilities } from "../../head/categorical.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";

@@ -3,7 +3,7 @@
  * every scale. Resizers, positions and lengths enter as data. `branches` is 2 with guidance (conditional rows first, then
  * unconditional ones), else 1. Shape letters: G branches, B pictures, N sites, M past sites, C width, V codes.
  */
-import type { KeyValue } from "../../mixer/adaLnTransformer.ts";
+import type { KeyValue } from "../../mixer/types.ts";
 import { trace } from "../../runtime/trace.ts";
 import { addDims, mulDims, symbol } from "../../tensor/dims.ts";
 import { add, maximum, minimum, mul, sub } from "../../tensor/ops/elementwise.ts";

@@ -3,6 +3,7 @@
  * augmentation), then batches are drawn from the tokens. Label drop and drop path are drawn on the host and enter as data.
  * Source: `trainer.py`, `utils/lr_control.py` (code).
  */
+import { dropLabels } from "../../conditioner/classEmbedding.ts";
 import type { Loader } from "../../data/loader.ts";
 import { EpochOrder, type OrderPosition } from "../../data/order.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
@@ -108,15 +109,13 @@ export class TransformerTask implements TrainingTask {
 
   async nextBatch() {
     const { length } = this.model.plan;
-    const { condDropRate, numClasses, dropPathRate } = this.model.config;
+    const { condDropRate, dropPathRate } = this.model.config;
     const { indices } = this.#order.next();
     const ids = new Int32Array(indices.length * length);
-    const labels = new Int32Array(indices.length);
-    for (const [i, index] of indices.entries()) {
+    const known = Int32Array.from(indices, (index) => this.#tokens.labels[index] as number); // index is in range
+    const labels = dropLabels(known, this.model.conditioner, condDropRate, () => this.#draws.uniform());
+    for (const [i, index] of indices.entries())
       ids.set(this.#tokens.ids.subarray(index * length, (index + 1) * length), i * length);
-      const isDropped = this.#draws.uniform() < condDropRate;
-      labels[i] = isDropped ? numClasses : (this.#tokens.labels[index] as number); // index is in range
-    }
     return {
       labels: ints(labels, [indices.length]),
       ids: ints(ids, [indices.length, length]),

@@ -91,7 +91,7 @@ export class VarModel implements ImageModel {
     const options = varSamplingSchema.parse(request.options);
     const { imageSize } = this.description;
     const { plan } = this.#generator.tokenizer;
-    const { numClasses } = this.#generator.model.config;
+    const { nullLabel } = this.#generator.model.conditioner;
     const count = request.labels.length;
     const edit = request.edit && (await this.#editPlan(request.edit));
     const pictureLength = imageSize * imageSize * 3;
@@ -103,7 +103,7 @@ export class VarModel implements ImageModel {
       const first = chunk * chunkSize;
       const labels = Int32Array.from(
         request.labels.slice(first, first + chunkSize),
-        (label) => label ?? numClasses,
+        (label) => label ?? nullLabel,
       );
       const streams = Array.from(labels, (_, i) => RandomStream.from(request.seed, `sample/${first + i}`));
       const settings = {

@@ -5,6 +5,7 @@
 
 import { NextxError } from "../tensor/errors.ts";
 import type { RandomStream } from "../tensor/random.ts";
+import type { Head } from "./types.ts";
 
 /** topK 0 and topP 0 (or 1) switch a filter off; temperature 0 picks the best token. */
 export interface SamplingOptions {
@@ -78,7 +79,7 @@ export function filteredProbabilities(
 }
 
 /** One draw from a row of logits [V]. Errors: SAMPLING_NOT_FINITE when no logit is finite. */
-export function sampleRow(logits: Float32Array, options: SamplingOptions, stream: RandomStream): number {
+function sampleRow(logits: Float32Array, options: SamplingOptions, stream: RandomStream): number {
   const { topK, topP, temperature } = options;
   const draw = stream.uniform(); // always one draw per token, so that options do not shift the stream
   const scaled = temperature === 0 || temperature === 1 ? logits : logits.map((value) => value / temperature);
@@ -101,3 +102,13 @@ export function sampleRow(logits: Float32Array, options: SamplingOptions, stream
   }
   return best;
 }
+
+/** log softmax of a row at one id. */
+function logProb(logits: Float32Array, id: number): number {
+  const best = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const total = logits.reduce((sum, value) => sum + Math.exp(value - best), 0);
+  return (logits[id] as number) - best - Math.log(total); // id < V
+}
+
+/** One choice among V codes; parameters are logits [V]. Errors: SAMPLING_NOT_FINITE. */
+export const categorical: Head<number, SamplingOptions> = { sample: sampleRow, logProb };

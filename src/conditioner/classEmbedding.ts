@@ -1,0 +1,28 @@
+/** A table of class vectors whose last row means "no class". Source: VAR `models/var.py`, `class_emb` (code). */
+import type { Initializer, Scope } from "../nn/scope.ts";
+import { gatherRows } from "../tensor/ops/gather.ts";
+import type { LabelConditioner } from "./types.ts";
+
+/** The table is `scope`'s parameter `weight`, [numClasses + 1, width]. */
+export function classEmbedding(
+  scope: Scope,
+  numClasses: number,
+  width: number,
+  init: Initializer,
+): LabelConditioner {
+  return {
+    numClasses,
+    nullLabel: numClasses,
+    vector: (labels) => gatherRows(scope.param("weight", [numClasses + 1, width], init), labels),
+  };
+}
+
+/** Labels with a share of them dropped: `draw` gives a uniform number per label. */
+export function dropLabels(
+  labels: Int32Array,
+  { nullLabel }: Pick<LabelConditioner, "nullLabel">,
+  rate: number,
+  draw: () => number,
+): Int32Array {
+  return labels.map((label) => (draw() < rate ? nullLabel : label));
+}
