@@ -109,7 +109,7 @@ function placeOf(path: string): Place {
 function resolve(from: Place, specifier: string): Place | undefined {
   const bare = specifier.replace(/\?.*$/, "");
   if (bare.startsWith(".")) return placeOf(posix.normalize(posix.join(posix.dirname(from.path), bare)));
-  return bare === "nextx" ? placeOf("src/index.node.ts") : undefined;
+  return bare === "nextx" ? placeOf("src/index.ts") : undefined;
 }
 
 function unknownFolder(place: Place): Violation[] {
@@ -135,8 +135,8 @@ function checkExtension({ from, specifier }: Edge): Finding {
 }
 
 function checkStudio({ from, to }: Edge): Finding {
-  if (from.top !== "studio" || to?.top !== "src" || to.path === "src/index.node.ts") return undefined;
-  return ["studio", `the studio imports src/index.node.ts only, not ${to.path}`];
+  if (from.top !== "studio" || to?.top !== "src" || to.path === "src/index.ts") return undefined;
+  return ["studio", `the studio imports src/index.ts only, not ${to.path}`];
 }
 
 /** A file that a page may load reaches Node-only code by import() only; type imports vanish. */
