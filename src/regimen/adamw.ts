@@ -111,13 +111,13 @@ export class AdamW {
     this.#moments.get(name)?.second.fill(0, start, end);
   }
 
-  /** Moments as tensors `m.<name>` and `v.<name>`. */
+  /** Copies of the moments as tensors `m.<name>` and `v.<name>`. */
   save(weights: Weights): Map<string, Value> {
     const saved = new Map<string, Value>();
     for (const [name, { first, second }] of this.#moments) {
       const shape = weights.get(name)?.shape ?? [first.length];
-      saved.set(`m.${name}`, { data: first, shape });
-      saved.set(`v.${name}`, { data: second, shape });
+      saved.set(`m.${name}`, { data: first.slice(), shape });
+      saved.set(`v.${name}`, { data: second.slice(), shape });
     }
     return saved;
   }

@@ -46,6 +46,8 @@ export interface ScaleResult {
   readonly scale: Scale;
   /** The model's picks [B * N]; with an edit also at kept sites. */
   readonly ids: Int32Array;
+  /** What became the past [B * N]: the picks, or the source's tokens at kept sites. */
+  readonly tokens: Int32Array;
   /** Guided logits [B, N, V]. */
   readonly logits: Value;
   /** Running reconstruction of the features [B, C, P, P]. */
@@ -62,6 +64,7 @@ export interface GenerateNoise {
 
 interface Chosen {
   readonly ids: Int32Array;
+  readonly tokens: Int32Array;
   readonly codes: Float32Array;
   readonly logits: Value;
   readonly present: readonly Value[];
@@ -124,7 +127,7 @@ export class VarGenerator implements Disposable {
     }
     const run = await this.#begin(labels, options, noise);
     for await (const { group, choice } of decodeGroups(this.tokenizer.plan, run, options.signal)) {
-      yield { scale: group, ids: choice.ids, logits: choice.logits, total: run.total };
+      yield { scale: group, ids: choice.ids, tokens: choice.tokens, logits: choice.logits, total: run.total };
     }
   }
 
@@ -217,11 +220,12 @@ export class VarGenerator implements Disposable {
     logits: Value,
     options: GenerateOptions,
     noise: GenerateNoise,
-  ): { ids: Int32Array; codes: Float32Array } {
+  ): { ids: Int32Array; tokens: Int32Array; codes: Float32Array } {
     const { vocabSize } = this.model;
     const width = this.tokenizer.config.zChannels;
     const count = logits.data.length / vocabSize;
     const ids = new Int32Array(count);
+    const tokens = new Int32Array(count);
     const codes = new Float32Array(count * width);
     for (let site = 0; site < count; site++) {
       const picture = Math.floor(site / scale.size);
@@ -231,6 +235,7 @@ export class VarGenerator implements Disposable {
       ids[site] = id;
       const position = scale.start + (site % scale.size);
       const source = this.#keptId(scale, site, options.edit);
+      tokens[site] = source ?? id;
       if (source === undefined && options.smooth) {
         const recorded = noise.exponential?.subarray(
           (picture * this.tokenizer.plan.length + position) * vocabSize,
@@ -248,7 +253,7 @@ export class VarGenerator implements Disposable {
         codes.set(this.#codebook.subarray(code, code + width), site * width);
       }
     }
-    return { ids, codes };
+    return { ids, tokens, codes };
   }
 
   #keptId(scale: Scale, site: number, edit: EditPlan | undefined): number | undefined {

@@ -111,10 +111,10 @@ export class VarModel implements ImageModel {
         ...(edit && { edit: repeatEdit(edit, labels.length) }),
         ...(request.signal && { signal: request.signal }),
       };
-      for await (const { scale, total: features, ids: picks } of this.#generator.generate(labels, settings, {
+      for await (const { scale, total: features, tokens } of this.#generator.generate(labels, settings, {
         streams,
       })) {
-        ids[scale.index]?.set(picks, first * scale.size);
+        ids[scale.index]?.set(tokens, first * scale.size);
         const isLast = scale.index === plan.groups.length - 1;
         if (isLast || request.previews) {
           const images = await this.#generator.decode(features);
