@@ -19,6 +19,7 @@ const tasks = {
   test: { text: "run the tests; arguments go to vitest", run: (args) => node(vitest, "run", ...args) },
   check: { text: "format, lint, types and layers", run: check },
   layers: { text: "import rules; --report prints file sizes", run: layers },
+  ship: { text: "put a finished run's model into models/ with its card", run: ship },
   build: { text: "build dist/ for the package", run: buildPackage },
 };
 
@@ -50,6 +51,12 @@ async function check() {
 async function layers(args) {
   const { importTypeScript } = await import("./build.js");
   const script = await importTypeScript("scripts/checkLayers.ts");
+  return script.main(root, args);
+}
+
+async function ship(args) {
+  const { importTypeScript } = await import("./build.js");
+  const script = await importTypeScript("scripts/shipModel.ts");
   return script.main(root, args);
 }
 
