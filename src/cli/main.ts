@@ -14,6 +14,7 @@ const commands = {
   inspect: "say what a model, run, checkpoint or picture is",
   parity: "compare a system with numbers of its authors' code",
   export: "write a model's programs as .onnx",
+  bench: "measure the engine",
   doctor: "check this machine and installation",
 } as const;
 
@@ -26,6 +27,7 @@ const loaders = {
   inspect: () => import("./commands/inspect.ts"),
   parity: () => import("./commands/parity.ts"),
   export: () => import("./commands/export.ts"),
+  bench: () => import("./commands/bench.ts"),
   doctor: () => import("./commands/doctor.ts"),
 } as const;
 

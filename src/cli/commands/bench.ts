@@ -1,0 +1,84 @@
+/** `nextx bench engine`: training steps in milliseconds, beside PyTorch where a Python with it is named. */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { type EngineTimes, measureEngine } from "../../evaluate/bench/engine.ts";
+import { packageRoot } from "../../models.node.ts";
+import { openCpu } from "../../runtime/device.node.ts";
+import { NextxError } from "../../tensor/errors.ts";
+import type { Context } from "../context.ts";
+import { integer } from "../numbers.ts";
+import { print, printJson } from "../output.ts";
+
+interface Reference {
+  readonly torch: string;
+  readonly parameters: number;
+  readonly median_ms: number;
+}
+
+/** Declares the command. */
+export function define(command: Command, { json }: Context): void {
+  command
+    .argument("<what>", "engine")
+    .option("--threads <n>", "threads, also PyTorch's", integer(1, 256), 2)
+    .option("--steps <n>", "measured steps", integer(3, 10_000), 15)
+    .option("--python <file>", "a Python that has PyTorch: runs bench/reference_*.py before and after")
+    .option("--json", "machine output")
+    .action(async (what: string, flags: { threads: number; steps: number; python?: string }) => {
+      if (what !== "engine")
+        throw new NextxError("CLI_UNKNOWN_BENCH", `There is no bench "${what}".`, {
+          hint: "There is engine.",
+        });
+      const scripts = { transformer: "reference_step.py", "conv autoencoder": "reference_conv.py" };
+      const { python, threads, steps } = flags;
+      const references = async () =>
+        python === undefined
+          ? []
+          : [
+              await reference(python, scripts.transformer, [`${threads}`, "float32", `${steps + 3}`]),
+              await reference(python, scripts["conv autoencoder"], [`${threads}`, `${steps}`]),
+            ];
+      const before = await references();
+      const times = await measureEngine(await openCpu({ threads }), steps);
+      const after = await references();
+      if (json) printJson({ ...times, torchBefore: before, torchAfter: after });
+      else report(times, before, after);
+    });
+}
+
+function reference(python: string, script: string, args: readonly string[]): Promise<Reference> {
+  const path = join(packageRoot(), "bench", script);
+  if (!existsSync(path))
+    throw new NextxError("BENCH_NO_REFERENCE", `${path} is missing: it is in the repository only.`, { path });
+  const child = spawn(python, [path, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  let out = "";
+  child.stdout.on("data", (data) => {
+    out += data;
+  });
+  return new Promise((resolve, reject) => {
+    const fail = (reason: string) =>
+      reject(new NextxError("BENCH_REFERENCE_FAILED", `${script}: ${reason}.`, { path: python }));
+    child.on("error", (error) => fail(error.message));
+    child.on("close", (code) =>
+      code === 0 ? resolve(JSON.parse(out) as Reference) : fail(`exit code ${code}`),
+    );
+  });
+}
+
+function report(times: EngineTimes, before: readonly Reference[], after: readonly Reference[]): void {
+  print(
+    `${times.runtime}, ${times.threads} threads; product of 1024 x 1024: ${times.matmulGflops.toFixed(0)} GFLOP/s`,
+  );
+  times.steps.forEach(({ name, parameters, buildMs, stepMs }, i) => {
+    const [a, b] = [before[i], after[i]];
+    const torch = a && b ? (a.median_ms + b.median_ms) / 2 : undefined;
+    const ratio =
+      torch && a && b
+        ? `; PyTorch ${a.torch} ${a.median_ms} and ${b.median_ms} ms (before, after): ratio ${(stepMs / torch).toFixed(2)}`
+        : "";
+    print(
+      `${name}: ${stepMs.toFixed(0)} ms a step, built in ${buildMs.toFixed(0)} ms, ${parameters} parameters${ratio}`,
+    );
+  });
+}

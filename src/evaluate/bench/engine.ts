@@ -1,0 +1,84 @@
+/** What the engine takes for its reference steps, and what the runtime's own products reach on this machine. */
+import { parameterCount } from "../../nn/scope.ts";
+import { defaultAdamW } from "../../regimen/adamw.ts";
+import { Trainer, type TrainingTask } from "../../regimen/trainer.ts";
+import type { Device } from "../../runtime/device.ts";
+import { compile } from "../../runtime/program.ts";
+import { trace } from "../../runtime/trace.ts";
+import { floats } from "../../runtime/values.ts";
+import { matmul } from "../../tensor/ops/linear.ts";
+import { RandomStream } from "../../tensor/random.ts";
+import { float32 } from "../../tensor/tensor.ts";
+import { convStep, transformerStep } from "./steps.ts";
+
+export interface StepTime {
+  readonly name: string;
+  readonly parameters: number;
+  /** Tracing, differentiating, lowering, and the session. */
+  readonly buildMs: number;
+  /** Median of a step with data, gradients, clipping and AdamW. */
+  readonly stepMs: number;
+  readonly steps: number;
+}
+
+export interface EngineTimes {
+  readonly runtime: string;
+  readonly threads: number;
+  /** 1024^3 float32 product, weights as input: 10^9 multiply-adds count as 2 GFLOP. */
+  readonly matmulGflops: number;
+  readonly steps: readonly StepTime[];
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const [low = 0, high = 0] = [sorted[middle - (sorted.length % 2 === 0 ? 1 : 0)], sorted[middle]];
+  return (low + high) / 2;
+}
+
+async function timeStep(
+  name: string,
+  make: () => TrainingTask,
+  device: Device,
+  count: number,
+): Promise<StepTime> {
+  const startMs = performance.now();
+  const task = make();
+  const schedule = { name: "constant", peak: 3e-4, steps: 1, warmup: 0, end: 1 } as const;
+  const options = { schedule, optimizer: defaultAdamW, accumulate: 1, emaDecay: 0 };
+  using trainer = await Trainer.create(task, options, device, RandomStream.from(0, "bench"));
+  const buildMs = performance.now() - startMs;
+  const times: number[] = [];
+  for (let i = 0; i < count + 3; i++) {
+    const before = performance.now();
+    await trainer.advance();
+    if (i >= 3) times.push(performance.now() - before); // first steps touch fresh memory
+  }
+  return { name, parameters: parameterCount(task.parameters), buildMs, stepMs: median(times), steps: count };
+}
+
+async function matmulRate(device: Device): Promise<number> {
+  const side = 1024;
+  const graph = trace({ a: float32(side, side), b: float32(side, side) }, ({ a, b }) => ({
+    c: matmul(a, b),
+  }));
+  using program = await compile(graph, { device });
+  const stream = RandomStream.from(0, "bench/matmul");
+  const draw = () => floats(stream.normals(side * side, 1), [side, side]);
+  const [a, b] = [draw(), draw()];
+  const times: number[] = [];
+  for (let i = 0; i < 12; i++) {
+    const before = performance.now();
+    await program.run({ a, b });
+    times.push(performance.now() - before);
+  }
+  return (2 * side ** 3) / median(times.slice(2)) / 1e6;
+}
+
+/** Measures everything; a few dozen seconds on two cores. */
+export async function measureEngine(device: Device, steps = 15): Promise<EngineTimes> {
+  const matmulGflops = await matmulRate(device);
+  const transformer = await timeStep("transformer", transformerStep, device, steps);
+  const conv = await timeStep("conv autoencoder", convStep, device, steps);
+  return { runtime: device.runtime, threads: device.threads, matmulGflops, steps: [transformer, conv] };
+}
