@@ -25,7 +25,8 @@ function innerOf(schema: unknown): unknown {
 export function validate<S extends z.ZodType>(schema: S, value: unknown, name: string): z.infer<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
+  const { issues } = parsed.error;
+  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]; // a typo also misses its key
   const where = issue?.path ?? [];
   const path = [name, ...where].map(String).join(".");
   if (issue?.code === "unrecognized_keys") {
