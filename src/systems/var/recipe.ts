@@ -108,7 +108,12 @@ export const varRecipes = {
   "synth-32": {
     description: "VAR on the procedural stickers, 16 classes, 32 px, 130 tokens in 6 scales.",
     expect: "",
-    recipe: { data: { set: "synth" }, tokenizer: smallTokenizer, transformer: smallTransformer, train: {} },
+    recipe: {
+      data: { set: "synth" },
+      tokenizer: smallTokenizer,
+      transformer: smallTransformer,
+      train: { tokenizer: { steps: 6000 }, transformer: { steps: 4500 } },
+    },
   },
   "tiles-32": {
     description: "VAR on Dungeon Crawl tiles (CC0), 8 classes, 32 px, 130 tokens in 6 scales.",
