@@ -64,8 +64,7 @@ const checks: Readonly<Record<string, () => Promise<string>>> = {
       ? "reads JPEG and WebP"
       : "not installed: pictures are read as PNG only (npm install sharp)";
   },
-  data: async () =>
-    dataRootFromEnvironment() ?? "NEXTX_DATA is not set: only procedural data and --data-root",
+  data: async () => dataRootFromEnvironment() ?? "NEXTX_DATA is not set: only procedural data and --data",
 };
 
 /** Declares the command. */

@@ -28,7 +28,7 @@ import {
 interface Flags extends Readonly<Record<string, unknown>> {
   readonly recipe?: string;
   readonly out?: string;
-  readonly dataRoot?: string;
+  readonly data?: string;
   readonly threads: number;
   readonly checkpointEvery: number;
   readonly observeEvery: number;
@@ -53,7 +53,7 @@ export async function define(command: Command, context: Context): Promise<void> 
     .argument("<system>", "system id, or the folder of a run to continue")
     .option("-r, --recipe <name>", `one of ${Object.keys(system.recipes).join(", ")}`)
     .option("-o, --out <folder>", "run folder (default: runs/<system>-<recipe>); an unfinished run continues")
-    .option("--data-root <folder>", "folder that holds the data sets (default: NEXTX_DATA)")
+    .option("--data <folder>", "folder that holds the data sets (default: NEXTX_DATA)")
     .option("--threads <n>", "threads", integer(1, 256), 2)
     .option("--checkpoint-every <n>", "steps between checkpoints", integer(1, 1_000_000), 250)
     .option("--observe-every <n>", "steps between looks at held-out data", integer(1, 1_000_000), 500)
@@ -73,7 +73,7 @@ async function run(
   const folder = isRun(word)
     ? word
     : (flags.out ?? join("runs", `${id}-${flags.recipe ?? system.defaultRecipe}`));
-  const dataRoot = flags.dataRoot ?? dataRootFromEnvironment();
+  const dataRoot = flags.data ?? dataRootFromEnvironment();
   const overrides = readSchemaFlags(system.recipeSchema, flags);
   const signal = interruptSignal();
   const line = new ProgressLine();
