@@ -112,7 +112,7 @@ export const varRecipes = {
       data: { set: "synth" },
       tokenizer: smallTokenizer,
       transformer: smallTransformer,
-      train: { tokenizer: { steps: 6000 }, transformer: { steps: 4500 } },
+      train: { tokenizer: { steps: 6000 }, transformer: { steps: 3000 } },
     },
   },
   "tiles-32": {
