@@ -24,7 +24,9 @@ export function checkRange({ path, sizeBytes }: ByteSource, offset: number, leng
 }
 
 /** Bytes in memory; ranges are views. */
-export function bytesSource(bytes: Uint8Array, path = "file"): ByteSource {
+export function bytesSource(input: Uint8Array, path = "file"): ByteSource {
+  // A Buffer's slice() is a view, not a copy: readers get the plain class.
+  const bytes = new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
   const source: ByteSource = {
     path,
     sizeBytes: bytes.length,

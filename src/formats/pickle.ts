@@ -115,7 +115,7 @@ class PickleMachine {
   private opcodeAt = 0;
 
   constructor(bytes: Uint8Array, table: PickleTable, start: number, limits: PickleLimits) {
-    this.bytes = bytes;
+    this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength); // never a Buffer
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.table = table;
     this.at = start;
@@ -434,7 +434,8 @@ class PickleMachine {
   private long(length: number): number | bigint {
     if (length > 255) throw this.tooLarge("bytes in an integer");
     let value = 0n;
-    for (const byte of this.raw(length).slice().reverse()) value = (value << 8n) | BigInt(byte);
+    const start = this.take(length);
+    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.bytes[start + i] as number); // in range
     const signed = BigInt.asIntN(8 * length, value);
     return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;
   }

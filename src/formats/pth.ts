@@ -145,7 +145,8 @@ async function openLegacy(source: ByteSource): Promise<Archive> {
     if (!storage || offsets.has(storage.key)) {
       throw notTorch(source, "PTH_BAD_STORAGE", "lists a storage twice, or one that no tensor uses");
     }
-    const length = new DataView((await source.read(at, 8)).slice().buffer).getBigInt64(0, true);
+    const head = await source.read(at, 8);
+    const length = new DataView(head.buffer, head.byteOffset, 8).getBigInt64(0, true);
     if (length !== BigInt(storage.length)) {
       throw notTorch(
         source,

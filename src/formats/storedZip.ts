@@ -32,7 +32,7 @@ function bad(path: string, what: string, code = "ZIP_DAMAGED"): NextxError {
 
 /**
  * The entries of an archive by name; data are read by `readEntry`.
- * @throws NextxError ZIP_DAMAGED, ZIP_COMPRESSED, ZIP_ENCRYPTED, ZIP_BAD_NAME, ZIP_TOO_LARGE
+ * @throws NextxError ZIP_DAMAGED, ZIP_COMPRESSED, ZIP_ENCRYPTED, ZIP_BAD_NAME, ZIP_TOO_LARGE, FILE_TRUNCATED
  */
 export async function readZipDirectory(source: ByteSource): Promise<Map<string, ZipEntry>> {
   const { path } = source;

@@ -1,0 +1,371 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { bytesSource } from "./byteSource.ts";
+import {
+  bfloat16BitsToFloat32,
+  float32ToBfloat16Bits,
+  float32ToFloat16Bits,
+  type HostTensor,
+  hostTensor,
+  tensorBytes,
+  toFloat32,
+} from "./hostTensor.ts";
+import { openPth, readPth } from "./pth.ts";
+import { codeOf, readDamaged } from "./testing/hostile.ts";
+import { join, op, torchLegacy, torchZip, zip } from "./testing/torchFile.ts";
+
+const fixture = (name: string) => readFileSync(new URL(`./testing/fixtures/${name}`, import.meta.url));
+const bytesOf = (...values: number[]) => new Uint8Array(Float32Array.from(values).buffer);
+const data = bytesOf(1, 2, 3, 4, 5, 6);
+const storage = op.storage("FloatStorage", "0", 6);
+
+/** A checkpoint of one tensor over six floats. */
+const oneTensor = (shape: readonly number[], strides: readonly number[], offset = 0) =>
+  torchZip(op.pickle(op.dict(op.text("w"), op.tensor(storage, offset, shape, strides))), { 0: data });
+const read = async (bytes: Uint8Array, key?: string) => readPth(bytes, key === undefined ? {} : { key });
+const refusal = (bytes: Uint8Array, key?: string) => codeOf(() => read(bytes, key));
+
+describe("files that PyTorch wrote", () => {
+  test("the old form holds the same tensors as the zip form", async () => {
+    const legacy = await read(fixture("legacy.pth"));
+    expect([...legacy.keys()]).toEqual(["pos_start", "lvl_1L", "head.bias"]);
+    expect(legacy).toEqual(await read(fixture("nested.pth"), "trainer.var_wo_ddp"));
+    expect(legacy.get("lvl_1L")?.dtype).toBe("I64");
+  });
+
+  test("dtypes, slices and transposed views", async () => {
+    const file = await openPth(bytesSource(fixture("nested.pth")));
+    expect(file.keys.map(({ key }) => key)).toEqual(["trainer", "trainer.vae_local", "trainer.var_wo_ddp"]);
+    const dict = file.stateDict("trainer");
+    expect(dict.skipped).toEqual(["vae_local", "var_wo_ddp"]);
+    const tensors = await dict.readAll();
+    const get = (name: string) => tensors.get(name) as HostTensor; // names of the fixture
+    const transposed = toFloat32(get("transposed")); // [32, 48]
+    const weight = Float32Array.from(
+      { length: 48 * 32 },
+      (_, i) => transposed[(i % 32) * 48 + Math.floor(i / 32)] ?? 0,
+    );
+    expect(get("transposed").shape).toEqual([32, 48]);
+    expect(get("view")).toEqual(hostTensor("F32", [3, 32], weight.slice(64, 160)));
+    expect(get("half")).toEqual(hostTensor("F16", [48, 32], float32ToFloat16Bits(weight)));
+    expect(get("bf16")).toEqual(hostTensor("BF16", [48, 32], float32ToBfloat16Bits(weight)));
+    expect(bfloat16BitsToFloat32(get("bf16").data as Uint16Array)[0]).toBeCloseTo(weight[0] ?? 0, 2);
+    expect(get("f64").dtype).toBe("F64");
+    expect(toFloat32(get("f64"))).toEqual(
+      toFloat32((await read(fixture("legacy.pth"))).get("head.bias") as HostTensor),
+    );
+    expect(get("flag")).toEqual(hostTensor("BOOL", [2], Uint8Array.of(1, 0)));
+    for (const name of tensors.keys()) expect(await dict.read(name)).toEqual(tensors.get(name));
+    expect(await codeOf(() => dict.read("none"))).toBe("PTH_NO_TENSOR");
+  });
+});
+
+test.each<[string, number[], number[], number, number[]]>([
+  ["whole", [2, 3], [3, 1], 0, [1, 2, 3, 4, 5, 6]],
+  ["transposed", [3, 2], [1, 3], 0, [1, 4, 2, 5, 3, 6]],
+  ["every second", [3], [2], 1, [2, 4, 6]],
+  ["scalar", [], [], 4, [5]],
+  ["side of 1 with any stride", [1, 3], [99, 1], 3, [4, 5, 6]],
+  ["empty with any stride", [0, 3], [99, 99], 6, []],
+  ["repeated but small", [2, 2], [0, 1], 0, [1, 2, 1, 2]],
+  ["overlapping windows", [2, 3], [1, 1], 0, [1, 2, 3, 2, 3, 4]],
+])("a view: %s", async (_, shape, strides, offset, values) => {
+  const tensor = (await read(oneTensor(shape, strides, offset))).get("w");
+  expect(tensor).toEqual(hostTensor("F32", shape, Float32Array.from(values)));
+});
+
+const three = (...args: Uint8Array[]) =>
+  op.pickle(op.dict(op.text("w"), op.call(op.global("torch._utils", "_rebuild_tensor_v3"), ...args)));
+
+test("parameters, untyped storages, classes of tensors, buffers with attributes", async () => {
+  const tensor = op.tensor(storage, 0, [6], [1]);
+  const expected = hostTensor("F32", [6], Float32Array.of(1, 2, 3, 4, 5, 6));
+  const wrapped = [
+    op.call(op.global("torch._utils", "_rebuild_parameter"), tensor, 0x88, op.ordered()),
+    op.call(op.global("torch._utils", "_rebuild_parameter_with_state"), tensor, 0x88, op.ordered(), "}"),
+    op.call(
+      op.global("torch._tensor", "_rebuild_from_type_v2"),
+      op.global("torch._utils", "_rebuild_tensor_v2"),
+      op.global("torch.nn.parameter", "Parameter"),
+      op.tuple(storage, op.int(0), op.tuple(op.int(6)), op.tuple(op.int(1)), op.no, op.ordered()),
+      "}",
+    ),
+  ];
+  for (const value of wrapped) {
+    const bytes = torchZip(op.pickle(op.dict(op.text("w"), value)), { 0: data });
+    expect((await read(bytes)).get("w")).toEqual(expected);
+  }
+  const untyped = op.storage("UntypedStorage", "0", 24);
+  const one = op.tuple(op.int(1));
+  const pickle = three(
+    untyped,
+    op.int(2),
+    op.tuple(op.int(2)),
+    one,
+    join(op.no),
+    op.ordered(),
+    op.global("torch", "uint32"),
+  );
+  const read3 = (await read(torchZip(pickle, { 0: data }))).get("w") as HostTensor;
+  expect([read3.dtype, tensorBytes(read3)]).toEqual(["U32", data.slice(8, 16)]);
+});
+
+test("shared storages are read once", async () => {
+  const first = op.tensor(storage, 0, [3], [1]);
+  const second = op.tensor(storage, 3, [3], [1]);
+  const bytes = torchZip(op.pickle(op.dict(op.text("a"), first, op.text("b"), second)), { 0: data });
+  const lengths: number[] = [];
+  const source = bytesSource(bytes);
+  const counted = {
+    ...source,
+    read: (offset: number, length: number) => {
+      lengths.push(length);
+      return source.read(offset, length);
+    },
+  };
+  const all = await (await openPth(counted)).stateDict().readAll();
+  expect(all.get("b")?.data).toEqual(Float32Array.of(4, 5, 6));
+  expect(lengths.filter((length) => length === data.length).length).toBe(1);
+});
+
+test("reading leaves the bytes as they were, also of a Buffer", async () => {
+  for (const bytes of [fixture("legacy.pth"), Buffer.from(oneTensor([3, 2], [1, 3]))]) {
+    const before = new Uint8Array(bytes);
+    await read(bytes);
+    expect(new Uint8Array(bytes)).toEqual(before);
+  }
+});
+
+test("a hostile name is a name", async () => {
+  const bytes = torchZip(op.pickle(op.dict(op.text("__proto__"), op.tensor(storage, 0, [6], [1]))), {
+    0: data,
+  });
+  expect([...(await read(bytes)).keys()]).toEqual(["__proto__"]);
+  expect(({} as { dtype?: string }).dtype).toBeUndefined();
+});
+
+describe("which dict", () => {
+  const tensor = op.tensor(storage, 0, [6], [1]);
+  const dict = (...parts: Uint8Array[]) => torchZip(op.pickle(op.dict(...parts)), { 0: data });
+  const inner = op.dict(op.text("w"), tensor);
+
+  test("the only one needs no key", async () => {
+    const bytes = dict(op.text("epoch"), op.int(3), op.text("model"), op.dict(op.text("net.0"), inner));
+    expect([...(await read(bytes)).keys()]).toEqual(["w"]);
+    expect([...(await read(bytes, "model.net.0")).keys()]).toEqual(["w"]);
+  });
+
+  test("several need one, and are listed", async () => {
+    const bytes = dict(op.text("w"), tensor, op.text("ema"), inner);
+    await expect(read(bytes)).rejects.toThrow(
+      expect.objectContaining({ code: "PTH_KEY_NEEDED", hint: expect.stringContaining('"ema" (1 tensors)') }),
+    );
+    expect((await read(bytes, "")).size).toBe(1);
+    expect(await refusal(bytes, "model")).toBe("PTH_NO_KEY");
+  });
+
+  test("dicts inside lists, none at all, names that collide", async () => {
+    expect((await read(dict(op.text("models"), op.list(inner)), "models.0")).size).toBe(1);
+    expect(await refusal(dict(op.text("epoch"), op.int(1)))).toBe("PTH_NO_TENSORS");
+    expect(await refusal(torchZip(op.pickle(tensor), { 0: data }))).toBe("PTH_NO_TENSORS");
+    expect(await refusal(dict(op.int(1), tensor, op.text("1"), tensor))).toBe("PTH_DUPLICATE_NAME");
+  });
+
+  test("ten levels of dicts, and a dict that holds itself", async () => {
+    let nested = inner;
+    for (let i = 0; i < 10; i++) nested = op.dict(op.text("d"), nested);
+    expect((await read(torchZip(op.pickle(nested), { 0: data }))).size).toBe(1);
+    const cyclic = op.pickle("}q", 0, "(", op.text("self"), "h", 0, op.text("w"), tensor, "u");
+    expect((await read(torchZip(cyclic, { 0: data }))).size).toBe(1);
+  });
+});
+
+const w = (value: Uint8Array) => op.pickle(op.dict(op.text("w"), value));
+const good = w(op.tensor(storage, 0, [6], [1]));
+const rebuild = (name: string, ...args: Uint8Array[]) =>
+  torchZip(w(op.call(op.global("torch._utils", name), ...args)), { 0: data });
+const pid = (...items: Uint8Array[]) => join(op.tuple(...items), "Q");
+const float = op.global("torch", "FloatStorage");
+const stored = (value: Uint8Array) => torchZip(w(op.tensor(value, 0, [6], [1])), { 0: data });
+
+test.each<[string, Uint8Array, string]>([
+  ["text", join("hello"), "PTH_NOT_TORCH"],
+  ["another zip", zip([{ name: "a.txt", data: join("x") }]), "PTH_NOT_TORCH"],
+  ["two data.pkl", torchZip(good, { 0: data }, [{ name: "b/data.pkl", data: good }]), "PTH_NOT_TORCH"],
+  ["data.pkl at the root", zip([{ name: "data.pkl", data: good }]), "PTH_NOT_TORCH"],
+  ["TorchScript", torchZip(good, { 0: data }, [{ name: "a/code/m.py", data: join("x") }]), "PTH_TORCHSCRIPT"],
+  [
+    "script constants",
+    torchZip(good, { 0: data }, [{ name: "a/constants.pkl", data: join(")") }]),
+    "PTH_TORCHSCRIPT",
+  ],
+  ["tar", join(new Uint8Array(257), "ustar", new Uint8Array(250)), "PTH_LEGACY_TAR"],
+  ["big-endian", torchZip(good, { 0: data }, [{ name: "a/byteorder", data: join("big") }]), "PTH_BIG_ENDIAN"],
+  ["bytes behind the pickle", torchZip(join(good, "N."), { 0: data }), "PTH_TRAILING_BYTES"],
+  ["a plain pickle", op.pickle(op.int(1)), "PTH_NOT_TORCH"],
+  ["exploit", torchZip(w(op.call(op.global("os", "system"), op.text("id"))), {}), "PICKLE_FORBIDDEN_GLOBAL"],
+  ["numpy scalar", torchZip(w(op.global("numpy.core.multiarray", "scalar")), {}), "PICKLE_FORBIDDEN_GLOBAL"],
+  [
+    "OrderedDict of text",
+    torchZip(w(op.call(op.global("collections", "OrderedDict"), op.text("x"))), {}),
+    "PICKLE_FORBIDDEN_CALL",
+  ],
+  [
+    "Size of text",
+    torchZip(w(op.call(op.global("torch", "Size"), op.text("x"))), {}),
+    "PICKLE_FORBIDDEN_CALL",
+  ],
+  [
+    "Counter of text",
+    torchZip(w(op.call(op.global("collections", "Counter"), op.text("x"))), {}),
+    "PICKLE_FORBIDDEN_CALL",
+  ],
+  ["sparse", rebuild("_rebuild_sparse_tensor", join("N")), "PTH_UNSUPPORTED_TENSOR"],
+  ["quantised", rebuild("_rebuild_qtensor", storage), "PTH_UNSUPPORTED_TENSOR"],
+  ["complex", stored(op.storage("ComplexFloatStorage", "0", 3)), "PTH_UNSUPPORTED_TENSOR"],
+  // Storages.
+  ["storage missing", torchZip(good, {}), "PTH_BAD_STORAGE"],
+  ["storage short", torchZip(good, { 0: data.slice(0, 20) }), "PTH_BAD_STORAGE"],
+  ["storage long", torchZip(good, { 0: join(data, 0) }), "PTH_BAD_STORAGE"],
+  [
+    "storage in two types",
+    torchZip(
+      op.pickle(
+        op.dict(
+          op.text("a"),
+          op.tensor(storage, 0, [6], [1]),
+          op.text("b"),
+          op.tensor(op.storage("IntStorage", "0", 6), 0, [6], [1]),
+        ),
+      ),
+      { 0: data },
+    ),
+    "PTH_BAD_STORAGE",
+  ],
+  ["id no tuple", stored(join("NQ")), "PTH_BAD_STORAGE"],
+  [
+    "id of a module",
+    stored(pid(op.text("module"), float, op.text("0"), op.text("cpu"), op.int(6))),
+    "PTH_BAD_STORAGE",
+  ],
+  [
+    "type no storage",
+    stored(pid(op.text("storage"), op.global("torch", "float32"), op.text("0"), op.text("cpu"), op.int(6))),
+    "PTH_BAD_STORAGE",
+  ],
+  ["key outside", stored(op.storage("FloatStorage", "../data.pkl", 6)), "PTH_BAD_STORAGE"],
+  [
+    "length negative",
+    stored(pid(op.text("storage"), float, op.text("0"), op.text("cpu"), op.int(-6))),
+    "PTH_BAD_STORAGE",
+  ],
+  ["length 2^62", stored(op.storage("FloatStorage", "0", 2 ** 62)), "PTH_BAD_STORAGE"],
+  [
+    "a view of a view",
+    stored(
+      pid(
+        op.text("storage"),
+        float,
+        op.text("0"),
+        op.text("cpu"),
+        op.int(6),
+        op.tuple(op.text("v"), op.int(0), op.int(1)),
+      ),
+    ),
+    "PTH_BAD_STORAGE",
+  ],
+  // Tensors.
+  ["past the end", oneTensor([7], [1]), "PTH_BAD_TENSOR"],
+  ["offset past the end", oneTensor([1], [1], 6), "PTH_BAD_TENSOR"],
+  ["stride past the end", oneTensor([2, 2], [5, 2]), "PTH_BAD_TENSOR"],
+  ["offset negative", oneTensor([1], [1], -1), "PTH_BAD_TENSOR"],
+  ["stride negative", oneTensor([2], [-1], 5), "PTH_BAD_TENSOR"],
+  ["side negative", oneTensor([-1], [1]), "PTH_BAD_TENSOR"],
+  ["fewer strides", oneTensor([2, 3], [1]), "PTH_BAD_TENSOR"],
+  ["shape beyond 2^53", oneTensor([2 ** 31 - 1, 2 ** 31 - 1, 1], [0, 0, 0]), "PTH_BAD_TENSOR"],
+  ["a bomb of repeats", oneTensor([2 ** 30], [0]), "PTH_EXPANDED_TENSOR"],
+  [
+    "no storage",
+    rebuild("_rebuild_tensor_v2", join("N"), op.int(0), op.tuple(), op.tuple()),
+    "PTH_BAD_TENSOR",
+  ],
+  [
+    "shape a list",
+    rebuild("_rebuild_tensor_v2", storage, op.int(0), op.list(op.int(6)), op.tuple(op.int(1))),
+    "PTH_BAD_TENSOR",
+  ],
+  ["untyped without dtype", stored(op.storage("UntypedStorage", "0", 24)), "PTH_BAD_TENSOR"],
+  ["parameter of nothing", rebuild("_rebuild_parameter", join("N")), "PTH_BAD_TENSOR"],
+  [
+    "class of its own",
+    torchZip(
+      w(
+        op.call(
+          op.global("torch._tensor", "_rebuild_from_type_v2"),
+          op.global("torch", "Size"),
+          op.global("torch", "Tensor"),
+          op.tuple(op.tuple()),
+          join("}"),
+        ),
+      ),
+      {},
+    ),
+    "PTH_BAD_TENSOR",
+  ],
+])("refuses: %s", async (_, bytes, code) => {
+  expect(await refusal(bytes)).toBe(code);
+});
+
+test("many strided copies of one storage are refused, single ones are read", async () => {
+  const wide = new Uint8Array(4 * 2 ** 20);
+  const store = op.storage("FloatStorage", "0", 2 ** 20);
+  const views = Array.from({ length: 40 }, (_, i) => [
+    op.text(`t${i}`),
+    op.tensor(store, 0, [1024, 1024], [1, 1024]),
+  ]);
+  const bytes = torchZip(op.pickle(op.dict(...views.flat())), { 0: wide });
+  expect(await refusal(bytes)).toBe("PTH_TOO_LARGE");
+  const dict = (await openPth(bytesSource(bytes))).stateDict();
+  expect((await dict.read("t7")).shape).toEqual([1024, 1024]);
+});
+
+describe("the old form", () => {
+  const root = w(op.tensor(storage, 0, [6], [1]));
+  const empty = w(op.int(1));
+  test("is read", async () => {
+    expect((await read(torchLegacy(root, [["0", 6, data]]))).get("w")?.data).toEqual(
+      Float32Array.of(1, 2, 3, 4, 5, 6),
+    );
+  });
+  test.each<[string, Uint8Array, string]>([
+    ["cut off", torchLegacy(root, [["0", 6, data.slice(0, 23)]]), "FILE_TRUNCATED"],
+    ["cut off before a length", torchLegacy(root, [["0", 6, data]]).slice(0, -27), "FILE_TRUNCATED"],
+    ["trailing", torchLegacy(root, [["0", 6, join(data, 0)]]), "PTH_TRAILING_BYTES"],
+    ["another length", torchLegacy(root, [["0", 5, data]]), "PTH_BAD_STORAGE"],
+    ["a storage missing", torchLegacy(root, []), "PTH_BAD_STORAGE"],
+    [
+      "twice",
+      torchLegacy(root, [
+        ["0", 6, data],
+        ["0", 6, data],
+      ]),
+      "PTH_BAD_STORAGE",
+    ],
+    ["unknown", torchLegacy(empty, [["0", 6, data]]), "PTH_BAD_STORAGE"],
+    ["big-endian", torchLegacy(root, [["0", 6, data]], false), "PTH_BIG_ENDIAN"],
+  ])("refuses: %s", async (_, bytes, code) => {
+    expect(await refusal(bytes)).toBe(code);
+  });
+});
+
+const codes = /^(PTH_|PICKLE_|ZIP_|FILE_TRUNCATED)/;
+test("every damage to a small checkpoint of each form", async () => {
+  const small = torchZip(w(op.tensor(op.storage("ByteStorage", "0", 2), 0, [2], [1])), {
+    0: Uint8Array.of(1, 2),
+  });
+  await readDamaged(small, (bytes) => read(bytes), codes);
+  const legacy = torchLegacy(w(op.tensor(op.storage("ByteStorage", "0", 2), 0, [2], [1])), [
+    ["0", 2, Uint8Array.of(1, 2)],
+  ]);
+  await readDamaged(legacy, (bytes) => read(bytes), codes);
+});
