@@ -3,14 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { NextxError } from "../tensor/errors.ts";
-
-/** Where a data set comes from, for the hint of an error. */
-export interface DataHome {
-  /** Folder below the data root. */
-  readonly folder: string;
-  /** Where to get it. */
-  readonly source: string;
-}
+import type { DataHome } from "./homes.ts";
 
 /** No file of a data set is larger than this when unpacked. */
 const maxUnpackedBytes = 2 ** 29;

@@ -5,9 +5,10 @@
  */
 import { NextxError } from "../tensor/errors.ts";
 import { RandomStream } from "../tensor/random.ts";
-import { type DataHome, readDataFile } from "./dataFiles.node.ts";
+import { readDataFile } from "./dataFiles.node.ts";
 import { parseIdx } from "./decoders.node.ts";
 import { Fnv64 } from "./hash.ts";
+import { dataHomes } from "./homes.ts";
 import { createPictureSet } from "./pictureSet.ts";
 import type { ImageSet, Split } from "./types.ts";
 
@@ -25,10 +26,7 @@ export const fashionMnistClassNames: readonly string[] = [
   "Ankle boot",
 ];
 
-const home: DataHome = {
-  folder: "fashion-mnist",
-  source: "https://github.com/zalandoresearch/fashion-mnist (data/fashion, four .gz files)",
-};
+const home = dataHomes["fashion-mnist"];
 const fileSide = 28;
 const size = 32;
 const validationLength = 5000;

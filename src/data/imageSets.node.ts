@@ -1,6 +1,10 @@
 /** The picture data sets by id: what each is, under which licence, and how to open one split of it. */
 import { NextxError } from "../tensor/errors.ts";
+import { cifar10ClassNames, openCifar10 } from "./cifar10.node.ts";
+import { emojiClassNames, emojiSizes, openEmoji } from "./emoji.node.ts";
+import { eurosatClassNames, eurosatSizes, openEurosat } from "./eurosat.node.ts";
 import { fashionMnistClassNames, openFashionMnist } from "./fashionMnist.node.ts";
+import { type DataHome, dataHomes } from "./homes.ts";
 import { openImageFolder } from "./imageFolder.node.ts";
 import { synthClassNames } from "./synth/factors.ts";
 import { synthSizes } from "./synth/render.ts";
@@ -21,6 +25,10 @@ export interface OpenOptions {
 export interface ImageSetEntry {
   readonly description: string;
   readonly licence: string;
+  /** True when nothing made from the set may ship, neither pictures nor models: numbers and figures only. */
+  readonly figuresOnly?: true;
+  /** Where its files come from; undefined for what needs none or is the user's own. */
+  readonly home?: DataHome;
   /** Undefined when it depends on the files. */
   readonly classNames?: readonly string[];
   readonly numClasses?: number;
@@ -31,7 +39,7 @@ export interface ImageSetEntry {
 }
 
 /** Ids of the picture data sets. */
-export type ImageSetId = "synth" | "fashion-mnist" | "tiles" | "folder";
+export type ImageSetId = "synth" | "fashion-mnist" | "tiles" | "emoji" | "eurosat" | "cifar10" | "folder";
 
 /** All picture data sets. */
 export const imageSets: Readonly<Record<ImageSetId, ImageSetEntry>> = {
@@ -48,6 +56,7 @@ export const imageSets: Readonly<Record<ImageSetId, ImageSetEntry>> = {
     description:
       "Grey pictures of clothing, 28 px with a border to 32; 55,000 train, 5,000 validation, 10,000 test.",
     licence: "MIT",
+    home: dataHomes["fashion-mnist"],
     classNames: fashionMnistClassNames,
     numClasses: fashionMnistClassNames.length,
     sizes: [32],
@@ -56,10 +65,42 @@ export const imageSets: Readonly<Record<ImageSetId, ImageSetEntry>> = {
   tiles: {
     description: "Dungeon Crawl Stone Soup tiles: 3,929 pieces of 32 px pixel art on a dark ground.",
     licence: "CC0-1.0",
+    home: dataHomes.tiles,
     classNames: tilesClassNames,
     numClasses: tilesClassNames.length,
     sizes: [32],
     open: ({ split, dataRoot }) => openTiles(split, dataRoot),
+  },
+  emoji: {
+    description:
+      "Noto Emoji: 1,644 colour pictograms in nine groups, 72 px resized to 32 or 64 px over white.",
+    licence: "Apache-2.0",
+    home: dataHomes.emoji,
+    classNames: emojiClassNames,
+    numClasses: emojiClassNames.length,
+    sizes: emojiSizes,
+    open: ({ size, split, dataRoot }) => openEmoji(size, split, dataRoot),
+  },
+  eurosat: {
+    description:
+      "EuroSAT: satellite photographs of 64 px in ten kinds of land, about 890 train, 110 validation, 300 test.",
+    licence: "MIT; contains modified Copernicus Sentinel data",
+    home: dataHomes.eurosat,
+    classNames: eurosatClassNames,
+    numClasses: eurosatClassNames.length,
+    sizes: eurosatSizes,
+    open: ({ size, split, dataRoot }) => openEurosat(size, split, dataRoot),
+  },
+  cifar10: {
+    description:
+      "CIFAR-10: photographs of 32 px in ten classes, about 8,900 train, 1,100 validation, 5,000 test.",
+    licence: "none stated: figures only",
+    figuresOnly: true,
+    home: dataHomes.cifar10,
+    classNames: cifar10ClassNames,
+    numClasses: cifar10ClassNames.length,
+    sizes: [32],
+    open: ({ split, dataRoot }) => openCifar10(split, dataRoot),
   },
   folder: {
     description: "Your own pictures: a folder with one sub-folder per class; the middle square, resized.",

@@ -72,3 +72,29 @@ export function splitOfName(name: string): Split {
 export function membersOfSplit(names: readonly string[], split: Split): Uint32Array {
   return Uint32Array.from(names.flatMap((name, i) => (splitOfName(name) === split ? [i] : [])));
 }
+
+/** Hash of each of several pictures of size * size * 3 bytes, one after another: equal pictures have equal ones. */
+export function hashPictures(pixels: Uint8Array, size: number): string[] {
+  const pictureLength = size * size * 3;
+  return Array.from({ length: pixels.length / pictureLength }, (_, i) =>
+    fnv64(pixels.subarray(i * pictureLength, (i + 1) * pictureLength)),
+  );
+}
+
+/**
+ * Positions of the pictures that belong to a split by their content, so that equal pictures are never in two splits. With
+ * a test part elsewhere (`testContents`), what is also in there is left out, and the rest is train or validation, about 90
+ * and 10 of 100.
+ */
+export function membersByContent(
+  contents: readonly string[],
+  split: Split,
+  testContents?: ReadonlySet<string>,
+): Uint32Array {
+  if (!testContents) return membersOfSplit(contents, split);
+  const splitOf = (content: string): Split | undefined => {
+    if (testContents.has(content)) return undefined;
+    return splitOfName(content) === "train" ? "train" : "validation";
+  };
+  return Uint32Array.from(contents.flatMap((content, i) => (splitOf(content) === split ? [i] : [])));
+}
