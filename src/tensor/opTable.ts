@@ -4,12 +4,18 @@ import { gatherOps } from "./ops/gather.ts";
 import { linearOps } from "./ops/linear.ts";
 import { neuralOps } from "./ops/neural.ts";
 import { structureOps } from "./ops/structure.ts";
+import { windowOps } from "./ops/window.ts";
 import { type Op, sourceOps } from "./tensor.ts";
 
 /** Name -> op. Names are unique: passes identify ops by them. */
 export const opTable: ReadonlyMap<string, Op> = new Map(
-  [...sourceOps, ...elementwiseOps, ...structureOps, ...gatherOps, ...linearOps, ...neuralOps].map((op) => [
-    op.name,
-    op,
-  ]),
+  [
+    ...sourceOps,
+    ...elementwiseOps,
+    ...structureOps,
+    ...gatherOps,
+    ...linearOps,
+    ...neuralOps,
+    ...windowOps,
+  ].map((op) => [op.name, op]),
 );

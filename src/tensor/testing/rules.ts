@@ -17,6 +17,7 @@ import {
   nd,
   zeros,
 } from "./ndarray.ts";
+import { windowRules } from "./windowRules.ts";
 
 /** What a rule may know beyond its inputs. */
 export interface RuleContext {
@@ -348,4 +349,5 @@ export const rules: Readonly<Record<string, Rule>> = {
   conv2dWeightGradient: convWeightRule,
   upsampleNearest: upsampleRule,
   sumPool: sumPoolRule,
+  ...windowRules,
 };
