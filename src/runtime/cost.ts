@@ -1,0 +1,45 @@
+/** Work of a graph, counted from shapes: multiply-adds of products and convolutions. Elementwise work is not counted. */
+import { evaluateDim } from "../tensor/dims.ts";
+import { topologicalOrder } from "../tensor/graph.ts";
+import { dimOf, type Tensor } from "../tensor/tensor.ts";
+
+type Count = (
+  node: Tensor,
+  size: (tensor: Tensor) => number,
+  dim: (tensor: Tensor, axis: number) => number,
+) => number;
+
+const input = (node: Tensor, i: number): Tensor => node.inputs[i] as Tensor; // arity of the op
+
+/** Multiply-adds per op: what every element of one operand or of the result is multiplied with. */
+const counts: Readonly<Record<string, Count>> = {
+  matmul: (node, size, dim) => {
+    const { transA } = node.attrs as { transA?: boolean };
+    return size(node) * dim(input(node, 0), transA ? -2 : -1);
+  },
+  linear: (node, size, dim) => size(node) * dim(input(node, 1), 1),
+  conv2d: (node, size, dim) => {
+    const weight = input(node, 1);
+    return size(node) * dim(weight, 1) * dim(weight, 2) * dim(weight, 3);
+  },
+  conv2dInputGradient: (node, size, dim) => {
+    const weight = input(node, 1);
+    return size(input(node, 0)) * dim(weight, 1) * dim(weight, 2) * dim(weight, 3);
+  },
+  conv2dWeightGradient: (node, size, dim) =>
+    size(input(node, 1)) * dim(node, 1) * dim(node, 2) * dim(node, 3),
+};
+
+/** Multiply-adds of everything the outputs need, with values for the symbols. @throws NextxError DIM_UNBOUND */
+export function multiplyAdds(
+  outputs: readonly Tensor[],
+  symbols: ReadonlyMap<string, number> = new Map(),
+): number {
+  const dim = (tensor: Tensor, axis: number) => evaluateDim(dimOf(tensor, axis), symbols);
+  const size = (tensor: Tensor) =>
+    tensor.shape.reduce<number>((n, side) => n * evaluateDim(side, symbols), 1);
+  return topologicalOrder(outputs).reduce(
+    (total, node) => total + (counts[node.op.name]?.(node, size, dim) ?? 0),
+    0,
+  );
+}
