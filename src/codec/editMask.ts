@@ -2,10 +2,10 @@
  * Zero-shot editing: which tokens to keep, per scale, from a mask over the finest map. Source: VAR
  * `demo_zero_shot_edit.ipynb` (code): bilinear resize, keep where > 0.5, scales of at most 3 sites kept completely.
  */
-import { resizeBilinear } from "../../codec/resize.ts";
-import type { Plan, Scale } from "../../plan/types.ts";
-import { NextxError } from "../../tensor/errors.ts";
-import type { EditPlan } from "./generate.ts";
+import type { KeptTokens } from "../decoding/types.ts";
+import type { Plan, Scale } from "../plan/types.ts";
+import { NextxError } from "../tensor/errors.ts";
+import { resizeBilinear } from "./resize.ts";
 
 /** A box in fractions of the picture; x1 and y1 are exclusive ends. */
 export interface Box {
@@ -42,11 +42,18 @@ export function boxMask(side: number, box: Box, inpainting: boolean): Float32Arr
 }
 
 /** Keep flags per scale from a mask [side^2] over the finest map, with the source tokens [B * L]. */
-export function editPlan(plan: Plan<Scale>, mask: Float32Array, ids: Int32Array): EditPlan {
+export function editPlan(plan: Plan<Scale>, mask: Float32Array, ids: Int32Array): KeptTokens {
   const side = Math.round(Math.sqrt(mask.length));
   const keep = plan.groups.map((scale) => {
     if (scale.size <= 3) return new Uint8Array(scale.size).fill(1);
     return Uint8Array.from(resizeBilinear(mask, side, scale.side), (value) => (value > 0.5 ? 1 : 0));
   });
   return { ids, keep };
+}
+
+/** The edit of one picture for `count` pictures. */
+export function repeatEdit({ ids, keep }: KeptTokens, count: number): KeptTokens {
+  const repeated = new Int32Array(ids.length * count);
+  for (let i = 0; i < count; i++) repeated.set(ids, i * ids.length);
+  return { ids: repeated, keep };
 }

@@ -1,5 +1,6 @@
 /** A table of class vectors whose last row means "no class". Source: VAR `models/var.py`, `class_emb` (code). */
 import type { Initializer, Scope } from "../nn/scope.ts";
+import { NextxError } from "../tensor/errors.ts";
 import { gatherRows } from "../tensor/ops/gather.ts";
 import type { LabelConditioner } from "./types.ts";
 
@@ -25,4 +26,13 @@ export function dropLabels(
   draw: () => number,
 ): Int32Array {
   return labels.map((label) => (draw() < rate ? nullLabel : label));
+}
+
+/** Labels of a request: 0 to numClasses, the last meaning "no class". Errors: LABEL_OUT_OF_RANGE. */
+export function checkLabels(labels: Int32Array, { numClasses }: Pick<LabelConditioner, "numClasses">): void {
+  const bad = labels.find((label) => label < 0 || label > numClasses);
+  if (bad === undefined) return;
+  throw new NextxError("LABEL_OUT_OF_RANGE", `Class ${bad} does not exist: 0 to ${numClasses - 1}.`, {
+    path: "class",
+  });
 }

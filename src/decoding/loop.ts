@@ -13,13 +13,13 @@ export async function* decodeGroups<G extends Group, Proposal, Choice>(
   plan: Plan<G>,
   decoder: GroupDecoder<G, Proposal, Choice>,
   signal?: AbortSignal,
-): AsyncGenerator<{ readonly group: G; readonly choice: Choice }> {
+): AsyncGenerator<{ readonly group: G; readonly proposal: Proposal; readonly choice: Choice }> {
   for (const group of plan.groups) {
     throwIfAborted(signal);
     const proposal = await decoder.propose(group);
     const choice = await decoder.choose(group, proposal);
     throwIfAborted(signal);
     await decoder.commit(group, choice);
-    yield { group, choice };
+    yield { group, proposal, choice };
   }
 }

@@ -112,3 +112,23 @@ function logProb(logits: Float32Array, id: number): number {
 
 /** One choice among V codes; parameters are logits [V]. Errors: SAMPLING_NOT_FINITE. */
 export const categorical: Head<number, SamplingOptions> = { sample: sampleRow, logProb };
+
+/**
+ * Gumbel-softmax mixture over the codes that survive the filters: softmax((logits sharpness + gumbel) / tau), gumbel from
+ * `exponential` draws [V]. Source: VAR `models/helpers.py` (code), `gumbel_softmax_with_rng`.
+ */
+export function gumbelMixture(
+  logits: Float32Array,
+  { topK, topP }: Pick<SamplingOptions, "topK" | "topP">,
+  { sharpness, tau, exponential }: { sharpness: number; tau: number; exponential: Float32Array },
+): { ids: Int32Array; weights: Float64Array } {
+  const { ids } = filteredProbabilities(logits, topK, topP);
+  const scores = Float64Array.from(
+    ids,
+    (id) => ((logits[id] as number) * sharpness - Math.log(exponential[id] as number)) / tau, // id < V
+  );
+  const best = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const weights = scores.map((score) => Math.exp(score - best));
+  const total = weights.reduce((a, b) => a + b, 0);
+  return { ids, weights: weights.map((weight) => weight / total) };
+}

@@ -21,3 +21,26 @@ export interface LayerResult {
   readonly x: Tensor;
   readonly cache: KeyValue;
 }
+
+/** Modulations of all layers [B, depth, 6, C] and of the head [B, 2, C]: they depend on the condition alone. */
+export interface Modulations {
+  readonly layers: Tensor;
+  readonly head: Tensor;
+}
+
+/** Layers and head over groups of sites, modulated by one vector per row; what may be seen is handed in. */
+export interface ModulatedMixer {
+  readonly depth: number;
+  readonly numHeads: number;
+  /** Width C of the hidden state. */
+  readonly width: number;
+  readonly vocabSize: number;
+  /** Condition vectors [B, C] -> modulations. */
+  modulations(condition: Tensor): Modulations;
+  /** Embedded sites x [B, L, C] -> logits [B, L, V] and every layer's cache. */
+  blocks(
+    x: Tensor,
+    modulations: Modulations,
+    options: (layer: number) => LayerOptions,
+  ): { readonly logits: Tensor; readonly caches: readonly KeyValue[] };
+}

@@ -2,6 +2,7 @@
  * VAR's parity table: from the `run` names of reference cases to the functions that train and sample. Inputs and outputs
  * follow the case folder's README (prefixes `vae.`, `var.`, `var_shared.`; pictures pooled 4 x 4 where names say so).
  */
+import { boxMask, editPlan } from "../../codec/editMask.ts";
 import { areaMatrix } from "../../codec/resize.ts";
 import { blockCausal } from "../../context/blockCausal.ts";
 import {
@@ -21,7 +22,6 @@ import { symbol } from "../../tensor/dims.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { float32, int32 } from "../../tensor/tensor.ts";
 import { tokenizerSchema, transformerSchema } from "./config.ts";
-import { boxMask, editPlan } from "./edit.ts";
 import { type GenerateOptions, type ScaleResult, VarGenerator } from "./generate.ts";
 import { VarTransformer } from "./model.ts";
 import { tokenizerTraining, tokenLosses, transformerTraining } from "./objective.ts";
@@ -102,7 +102,7 @@ export function varParity(
     const config = fromOfficial(transformerSchema, caseConfig(parityCase.config, name));
     return {
       scope,
-      model: new VarTransformer(scope, config, tokenizer.config.vocabSize, tokenizer.config.zChannels),
+      model: new VarTransformer(scope, config, tokenizer.config.vocabSize),
     };
   };
   const { scope: varScope, model } = transformer("var");
@@ -141,12 +141,12 @@ export function varParity(
       results.push(result);
     const batch = labels.data.length;
     const ids = join(
-      results.map(({ ids: data, scale }) => ({ data, width: scale.size })),
+      results.map(({ ids: data, group: scale }) => ({ data, width: scale.size })),
       batch,
     );
     const vocab = tokenizer.config.vocabSize;
     const guided = join(
-      results.map(({ logits: { data }, scale }) => ({ data, width: scale.size * vocab })),
+      results.map(({ logits: { data }, group: scale }) => ({ data, width: scale.size * vocab })),
       batch,
     );
     const last = results[results.length - 1] as ScaleResult; // a plan has at least one scale

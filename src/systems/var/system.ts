@@ -1,8 +1,10 @@
 /** VAR as the rest of nextx sees it. */
+
 import type { ImageSet } from "../../data/types.ts";
+import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { varParity } from "./parity.ts";
-import { advanceGraph, decodeGraph, startGraph, stepGraph, tokenizeGraph } from "./programs.ts";
+import { advanceGraph, decodeGraph, positionsGraph, tokenizeGraph } from "./programs.ts";
 import { varRecipeSchema, varRecipes } from "./recipe.ts";
 import { modelConfig, varStages } from "./stages.ts";
 import { buildVar, VarModel, varModelSchema, varSamplingSchema } from "./varModel.ts";
@@ -27,7 +29,9 @@ export const varSystem: ImageSystem = {
   parameters: ({ config }) => {
     const { tokenizer, transformer, scopes } = buildVar(varModelSchema.parse(config));
     for (const graph of [tokenizeGraph, decodeGraph]) graph(tokenizer); // describing asks for every parameter
-    for (const graph of [startGraph, stepGraph]) graph(transformer, 1);
+    startGraph(transformer, 1, transformer.firstSize);
+    stepGraph(transformer, 1);
+    positionsGraph(transformer);
     advanceGraph(tokenizer, transformer);
     return new Map([...scopes.tokenizer.specs, ...scopes.transformer.specs]);
   },

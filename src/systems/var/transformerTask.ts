@@ -93,7 +93,7 @@ export class TransformerTask implements TrainingTask {
     { batchSize, seed }: TransformerTaskOptions,
   ) {
     const scope = Scope.root(transformerPrefix);
-    this.model = new VarTransformer(scope, config, tokenizer.config.vocabSize, tokenizer.config.zChannels);
+    this.model = new VarTransformer(scope, config, tokenizer.config.vocabSize);
     this.graph = transformerTraining(scope, tokenizer, this.model);
     this.parameters = scope.specs;
     this.frozen = tokenizerWeights;

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { boxMask, editPlan } from "../../codec/editMask.ts";
 import { initialise, parameterCount, type Weights } from "../../nn/scope.ts";
 import { openCpu } from "../../runtime/device.node.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -9,7 +10,6 @@ import { symbol } from "../../tensor/dims.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { int32 } from "../../tensor/tensor.ts";
 import { officialTransformer, tokenizerSchema, transformerSchema } from "./config.ts";
-import { boxMask, editPlan } from "./edit.ts";
 import { type GenerateOptions, type ScaleResult, VarGenerator } from "./generate.ts";
 import { reconstructGraph, tokenizeGraph } from "./programs.ts";
 import { varSystem } from "./system.ts";
@@ -63,7 +63,7 @@ async function generate(made: VarGenerator, labels: number[], options: GenerateO
 /** Tokens [B, L] of all scales. */
 function joined(results: readonly ScaleResult[], batch: number): Value {
   const rows = Array.from({ length: batch }, (_, b) =>
-    results.flatMap(({ tokens, scale }) => [...tokens.subarray(b * scale.size, (b + 1) * scale.size)]),
+    results.flatMap(({ tokens, group: scale }) => [...tokens.subarray(b * scale.size, (b + 1) * scale.size)]),
   );
   return ints(rows.flat(), [batch, 21]);
 }
@@ -88,7 +88,7 @@ describe("generation", () => {
     const rows = async (of: number[]) =>
       (await whole.run({ labels: ints(of, [2]), ids })).logits?.data as Float32Array;
     const [conditional, none] = [await rows(labels), await rows([3, 3])];
-    for (const { scale, logits } of results) {
+    for (const { group: scale, logits } of results) {
       const t = (2 * scale.index) / 2;
       const width = scale.size * 20;
       const expected = [0, 1].flatMap((b) =>
@@ -114,7 +114,7 @@ describe("generation", () => {
     using made = generator();
     const both = await generate(made, [0, 2], plain);
     const alone = await generate(made, [2], plain, 1);
-    for (const [i, { tokens, scale }] of alone.entries())
+    for (const [i, { tokens, group: scale }] of alone.entries())
       expect(both[i]?.tokens.subarray(scale.size)).toEqual(tokens);
   });
 

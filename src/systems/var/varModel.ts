@@ -1,6 +1,9 @@
 /** An opened VAR: classes and a seed in, pictures out, scale by scale; edits keep tokens of a given picture. */
 import { z } from "zod";
+import { boxMask, editPlan, repeatEdit } from "../../codec/editMask.ts";
 import { floatToImages, imagesToFloat } from "../../data/pixels.ts";
+import { stepGraph } from "../../decoding/groupPrograms.ts";
+import type { KeptTokens } from "../../decoding/types.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import type {
   EditRequest,
@@ -15,10 +18,9 @@ import { floats, type Value } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { tokenizerSchema, transformerSchema } from "./config.ts";
-import { boxMask, editPlan } from "./edit.ts";
-import { type EditPlan, VarGenerator } from "./generate.ts";
+import { VarGenerator } from "./generate.ts";
 import { VarTransformer } from "./model.ts";
-import { advanceGraph, decodeGraph, encodeGraph, stepGraph, tokenizeGraph } from "./programs.ts";
+import { advanceGraph, decodeGraph, encodeGraph, tokenizeGraph } from "./programs.ts";
 import { VarTokenizer } from "./tokenizer.ts";
 import { tokenizerPrefix } from "./tokenizerTask.ts";
 import { transformerPrefix } from "./transformerTask.ts";
@@ -58,8 +60,8 @@ export const varSamplingSchema = z.strictObject({
 export function buildVar(config: VarModelConfig) {
   const scopes = { tokenizer: Scope.root(tokenizerPrefix), transformer: Scope.root(transformerPrefix) };
   const tokenizer = new VarTokenizer(scopes.tokenizer, config.tokenizer);
-  const { vocabSize, zChannels } = config.tokenizer;
-  const transformer = new VarTransformer(scopes.transformer, config.transformer, vocabSize, zChannels);
+  const { vocabSize } = config.tokenizer;
+  const transformer = new VarTransformer(scopes.transformer, config.transformer, vocabSize);
   return { tokenizer, transformer, scopes };
 }
 
@@ -111,9 +113,13 @@ export class VarModel implements ImageModel {
         ...(edit && { edit: repeatEdit(edit, labels.length) }),
         ...(request.signal && { signal: request.signal }),
       };
-      for await (const { scale, total: features, tokens } of this.#generator.generate(labels, settings, {
-        streams,
-      })) {
+      for await (const { group: scale, total: features, tokens } of this.#generator.generate(
+        labels,
+        settings,
+        {
+          streams,
+        },
+      )) {
         ids[scale.index]?.set(tokens, first * scale.size);
         const isLast = scale.index === plan.groups.length - 1;
         if (isLast || request.previews) {
@@ -130,7 +136,7 @@ export class VarModel implements ImageModel {
   }
 
   /** Tokens of the picture, and where they stay. */
-  async #editPlan({ pixels, box, where }: EditRequest): Promise<EditPlan> {
+  async #editPlan({ pixels, box, where }: EditRequest): Promise<KeptTokens> {
     const { tokenizer } = this.#generator;
     const { imageSize } = this.description;
     if (tokenizer.config.inChannels !== 3) {
@@ -150,11 +156,4 @@ export class VarModel implements ImageModel {
   [Symbol.dispose](): void {
     this.#generator[Symbol.dispose]();
   }
-}
-
-/** The edit of one picture for `count` pictures. */
-function repeatEdit({ ids, keep }: EditPlan, count: number): EditPlan {
-  const repeated = new Int32Array(ids.length * count);
-  for (let i = 0; i < count; i++) repeated.set(ids, i * ids.length);
-  return { ids: repeated, keep };
 }

@@ -1,0 +1,105 @@
+/**
+ * Cached generation with guidance, group by group: feeds of the cache, rows of both branches, one guidance weight per
+ * group. How logits become tokens and how tokens become the next input is handed in.
+ */
+import type { Group, Plan } from "../plan/types.ts";
+import { floats, ints, type Value } from "../runtime/values.ts";
+import { cacheNames, startGraph, stepGraph } from "./groupPrograms.ts";
+import { KvCache } from "./kvCache.ts";
+import { decodeGroups } from "./loop.ts";
+import type { ProgramStore } from "./programStore.ts";
+import type { CachedModel, ChosenTokens } from "./types.ts";
+
+/** One generation. */
+export interface GroupRequest<G extends Group> {
+  readonly plan: Plan<G>;
+  /** One label per picture. */
+  readonly labels: Int32Array;
+  /** The label of the unconditional rows. */
+  readonly nullLabel: number;
+  /** Guidance t of a group: logits = (1 + t) conditional - t unconditional. All 0: one branch. */
+  guidance(group: G): number;
+  /** Positions of the first group [1, N0, C]. */
+  readonly firstPositions: Value;
+  /** Tokens of a group from its logits [B, N, V]. */
+  choose(group: G, logits: Value): ChosenTokens;
+  /** Embedded input of the next group [B, K, C], positions included; undefined after the last. */
+  advance(group: G, chosen: ChosenTokens): Promise<Value | undefined>;
+  readonly signal?: AbortSignal;
+}
+
+/** A committed group: what was chosen, and from which guided logits [B, N, V]. */
+export interface GroupResult<G extends Group> extends ChosenTokens {
+  readonly group: G;
+  readonly logits: Value;
+}
+
+interface Proposal {
+  readonly logits: Value;
+  readonly present: readonly Value[];
+}
+
+/** [G, B, ...] -> [G * B, ...]. */
+const flat = ({ data, shape: [g = 0, b = 0, ...rest] }: Value): Value => ({ data, shape: [g * b, ...rest] });
+
+/** The same rows for every branch: [B, ...] -> [G, B, ...]. */
+function repeat({ data, shape }: Value, branches: number): Value {
+  const repeated = new Float32Array(data.length * branches);
+  for (let i = 0; i < branches; i++) repeated.set(data as Float32Array, i * data.length); // embedded: float32
+  return floats(repeated, [branches, ...shape]);
+}
+
+/** Yields every group after it was committed. Errors: ABORTED. */
+export async function* generateGroups<G extends Group>(
+  model: CachedModel,
+  programs: ProgramStore,
+  request: GroupRequest<G>,
+): AsyncGenerator<GroupResult<G>> {
+  const { plan, labels, nullLabel, signal } = request;
+  const batch = labels.length;
+  const branches = plan.groups.every((group) => request.guidance(group) === 0) ? 1 : 2;
+  const firstSize = plan.groups[0]?.size ?? 0;
+  const rows = branches === 2 ? [...labels, ...labels.map(() => nullLabel)] : [...labels];
+  const start = await programs.run(
+    `start${branches}/${firstSize}`,
+    () => startGraph(model, branches, firstSize),
+    {
+      labels: ints(rows, [branches, batch]),
+      positions: request.firstPositions,
+    },
+  );
+  const step = await programs.get(`step${branches}`, () => stepGraph(model, branches));
+  const cache = KvCache.empty(model.depth, branches * batch, model.numHeads, model.width / model.numHeads);
+  const names = cacheNames(model.depth);
+  let x = start.x as Value; // the graph's outputs
+  const propose = async (group: G): Promise<Proposal> => {
+    const past = names.map((name, i) => {
+      const { data, shape } = cache.values[i] as Value; // one per name
+      return [name, { data, shape: [branches, batch, ...shape.slice(1)] }] as const;
+    });
+    const out = await step.run({
+      x,
+      layers: start.layers as Value,
+      head: start.head as Value,
+      ...(branches === 2 && { guidance: floats([request.guidance(group)], []) }),
+      ...Object.fromEntries(past),
+    });
+    return { logits: out.logits as Value, present: names.map((name) => flat(out[name] as Value)) };
+  };
+  const decoder = {
+    propose,
+    choose: async (group: G, { logits, present }: Proposal) => ({
+      ...request.choose(group, logits),
+      present,
+    }),
+    commit: async (group: G, choice: ChosenTokens & { readonly present: readonly Value[] }) => {
+      cache.commit(choice.present);
+      const next = await request.advance(group, choice);
+      if (next !== undefined) x = repeat(next, branches);
+    },
+  };
+  for await (const { group, proposal, choice } of decodeGroups(plan, decoder, signal)) {
+    const { ids, tokens, codes } = choice;
+    yield { group, ids, tokens, codes, logits: proposal.logits };
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * The two programs of cached generation, which serve every group, schedule and length. `branches` is 2 with guidance
+ * (conditional rows first, then unconditional ones), else 1. Shape letters: G branches, B pictures, N sites, M past
+ * sites, C width, H heads, V codes.
+ */
+import type { KeyValue } from "../mixer/types.ts";
+import { trace } from "../runtime/trace.ts";
+import { addDims, mulDims, symbol } from "../tensor/dims.ts";
+import { add, mul, sub } from "../tensor/ops/elementwise.ts";
+import { reshape, slice } from "../tensor/ops/structure.ts";
+import { float32, int32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
+import type { CachedModel } from "./types.ts";
+
+const B = symbol("B");
+
+/** Labels of all rows [G, B], positions [1, N0, C] -> embedded first group [G, B, N0, C], and the modulations. */
+export function startGraph(model: CachedModel, branches: number, firstSize: number) {
+  const { width: c, depth } = model;
+  const specs = { labels: int32(branches, B), positions: float32(1, firstSize, c) };
+  return trace(specs, ({ labels, positions }) => {
+    const condition = model.classVector(reshape(labels, [mulDims(branches, B)]));
+    const { layers, head } = model.modulations(condition);
+    return {
+      x: reshape(add(model.start(condition, firstSize), positions), [branches, B, firstSize, c]),
+      layers: reshape(layers, [branches, B, depth, 6, c]),
+      head: reshape(head, [branches, B, 2, c]),
+    };
+  });
+}
+
+const cacheName = (layer: number, part: "key" | "value") => `${part}${layer}`;
+
+/** Names of the cache values of every layer, key then value. */
+export function cacheNames(depth: number): string[] {
+  return Array.from({ length: depth }, (_, i) => [cacheName(i, "key"), cacheName(i, "value")]).flat();
+}
+
+/**
+ * One pass over the sites of a group: x [G, B, N, C] with the past -> logits [B, N, V], guided as
+ * (1 + t) conditional - t unconditional when there are two branches, and the caches including these sites.
+ */
+export function stepGraph(model: CachedModel, branches: number) {
+  const { depth, width: c, numHeads } = model;
+  const [N, M] = [symbol("N"), symbol("M")];
+  const rows = mulDims(branches, B);
+  const cache = float32(branches, B, numHeads, M, c / numHeads);
+  const specs: Record<string, TensorSpec> = {
+    x: float32(branches, B, N, c),
+    layers: float32(branches, B, depth, 6, c),
+    head: float32(branches, B, 2, c),
+    ...(branches === 2 && { guidance: float32() }),
+    ...Object.fromEntries(cacheNames(depth).map((name) => [name, cache])),
+  };
+  return trace(specs, (inputs) => {
+    const get = (name: string): Tensor => inputs[name] as Tensor; // declared above
+    const flatten = (x: Tensor) => reshape(x, [rows, ...x.shape.slice(2)]);
+    const past = (i: number): KeyValue => ({
+      key: flatten(get(cacheName(i, "key"))),
+      value: flatten(get(cacheName(i, "value"))),
+    });
+    const modulations = { layers: flatten(get("layers")), head: flatten(get("head")) };
+    const { logits, caches } = model.blocks(flatten(get("x")), modulations, (i) => ({ past: past(i) }));
+    const grown = caches.flatMap(({ key, value }, i) =>
+      (
+        [
+          ["key", key],
+          ["value", value],
+        ] as const
+      ).map(([part, tensor]) => [
+        cacheName(i, part),
+        reshape(tensor, [branches, B, numHeads, addDims(M, N), c / numHeads]),
+      ]),
+    );
+    return {
+      logits: guide(reshape(logits, [branches, B, N, model.vocabSize]), inputs.guidance),
+      ...Object.fromEntries(grown),
+    };
+  });
+}
+
+/** Guided logits: [G, B, N, V] -> [B, N, V]; `guidance` t broadcasts over the sites. */
+export function guide(logits: Tensor, guidance: Tensor | undefined): Tensor {
+  const branch = (i: number) => reshape(slice(logits, 0, i, i + 1), logits.shape.slice(1));
+  if (guidance === undefined) return branch(0);
+  return sub(mul(branch(0), add(guidance, 1)), mul(branch(1), guidance));
+}

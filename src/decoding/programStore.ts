@@ -1,0 +1,44 @@
+/** Programs of one set of weights, compiled when first asked for. Dispose when done. */
+import type { Device } from "../runtime/device.ts";
+import { compile, type Program } from "../runtime/program.ts";
+import type { Graph } from "../runtime/trace.ts";
+import type { Value } from "../runtime/values.ts";
+
+export class ProgramStore implements Disposable {
+  readonly #device: Device;
+  readonly #weights: ReadonlyMap<string, Value>;
+  readonly #programs = new Map<string, Promise<Program>>();
+
+  constructor(weights: ReadonlyMap<string, Value>, device: Device) {
+    this.#weights = weights;
+    this.#device = device;
+  }
+
+  /** The program of a name, whose graph is described once. Errors: GRAPH_ and RUNTIME_ codes. */
+  get(name: string, graph: () => Graph): Promise<Program> {
+    const known = this.#programs.get(name);
+    if (known) return known;
+    const made = compile(graph(), { device: this.#device, weights: this.#weights });
+    this.#programs.set(name, made);
+    return made;
+  }
+
+  /** Compiles if needed, and runs. */
+  async run(
+    name: string,
+    graph: () => Graph,
+    inputs: Readonly<Record<string, Value>>,
+  ): Promise<Record<string, Value>> {
+    return (await this.get(name, graph)).run(inputs);
+  }
+
+  [Symbol.dispose](): void {
+    for (const program of this.#programs.values()) {
+      program.then(
+        (made) => made[Symbol.dispose](),
+        () => undefined,
+      );
+    }
+    this.#programs.clear();
+  }
+}
