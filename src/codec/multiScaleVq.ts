@@ -10,8 +10,9 @@ import { add, mul, square, sub } from "../tensor/ops/elementwise.ts";
 import { argmaxLast, gatherRows } from "../tensor/ops/gather.ts";
 import { conv2d, matmul } from "../tensor/ops/linear.ts";
 import { l2Normalize, mean } from "../tensor/ops/neural.ts";
-import { concat, reshape, split, stopGradient, sum, transpose } from "../tensor/ops/structure.ts";
+import { concat, reshape, split, stopGradient, transpose } from "../tensor/ops/structure.ts";
 import { constant, dimOf, type Tensor } from "../tensor/tensor.ts";
+import { nearestCode } from "./nearest.ts";
 import { areaMatrix, bicubicMatrix } from "./resize.ts";
 
 export interface QuantiserConfig {
@@ -127,11 +128,7 @@ export class MultiScaleVq {
     if (this.#config.usingZnorm) {
       return argmaxLast(matmul(l2Normalize(vectors), l2Normalize(book), false, true));
     }
-    // |z - e|^2 = |z|^2 - 2 (z e - |e|^2 / 2): the largest bracket is the nearest code.
-    const half = mul(sum(square(book), [1]), 0.5);
-    const [b, n, c] = vectors.shape as [Dim, Dim, Dim];
-    const products = matmul(reshape(vectors, [mulDims(b, n), c]), book, false, true);
-    return reshape(argmaxLast(sub(products, half)), [b, n]);
+    return nearestCode(vectors, book);
   }
 
   /** Features [B, C, P, P] -> ids [B, N] of each scale and the running reconstruction after it. */

@@ -4,6 +4,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { type EngineTimes, measureEngine } from "../../evaluate/bench/engine.ts";
+import { type KernelTime, profileStep } from "../../evaluate/bench/profile.node.ts";
+import { convStep, transformerStep } from "../../evaluate/bench/steps.ts";
 import { packageRoot } from "../../models.node.ts";
 import { openCpu } from "../../runtime/device.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
@@ -24,27 +26,39 @@ export function define(command: Command, { json }: Context): void {
     .option("--threads <n>", "threads, also PyTorch's", integer(1, 256), 2)
     .option("--steps <n>", "measured steps", integer(3, 10_000), 15)
     .option("--python <file>", "a Python that has PyTorch: runs bench/reference_*.py before and after")
+    .option("--profile", "also where the time goes, kernel by kernel")
     .option("--json", "machine output")
-    .action(async (what: string, flags: { threads: number; steps: number; python?: string }) => {
-      if (what !== "engine")
-        throw new NextxError("CLI_UNKNOWN_BENCH", `There is no bench "${what}".`, {
-          hint: "There is engine.",
-        });
-      const scripts = { transformer: "reference_step.py", "conv autoencoder": "reference_conv.py" };
-      const { python, threads, steps } = flags;
-      const references = async () =>
-        python === undefined
-          ? []
-          : [
-              await reference(python, scripts.transformer, [`${threads}`, "float32", `${steps + 3}`]),
-              await reference(python, scripts["conv autoencoder"], [`${threads}`, `${steps}`]),
-            ];
-      const before = await references();
-      const times = await measureEngine(await openCpu({ threads }), steps);
-      const after = await references();
-      if (json) printJson({ ...times, torchBefore: before, torchAfter: after });
-      else report(times, before, after);
-    });
+    .action(
+      async (what: string, flags: { threads: number; steps: number; python?: string; profile?: boolean }) => {
+        if (what !== "engine")
+          throw new NextxError("CLI_UNKNOWN_BENCH", `There is no bench "${what}".`, {
+            hint: "There is engine.",
+          });
+        const scripts = { transformer: "reference_step.py", "conv autoencoder": "reference_conv.py" };
+        const { python, threads, steps } = flags;
+        const references = async () =>
+          python === undefined
+            ? []
+            : [
+                await reference(python, scripts.transformer, [`${threads}`, "float32", `${steps + 3}`]),
+                await reference(python, scripts["conv autoencoder"], [`${threads}`, `${steps}`]),
+              ];
+        const before = await references();
+        const device = await openCpu({ threads });
+        const times = await measureEngine(device, steps);
+        const after = await references();
+        const profiles = flags.profile
+          ? {
+              transformer: await profileStep(transformerStep(), device),
+              conv: await profileStep(convStep(), device),
+            }
+          : undefined;
+        if (json) printJson({ ...times, torchBefore: before, torchAfter: after, profiles });
+        else report(times, before, after);
+        if (profiles && !json)
+          for (const [name, kernels] of Object.entries(profiles)) reportKernels(name, kernels);
+      },
+    );
 }
 
 function reference(python: string, script: string, args: readonly string[]): Promise<Reference> {
@@ -64,6 +78,14 @@ function reference(python: string, script: string, args: readonly string[]): Pro
       code === 0 ? resolve(JSON.parse(out) as Reference) : fail(`exit code ${code}`),
     );
   });
+}
+
+function reportKernels(name: string, kernels: readonly KernelTime[]): void {
+  print(`\n${name}, kernels of one step:`);
+  for (const { kernel, calls, ms, share } of kernels.slice(0, 15))
+    print(
+      `  ${kernel.padEnd(24)} ${ms.toFixed(1).padStart(8)} ms ${(100 * share).toFixed(1).padStart(5)} %  ${calls} calls`,
+    );
 }
 
 function report(times: EngineTimes, before: readonly Reference[], after: readonly Reference[]): void {

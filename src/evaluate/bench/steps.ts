@@ -3,7 +3,7 @@
  * bench/reference_step.py (6 layers, width 256, 16 x 130 tokens) and the autoencoder of bench/reference_conv.py.
  * Shape letters: B batch, L tokens, C width, V codes, H heads, D head width.
  */
-import { decoder, encoder } from "../../nn/convAutoencoder.ts";
+import { decoder, encoder, varLayout } from "../../nn/convAutoencoder.ts";
 import { attend, linear } from "../../nn/layers.ts";
 import { filled, normal, Scope, zeros } from "../../nn/scope.ts";
 import { trainingGraph } from "../../regimen/objective.ts";
@@ -99,8 +99,9 @@ export function convStep(): TrainingTask {
   const [batch, side] = [16, 32];
   const graph = trainingGraph({ images: float32(batch, 3, side, side) }, scope, ({ images }) => {
     const x = images as Tensor; // declared above
-    const latents = encoder(scope.in("encoder"), x, autoencoder);
-    return { loss: mean(square(sub(decoder(scope.in("decoder"), latents, autoencoder), x))), metrics: {} };
+    const latents = encoder(scope.in("encoder"), x, autoencoder, varLayout("down"));
+    const output = decoder(scope.in("decoder"), latents, autoencoder, varLayout("up"));
+    return { loss: mean(square(sub(output, x))), metrics: {} };
   });
   const images = RandomStream.from(0, "bench").normals(batch * 3 * side * side, 0.5);
   return fixedTask(graph, scope, { images: floats(images, [batch, 3, side, side]) });

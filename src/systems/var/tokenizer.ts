@@ -4,7 +4,7 @@
  */
 import { MultiScaleVq } from "../../codec/multiScaleVq.ts";
 import type { ResidualCodec } from "../../codec/types.ts";
-import { decoder, downsampleFactor, encoder } from "../../nn/convAutoencoder.ts";
+import { decoder, downsampleFactor, encoder, varLayout } from "../../nn/convAutoencoder.ts";
 import { conv } from "../../nn/layers.ts";
 import type { Scope } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
@@ -35,14 +35,14 @@ export class VarTokenizer implements ResidualCodec {
 
   /** Pictures [B, 3, H, W] in [-1, 1] -> features [B, C, P, P]. */
   encode(images: Tensor): Tensor {
-    const latents = encoder(this.#scope.in("encoder"), images, this.config);
+    const latents = encoder(this.#scope.in("encoder"), images, this.config, varLayout("down"));
     return conv(this.#scope.in("quant_conv"), latents, this.config.zChannels, 3);
   }
 
   /** Features [B, C, P, P] -> pictures [B, 3, H, W], not clamped. */
   decode(features: Tensor): Tensor {
     const latents = conv(this.#scope.in("post_quant_conv"), features, this.config.zChannels, 3);
-    return decoder(this.#scope.in("decoder"), latents, this.config);
+    return decoder(this.#scope.in("decoder"), latents, this.config, varLayout("up"));
   }
 
   quantise(features: Tensor): { ids: Tensor[]; reconstructions: Tensor[] } {
