@@ -109,8 +109,17 @@ export const imageSets: Readonly<Record<ImageSetId, ImageSetEntry>> = {
   },
 };
 
-function isImageSetId(id: string): id is ImageSetId {
+/** Whether there is a picture data set of this id. */
+export function isImageSetId(id: string): id is ImageSetId {
   return Object.hasOwn(imageSets, id);
+}
+
+/** The error for an id that no picture data set has: DATA_UNKNOWN_SET. */
+export function unknownImageSet(id: string): NextxError {
+  return new NextxError("DATA_UNKNOWN_SET", `There is no picture data set "${id}".`, {
+    path: "data",
+    hint: `Choose one of ${Object.keys(imageSets).join(", ")}.`,
+  });
 }
 
 /**
@@ -118,12 +127,7 @@ function isImageSetId(id: string): id is ImageSetId {
  * @throws NextxError DATA_UNKNOWN_SET, DATA_BAD_SIZE, DATA_BAD_SPLIT, DATA_NO_ROOT, DATA_NOT_FOUND and what the set throws
  */
 export async function openImageSet(id: string, options: OpenOptions): Promise<ImageSet> {
-  if (!isImageSetId(id)) {
-    throw new NextxError("DATA_UNKNOWN_SET", `There is no picture data set "${id}".`, {
-      path: "data",
-      hint: `Choose one of ${Object.keys(imageSets).join(", ")}.`,
-    });
-  }
+  if (!isImageSetId(id)) throw unknownImageSet(id);
   const entry = imageSets[id];
   const { size, split, dataRoot } = options;
   const fits = entry.sizes ? entry.sizes.includes(size) : Number.isInteger(size) && size >= 8 && size <= 512;

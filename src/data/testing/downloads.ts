@@ -8,7 +8,10 @@ import { type DownloadOptions, type DownloadResult, downloadFile } from "../down
 import { type FileServer, startFileServer } from "./fileServer.ts";
 
 /** What the server serves. */
-export const content: Uint8Array<ArrayBuffer> = Uint8Array.from({ length: 200_000 }, (_, i) => (i * 7919) >> 5);
+export const content: Uint8Array<ArrayBuffer> = Uint8Array.from(
+  { length: 200_000 },
+  (_, i) => (i * 7919) >> 5,
+);
 export const sha256: string = sha256Hex(content);
 
 /** The current test's server and file. */
