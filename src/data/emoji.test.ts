@@ -22,7 +22,7 @@ beforeAll(async () => {
   await writeStrip(join(folder, "emoji-0.png"), 72, 80, (picture, pixel) =>
     pixel % 72 < 36 ? [0, 0, 0, 0] : [picture < 70 ? picture : 5, 10, 20, 255],
   );
-});
+}, 60_000);
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 const open = (size: number, split: Split) => openImageSet("emoji", { size, split, dataRoot: root });

@@ -3,13 +3,13 @@
  * The official training file is split once into 55,000 train and 5,000 validation pictures; t10k is the test split.
  * Source: Xiao et al. 2017, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms".
  */
-import { NextxError } from "../tensor/errors.ts";
+import { readIdx } from "../formats/idx.ts";
 import { RandomStream } from "../tensor/random.ts";
 import { readDataFile } from "./dataFiles.node.ts";
-import { parseIdx } from "./decoders.node.ts";
 import { Fnv64 } from "./hash.ts";
 import { dataHomes } from "./homes.ts";
 import { createPictureSet } from "./pictureSet.ts";
+import { badDataFile } from "./strips.node.ts";
 import type { ImageSet, Split } from "./types.ts";
 
 /** Class names in the order of the labels. */
@@ -50,28 +50,35 @@ function padToRgb(grey: Uint8Array): Uint8Array {
   return pixels;
 }
 
+/** The bytes and sides of one file. */
+async function readBytes(
+  dataRoot: string,
+  name: string,
+): Promise<{ shape: readonly number[]; data: Uint8Array }> {
+  const { dtype, shape, data } = readIdx(await readDataFile(dataRoot, home, name), {
+    path: `${home.folder}/${name}`,
+  });
+  if (dtype !== "U8") throw badDataFile(home, name, `Fashion-MNIST is made of bytes, got ${dtype}.`);
+  return { shape, data };
+}
+
 /**
  * One split of Fashion-MNIST at 32 px; keeps the grey bytes (47 MB for train and validation).
- * @throws NextxError DATA_NOT_FOUND, DATA_UNREADABLE, DATA_BAD_FILE
+ * @throws NextxError DATA_NOT_FOUND, DATA_UNREADABLE, DATA_BAD_FILE and the codes of `readIdx`
  */
 export async function openFashionMnist(split: Split, dataRoot: string): Promise<ImageSet> {
   const part = split === "test" ? "t10k" : "train";
-  const read = async (name: string) =>
-    parseIdx(await readDataFile(dataRoot, home, name), `${home.folder}/${name}`);
-  const images = await read(`${part}-images-idx3-ubyte.gz`);
-  const labels = await read(`${part}-labels-idx1-ubyte.gz`);
-  const length = images.dims[0] ?? 0;
-  const fits = images.dims.length === 3 && images.dims[1] === fileSide && images.dims[2] === fileSide;
-  if (
-    !fits ||
-    labels.dims.length !== 1 ||
-    labels.dims[0] !== length ||
-    labels.data.some((label) => label > 9)
-  ) {
-    throw new NextxError(
-      "DATA_BAD_FILE",
-      `Fashion-MNIST has n pictures of 28 x 28 and n labels from 0 to 9, got ${images.dims.join(" x ")} and ${labels.dims.join(" x ")}.`,
-      { path: `${home.folder}/${part}-images-idx3-ubyte.gz`, hint: `Get fresh copies from ${home.source}.` },
+  const imagesName = `${part}-images-idx3-ubyte.gz`;
+  const images = await readBytes(dataRoot, imagesName);
+  const labels = await readBytes(dataRoot, `${part}-labels-idx1-ubyte.gz`);
+  const length = labels.data.length;
+  const fits = images.shape.join() === [length, fileSide, fileSide].join() && labels.shape.length === 1;
+  if (!fits || labels.data.some((label) => label > 9)) {
+    const got = `${images.shape.join(" x ")} and ${labels.shape.join(" x ")}`;
+    throw badDataFile(
+      home,
+      imagesName,
+      `Fashion-MNIST has n pictures of 28 x 28 and n labels from 0 to 9, got ${got}.`,
     );
   }
   const pictureLength = fileSide * fileSide;

@@ -13,11 +13,11 @@ import type { Split } from "./types.ts";
 const splits: readonly Split[] = ["train", "validation", "test"];
 let root = "";
 
-function idx(dims: readonly number[], data: Uint8Array): Uint8Array {
+function idx(dims: readonly number[], data: Uint8Array, type = 8): Uint8Array {
   const header = new DataView(new ArrayBuffer(4 + 4 * dims.length));
-  header.setUint32(0, 0x0800 + dims.length);
+  header.setUint32(0, type * 256 + dims.length);
   for (const [i, dim] of dims.entries()) header.setUint32(4 + 4 * i, dim);
-  return gzipSync(Buffer.concat([new Uint8Array(header.buffer), data]));
+  return gzipSync(Buffer.concat([new Uint8Array(header.buffer), data]), { level: 1 });
 }
 
 /** n grey pictures whose corner is 255 and whose other pixels are the index. */
@@ -68,7 +68,7 @@ async function writeFolder(): Promise<void> {
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "nextx-data-"));
   await Promise.all([writeFashion("train", 6000), writeFashion("t10k", 30), writeTiles(200), writeFolder()]);
-});
+}, 60_000);
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 describe("fashion-mnist", () => {
@@ -92,6 +92,26 @@ describe("fashion-mnist", () => {
       [7, 7, 7],
       [0, 0, 0],
     ]);
+  });
+});
+
+describe("damaged files of fashion-mnist", () => {
+  const images = new Uint8Array(3 * 784);
+  test.each([
+    ["fewer labels", images, [3, 28, 28], 8, [1, 2], "DATA_BAD_FILE"],
+    ["a label too high", images, [3, 28, 28], 8, [1, 2, 10], "DATA_BAD_FILE"],
+    ["other sides", images, [3, 56, 14], 8, [1, 2, 3], "DATA_BAD_FILE"],
+    ["signed bytes", images, [3, 28, 28], 9, [1, 2, 3], "DATA_BAD_FILE"],
+    ["fewer bytes", images.subarray(1), [3, 28, 28], 8, [1, 2, 3], "IDX_SIZE_MISMATCH"],
+  ] as const)("%s", async (_, data, dims, type, labels, code) => {
+    const other = await mkdtemp(join(tmpdir(), "nextx-data-"));
+    await mkdir(join(other, "fashion-mnist"));
+    const name = (kind: string) => join(other, "fashion-mnist", `t10k-${kind}-ubyte.gz`);
+    await writeFile(name("images-idx3"), idx(dims, data, type));
+    await writeFile(name("labels-idx1"), idx([labels.length], Uint8Array.from(labels)));
+    const opened = openImageSet("fashion-mnist", { size: 32, split: "test", dataRoot: other });
+    await expect(opened).rejects.toMatchObject({ code, path: "fashion-mnist/t10k-images-idx3-ubyte.gz" });
+    await rm(other, { recursive: true });
   });
 });
 

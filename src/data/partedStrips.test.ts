@@ -33,7 +33,7 @@ beforeAll(async () => {
   await writePart(root, "tiny", "test", { ...tiny, count: 60 }, (picture) =>
     picture === 3 ? [253, 9, 200] : [picture, 200, 9],
   );
-});
+}, 60_000);
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 const open = (size: number) => Promise.all(splits.map((split) => openPartedStrips(tiny, size, split, root)));
