@@ -75,6 +75,15 @@ export function bicubicMatrix(from: number, to: number): Float32Array {
   return square(from === to ? areaAxis(from, to) : bicubicAxis(from, to), from, to);
 }
 
+/** Average pooling of one axis: a [from, to] matrix for `x (.., from) @ matrix`. */
+export function areaRows(from: number, to: number): Float32Array {
+  const axis = areaAxis(from, to);
+  return Float32Array.from(
+    { length: from * to },
+    (_, i) => axis[(i % to) * from + Math.floor(i / to)] as number,
+  ); // in range
+}
+
 /** Bilinear resizing (half-pixel centres) of a map on the host: values [from^2] -> [to^2]. */
 export function resizeBilinear(values: Float32Array, from: number, to: number): Float32Array {
   const matrix = square(bilinearAxis(from, to), from, to);

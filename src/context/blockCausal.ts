@@ -20,3 +20,18 @@ export const groundTruth: PastSource = { name: "ground truth", labels: "keep", p
 export function attentionBias(visibility: Visibility, plan: Plan): Float32Array {
   return Float32Array.from(visibility.hidden(plan), (hidden) => (hidden === 1 ? -1e9 : 0));
 }
+
+/**
+ * A query sees its own group and the first one, which stands for the class. Source: SAR `trainer.py`, pass 2 (code), where
+ * only one group follows the class; with several, inferred from the all-scales form of `scalear_trainer.py`.
+ */
+export const classAndSelf: Visibility = {
+  name: "class and self",
+  cacheable: true,
+  hidden({ length, groupOf }: Plan): Uint8Array {
+    return Uint8Array.from({ length: length * length }, (_, i) => {
+      const [query, key] = [groupOf[Math.floor(i / length)], groupOf[i % length]];
+      return key === query || key === 0 ? 0 : 1;
+    });
+  },
+};

@@ -1,0 +1,75 @@
+/** What parity tables of several systems need: reductions that reference folders name, and programs that run once. */
+import type { Weights } from "../nn/scope.ts";
+import type { Device } from "../runtime/device.ts";
+import { compile } from "../runtime/program.ts";
+import type { Graph } from "../runtime/trace.ts";
+import { floats, type Value } from "../runtime/values.ts";
+
+/** Average over 4 x 4 blocks of the last two axes of maps [..., S, S]. */
+export function area4({ data, shape }: Value): Value {
+  const side = shape[shape.length - 1] as number; // pictures have at least two axes
+  const to = side / 4;
+  const out = new Float32Array(data.length / 16);
+  for (let i = 0; i < data.length; i++) {
+    const [map, y, x] = [Math.floor(i / (side * side)), Math.floor(i / side) % side, i % side];
+    const at = (map * to + Math.floor(y / 4)) * to + Math.floor(x / 4);
+    out[at] = (out[at] as number) + (data[i] as number) / 16; // in range
+  }
+  return floats(out, [...shape.slice(0, -2), to, to]);
+}
+
+/** Joins [B, N_s, ...] parts along axis 1; `width` counts the numbers of a part's row. */
+export function joinParts(
+  parts: readonly { data: ArrayLike<number>; width: number }[],
+  batch: number,
+): number[] {
+  return Array.from({ length: batch }, (_, b) =>
+    parts.flatMap(({ data, width }) =>
+      Array.from({ length: width }, (__, i) => data[b * width + i] as number),
+    ),
+  ).flat();
+}
+
+/** Compiles, runs once with these weights, disposes. */
+export async function runOnce(
+  graph: Graph,
+  inputs: Readonly<Record<string, Value>>,
+  weights: Weights,
+  device: Device,
+): Promise<Record<string, Value>> {
+  using program = await compile(graph, { device, weights, prepack: false });
+  return await program.run(inputs);
+}
+
+/** Gradients of a training graph under their names in reference cases: `grad.` and the name without `prefix`. */
+export function renameGradients(
+  outputs: Readonly<Record<string, Value>>,
+  prefix: string,
+): Record<string, Value> {
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, value]) => [
+      name.replace(`gradient:${prefix}`, "grad.").replace("metric:", ""),
+      value,
+    ]),
+  );
+}
+
+/** Element-wise mean of the float outputs of several runs whose sizes agree. */
+export function meanOutputs(runs: readonly Readonly<Record<string, Value>>[]): Record<string, Value> {
+  const [first = {}] = runs;
+  const same = Object.entries(first).filter(([name, { data, shape }]) => {
+    return data instanceof Float32Array && runs.every((run) => String(run[name]?.shape) === String(shape));
+  });
+  return Object.fromEntries(
+    same.map(([name, { data, shape }]) => {
+      const total = (i: number) => runs.reduce((sum, run) => sum + (run[name]?.data[i] as number), 0); // checked
+      return [
+        name,
+        floats(
+          Float32Array.from(data, (_, i) => total(i) / runs.length),
+          shape,
+        ),
+      ];
+    }),
+  );
+}

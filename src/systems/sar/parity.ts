@@ -1,0 +1,245 @@
+/**
+ * SAR's parity table: from the `run` names of reference cases to the functions that train and sample. Inputs and outputs
+ * follow the case folder's README (prefixes `vae.` and `var.`; pictures pooled 4 x 4 where names say so; the gradient of
+ * `pos_1LC` for its first 6 channels).
+ */
+import { nextMatrix, poolMatrix } from "../../codec/scaleMatrices.ts";
+import {
+  caseConfig,
+  fromOfficial,
+  type ParityCase,
+  type ParityInputs,
+  type ParityTable,
+} from "../../formats/parityCase.ts";
+import { Scope, type Weights } from "../../nn/scope.ts";
+import { scalePlan } from "../../plan/scales.ts";
+import type { Plan, Scale } from "../../plan/types.ts";
+import { forcedTraining } from "../../regimen/forcedTraining.ts";
+import { area4, joinParts, meanOutputs, renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import type { Device } from "../../runtime/device.ts";
+import { compile } from "../../runtime/program.ts";
+import { type Graph, trace } from "../../runtime/trace.ts";
+import { floats, ints, type Value } from "../../runtime/values.ts";
+import { RandomStream } from "../../tensor/random.ts";
+import { float32, int32, type Tensor, type TensorSpec } from "../../tensor/tensor.ts";
+import { tokenizerSchema, transformerSchema } from "./config.ts";
+import { codeMap, FlexGenerator } from "./generate.ts";
+import { FlexTransformer, positionTable } from "./model.ts";
+import { parityStep } from "./parityStep.ts";
+import { codesGraph, decodeGraph, encodeGraph, tokenizeGraph } from "./programs.ts";
+import { FlexScaleWise } from "./scaleWise.ts";
+import { FlexTokenizer } from "./tokenizer.ts";
+import { tokenizerLosses, tokenizerSpecs, tokenizerTraining, tokenizerValues } from "./tokenizerObjective.ts";
+
+type Outputs = Record<string, Value>;
+type Args = Readonly<Record<string, unknown>>;
+
+/** Official constructor keys that name no parameter and change no number here: kernels, statistics, unused dropout. */
+const ignoredKeys = [
+  "codebook_show_usage",
+  "flash_if_available",
+  "fused_if_available",
+  "token_dropout_p",
+  "dropout_p",
+  "drop_rate",
+  "attn_drop_rate",
+];
+
+function official(parityCase: ParityCase, name: string): Record<string, unknown> {
+  const config = caseConfig(parityCase.config, name);
+  return Object.fromEntries(Object.entries(config).filter(([key]) => !ignoredKeys.includes(key)));
+}
+
+/** The schedule an argument names. */
+const planOf = (args: Args, name: string): Plan<Scale> => scalePlan(args[name] as readonly number[]);
+
+/** First 6 channels of the position map's gradient. */
+function cutPositions(outputs: Outputs): Outputs {
+  const value = outputs["grad.pos_1LC"];
+  if (value === undefined) return outputs;
+  const { data, shape } = value;
+  const [, channels = 1, rows = 0, columns = 0] = shape;
+  const kept = Math.min(6, channels);
+  const cut = (data as Float32Array).slice(0, kept * rows * columns); // gradients are float32
+  return { ...outputs, "grad.pos_1LC": floats(cut, [1, kept, rows, columns]) };
+}
+
+const gradients = (outputs: Outputs): Outputs => cutPositions(renameGradients(outputs, "var."));
+
+/** The table of one case. `weights` are the case's, by prefixed name. */
+export function sarParity(
+  parityCase: ParityCase,
+  weights: Weights,
+  device: Device,
+): ParityTable & Disposable {
+  const scopes = { vae: Scope.root("vae."), var: Scope.root("var.") };
+  const tokenizer = new FlexTokenizer(scopes.vae, fromOfficial(tokenizerSchema, official(parityCase, "vq")));
+  const config = fromOfficial(transformerSchema, official(parityCase, "var"));
+  const model = new FlexTransformer(scopes.var, config, tokenizer.config.vocabSize);
+  const generator = new FlexGenerator(tokenizer, model, weights, device);
+  const smoothing = Number(
+    ("trainer" in parityCase.config && caseConfig(parityCase.config, "trainer").label_smooth) || 0,
+  );
+  const run = (graph: Graph, inputs: Outputs) => runOnce(graph, inputs, weights, device);
+  const scaleWise = (plan: Plan<Scale>) => new FlexScaleWise(tokenizer, model, plan.groups[0]?.size ?? 1);
+  const sideOf = (image: Value): number => image.shape[3] as number; // pictures are B x 3 x H x W
+
+  async function decode({ tensor, args }: ParityInputs): Promise<Outputs> {
+    const side = Number(args.side);
+    const ids = tensor("idx");
+    const { codes } = await run(codesGraph(tokenizer), {});
+    const book = codes?.data as Float32Array; // the graph's output
+    const width = tokenizer.config.codeWidth;
+    const rows = Float32Array.from({ length: ids.data.length * width }, (_, i) => {
+      return book[(ids.data[Math.floor(i / width)] as number) * width + (i % width)] as number; // in range
+    });
+    const scale = { index: 0, start: 0, size: side * side, side };
+    const features = codeMap(rows, ids.shape[0] ?? 0, scale);
+    const { images } = await run(decodeGraph(tokenizer), { features });
+    return { image: images as Value };
+  }
+
+  async function vaeForward({ tensor, args }: ParityInputs): Promise<Outputs> {
+    const image = tensor("image");
+    const sides = args.v_patch_nums as readonly number[];
+    const specs = tokenizerSpecs(tokenizer, sides.length, sideOf(image));
+    const graph = trace(specs, (inputs) => {
+      const { vq, commit, reconstructions } = tokenizerLosses(tokenizer, inputs, sides.length);
+      const pictures = reconstructions.map((picture, k) => [`picture${k}`, picture] as const);
+      return { vq_loss: vq, commit_loss: commit, ...Object.fromEntries(pictures) };
+    });
+    const out: Outputs = await run(graph, {
+      images: image,
+      ...tokenizerValues(tokenizer, sides, sideOf(image)),
+    });
+    const pictures = sides.map((side, k) => [
+      `reconstruction_${side}_area4`,
+      area4(out[`picture${k}`] as Value),
+    ]);
+    return { ...out, ...Object.fromEntries(pictures) };
+  }
+
+  /** One program for one drawn side, run for every side: the mean over sides is the mean of its results. */
+  async function vaeGradients({ tensor, args }: ParityInputs): Promise<Outputs> {
+    const images = tensor("image");
+    const sides = args.v_patch_nums as readonly number[];
+    const graph = tokenizerTraining(scopes.vae, tokenizer, 1, { l1: 0, l2: 1, vq: 1 }, sideOf(images));
+    using program = await compile(graph, { device, weights, prepack: false });
+    const results: Outputs[] = [];
+    for (const side of sides)
+      results.push(await program.run({ images, ...tokenizerValues(tokenizer, [side], sideOf(images)) }));
+    return renameGradients(meanOutputs(results), "vae.");
+  }
+
+  async function logits({ tensor, args }: ParityInputs): Promise<Outputs> {
+    const plan = planOf(args, "patch_nums");
+    const form = scaleWise(plan);
+    const width = tokenizer.config.codeWidth;
+    const specs: Record<string, TensorSpec> = {
+      labels: int32("B"),
+      inputs: float32("B", "K", width),
+      ...form.whole.specs,
+    };
+    const graph = trace(specs, (x) => {
+      const get = (name: string): Tensor => x[name] as Tensor; // declared above
+      const data = { place: get("place"), bias: get("bias"), firstSize: form.firstSize };
+      return { logits: model.logits(get("labels"), get("inputs"), data) };
+    });
+    return run(graph, {
+      labels: tensor("labels"),
+      inputs: tensor("x_BLCv_wo_first_l"),
+      ...form.whole.values(plan),
+    });
+  }
+
+  async function baseLoss({ tensor, args }: ParityInputs): Promise<Outputs> {
+    const plan = planOf(args, "patch_nums");
+    const form = scaleWise(plan);
+    const [labels, ids] = [tensor("labels"), tensor("idx")];
+    return gradients(
+      await run(forcedTraining(scopes.var, form, smoothing), {
+        labels,
+        ids,
+        past: ids,
+        ...form.whole.values(plan),
+      }),
+    );
+  }
+
+  async function generate({ tensor, args }: ParityInputs): Promise<Outputs> {
+    const labels = tensor("labels");
+    const batch = labels.data.length;
+    const plan = planOf(args, "infer_patch_nums");
+    const streams = Array.from(labels.data, (_, i) => RandomStream.from(0, `parity/${i}`));
+    const options = {
+      cfgScale: Number(args.cfg ?? 0),
+      guidance: args.used_llamagen_cfg === true ? ("constant" as const) : ("ramp" as const),
+      maxSide: Number(args.max_pn ?? 16),
+      topK: Number(args.top_k ?? 0),
+      topP: Number(args.top_p ?? 0),
+      temperature: 1,
+    };
+    const results = [];
+    for await (const result of generator.generate(labels.data as Int32Array, plan, options, streams))
+      results.push(result);
+    const last = results[results.length - 1];
+    if (last === undefined) return {};
+    const { vocabSize } = model;
+    const ids = results.map(({ ids: data, group }) => ({ data, width: group.size }));
+    const guided = results.map(({ logits: { data }, group }) => ({ data, width: group.size * vocabSize }));
+    const image = await generator.decode(last.codes, batch, last.group);
+    return {
+      idx: ints(joinParts(ids, batch), [batch, plan.length]),
+      guided_logits: floats(joinParts(guided, batch), [batch, plan.length, vocabSize]),
+      image,
+      image_area4: area4(image),
+    };
+  }
+
+  return {
+    encode: async ({ tensor }) => {
+      const image = tensor("image");
+      const { features } = await run(encodeGraph(tokenizer, sideOf(image)), { images: image });
+      return { h: features as Value };
+    },
+    tokenize: async ({ tensor, args }) => {
+      const image = tensor("image");
+      const side = sideOf(image);
+      const pool = poolMatrix(side / tokenizer.factor, planOf(args, "patch_nums"));
+      const { ids } = await run(tokenizeGraph(tokenizer, side), { images: image, pool });
+      return { idx: ids as Value };
+    },
+    "teacher-input": async ({ tensor, args }) => {
+      const next = nextMatrix(planOf(args, "patch_nums"));
+      const specs = { ids: int32("B", next.shape[0]), next: float32(...next.shape) };
+      const graph = trace(specs, ({ ids, next: matrix }) => ({
+        x_BLCv_wo_first_l: tokenizer.nextInput(ids, matrix),
+      }));
+      return run(graph, { ids: tensor("idx"), next });
+    },
+    decode,
+    "vae-forward": vaeForward,
+    "vae-loss-grad": vaeGradients,
+    "position-table": async ({ args }) => {
+      const [rows, columns, width] = [Number(args.h), Number(args.w), Number(args.d)];
+      return { table: floats(positionTable(rows, columns, width), [1, width, rows, columns]) };
+    },
+    logits,
+    loss: baseLoss,
+    "loss-grad": baseLoss,
+    "sar-step": async (inputs) =>
+      gradients(
+        await parityStep({
+          inputs,
+          scope: scopes.var,
+          form: scaleWise(planOf(inputs.args, "patch_nums")),
+          plan: planOf(inputs.args, "patch_nums"),
+          smoothing,
+          weights,
+          device,
+        }),
+      ),
+    "sample-greedy": generate,
+    [Symbol.dispose]: () => generator[Symbol.dispose](),
+  };
+}
