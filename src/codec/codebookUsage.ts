@@ -29,12 +29,12 @@ export class CodebookUsage {
     this.#hits = new Float64Array(vocabSize * sizes.length);
   }
 
-  /** Adds the ids [B, L] of a batch. */
-  add(ids: Int32Array): void {
-    const length = this.#sizes.reduce((a, b) => a + b, 0);
+  /** Adds the ids [B, L] of a batch, whose scales may have other sizes than usual. */
+  add(ids: Int32Array, sizes = this.#sizes): void {
+    const length = sizes.reduce((a, b) => a + b, 0);
     const counts = new Float64Array(this.#hits.length);
     let start = 0;
-    this.#sizes.forEach((size, scale) => {
+    sizes.forEach((size, scale) => {
       for (let base = start; base < ids.length; base += length) {
         for (let i = base; i < base + size; i++) {
           const at = scale * this.#vocabSize + (ids[i] as number); // i within the batch

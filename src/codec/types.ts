@@ -1,4 +1,8 @@
 /** The codec axis: raw data to sites and back. */
+import type { ParameterSpec } from "../nn/scope.ts";
+import type { Graph } from "../runtime/trace.ts";
+import type { Value } from "../runtime/values.ts";
+import type { RandomStream } from "../tensor/random.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** What the values of a site are. */
@@ -26,4 +30,28 @@ export interface ResidualCodec extends ImageCodec {
   };
   /** Input of every group but the first, from all ids [B, L]: [B, L - size of group 0, C]. */
   teacherInput(ids: Tensor): Tensor;
+}
+
+/** What one training step of a codec draws: values of its inputs besides `images`, and the sizes of its groups. */
+export interface CodecDraw {
+  readonly values: Readonly<Record<string, Value>>;
+  /** Sites per picture of each group whose ids the step reports, in order. */
+  readonly sizes: readonly number[];
+}
+
+/** A codec with a codebook, as its training sees it. */
+export interface TrainableCodec {
+  /** Training graph; input `images`, metric `ids` [B, sum of sizes] feeds the usage statistics. */
+  readonly graph: Graph;
+  /** Pictures -> `features` [B, C, P, P], for first codes. */
+  readonly encode: Graph;
+  readonly parameters: ReadonlyMap<string, ParameterSpec>;
+  /** Channels, height and width of a picture. */
+  readonly pictureShape: readonly [number, number, number];
+  readonly codebook: { readonly name: string; readonly vocabSize: number; readonly width: number };
+  /** Groups of a step. */
+  readonly groups: number;
+  draw(stream: RandomStream): CodecDraw;
+  /** A first code [width] from the features [C * P * P] of one picture. */
+  firstCode(features: Float32Array, stream: RandomStream): Float32Array;
 }

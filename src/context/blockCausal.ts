@@ -1,6 +1,6 @@
 /** Block-causal visibility: a query sees its own group and all earlier ones. Source: VAR `models/var.py` (code). */
 import type { Plan } from "../plan/types.ts";
-import type { PastSource, Visibility } from "./types.ts";
+import type { Visibility } from "./types.ts";
 
 export const blockCausal: Visibility = {
   name: "block-causal",
@@ -12,9 +12,6 @@ export const blockCausal: Visibility = {
     });
   },
 };
-
-/** Teacher forcing: the past is the truth. */
-export const groundTruth: PastSource = { name: "ground truth", labels: "keep", past: (truth) => truth };
 
 /** Additive attention bias of a visibility: 0 where visible, -1e9 (finite, so no row is ever NaN) where hidden. */
 export function attentionBias(visibility: Visibility, plan: Plan): Float32Array {

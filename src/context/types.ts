@@ -1,6 +1,6 @@
 /** The context axis: what each position may see, and where the past comes from in training. */
 import type { Plan } from "../plan/types.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import type { RandomStream } from "../tensor/random.ts";
 
 /** Says which keys a query must not see. */
 export interface Visibility {
@@ -11,11 +11,31 @@ export interface Visibility {
   hidden(plan: Plan): Uint8Array;
 }
 
+/** What the model itself says, asked for while it trains; [B * L] tokens. */
+export interface OwnPredictions {
+  /** At every site, given the true past: one pass. */
+  oneStep(): Promise<Int32Array>;
+  /** Given its own past; the first `forced` groups stay true. */
+  freeRunning(forced?: number): Promise<Int32Array>;
+}
+
+/** One step that needs a past. */
+export interface PastRequest {
+  /** True tokens, [B * L]. */
+  readonly truth: Int32Array;
+  readonly plan: Plan;
+  readonly vocabSize: number;
+  /** Finished optimiser steps. */
+  readonly step: number;
+  readonly stream: RandomStream;
+  readonly own: OwnPredictions;
+}
+
 /** Where the tokens that a model sees as its past come from while it trains. */
 export interface PastSource {
   readonly name: string;
   /** Keep the true labels, or recompute them from the altered past (residual codecs). */
   readonly labels: "keep" | "recompute";
-  /** The past of each position, from the true tokens [B, L]. */
-  past(truth: Tensor): Tensor;
+  /** The past [B * L] of a step. */
+  past(request: PastRequest): Promise<Int32Array>;
 }

@@ -17,7 +17,7 @@ import {
   modulationPart,
   sharedModulation,
 } from "./adaLnTransformer.ts";
-import type { KeyValue, LayerOptions, ModulatedMixer, Modulations } from "./types.ts";
+import type { KeepFactors, KeyValue, LayerOptions, ModulatedMixer, Modulations } from "./types.ts";
 
 export class ModulatedTransformer implements ModulatedMixer {
   readonly depth: number;
@@ -85,9 +85,6 @@ export class ModulatedTransformer implements ModulatedMixer {
     return { logits: linear(this.#scope.in("head"), normed, this.vocabSize, headInit), caches };
   }
 }
-
-/** Drop-path factors of a layer's two branches, [B, 1, 1] each. */
-export type KeepFactors = (layer: number) => readonly [Tensor, Tensor];
 
 /** Layer options of a whole sequence in training: an additive mask [L, L], and drop path when given. */
 export function sequenceOptions(bias: Tensor, keep?: KeepFactors): (layer: number) => LayerOptions {

@@ -16,6 +16,9 @@ export interface LayerOptions {
   readonly keep?: readonly [Tensor, Tensor];
 }
 
+/** Drop-path factors of a layer's two branches, [B, 1, 1] each. */
+export type KeepFactors = (layer: number) => readonly [Tensor, Tensor];
+
 /** A layer's output [B, L, C] and its cache including the past. */
 export interface LayerResult {
   readonly x: Tensor;

@@ -3,6 +3,7 @@
  * inputs, so one program serves all schedules that a model knows. Shape letters: B batch, L tokens, N judged tokens, V codes.
  */
 import type { LabelConditioner } from "../conditioner/types.ts";
+import type { KeepFactors } from "../mixer/types.ts";
 import type { Plan, Scale } from "../plan/types.ts";
 import type { Value } from "../runtime/values.ts";
 import type { Dim } from "../tensor/dims.ts";
@@ -14,8 +15,6 @@ import { float32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 export type Values = Readonly<Record<string, Value>>;
-/** Drop-path factors of a layer's two branches, [B, 1, 1] each. */
-export type KeepFactors = (layer: number) => readonly [Tensor, Tensor];
 
 /** A pass over some sites: what carries its schedule, and its logits from tokens [B, L] that stand for the past. */
 export interface SequenceForm {

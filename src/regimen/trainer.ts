@@ -23,13 +23,23 @@ export interface TrainingTask {
   /** Weights of other models that the graph uses, compiled in. */
   readonly frozen: Weights;
   /** Next micro-batch; advances the task's cursor deterministically. */
-  nextBatch(): Promise<Readonly<Record<string, Value>>>;
+  nextBatch(context: BatchContext): Promise<Readonly<Record<string, Value>>>;
   /** Called after the update with the last micro-batch's outputs; may change weights; returns extra metrics. */
   afterStep?(context: AfterStep): Metrics;
   /** Called before the first step of a new run, for data-dependent initialisation. */
   prepare?(weights: Weights, device: Device): Promise<void>;
   saveState(): Json;
   restoreState(state: Json): void;
+  /** Frees programs that the task compiled for its batches. */
+  dispose?(): void;
+}
+
+/** What a batch may depend on besides the task's own cursor: a model's own predictions need its weights. */
+export interface BatchContext {
+  /** Finished optimiser steps. */
+  readonly step: number;
+  readonly weights: Weights;
+  readonly device: Device;
 }
 
 export interface AfterStep {
@@ -104,8 +114,16 @@ export class Trainer implements Disposable {
   readonly optimizer: AdamW;
   #step = 0;
   readonly #program: Program;
+  readonly #device: Device;
 
-  private constructor(task: TrainingTask, options: TrainerOptions, weights: Weights, program: Program) {
+  private constructor(
+    task: TrainingTask,
+    options: TrainerOptions,
+    weights: Weights,
+    program: Program,
+    device: Device,
+  ) {
+    this.#device = device;
     this.task = task;
     this.options = options;
     this.weights = weights;
@@ -123,7 +141,7 @@ export class Trainer implements Disposable {
   ): Promise<Trainer> {
     const program = await compile(task.graph, { device, weights: task.frozen });
     if ("weights" in from) {
-      const trainer = new Trainer(task, options, copyWeights(from.weights), program);
+      const trainer = new Trainer(task, options, copyWeights(from.weights), program, device);
       trainer.#step = from.step;
       trainer.average = from.average === undefined ? undefined : copyWeights(from.average);
       trainer.optimizer.restore(from.moments, from.step);
@@ -132,7 +150,7 @@ export class Trainer implements Disposable {
     }
     const weights = initialise(task.parameters, from);
     await task.prepare?.(weights, device);
-    return new Trainer(task, options, weights, program);
+    return new Trainer(task, options, weights, program, device);
   }
 
   /** Finished steps. */
@@ -182,7 +200,12 @@ export class Trainer implements Disposable {
     const metrics: Metrics[] = [];
     let outputs: Readonly<Record<string, Value>> = {};
     for (let i = 0; i < accumulate; i++) {
-      outputs = await this.#program.run(await this.task.nextBatch(), this.weights);
+      const batch = await this.task.nextBatch({
+        step: this.#step,
+        weights: this.weights,
+        device: this.#device,
+      });
+      outputs = await this.#program.run(batch, this.weights);
       losses.push(outputs.loss?.data[0] ?? Number.NaN);
       metrics.push(metricValues(outputs));
       for (const [output, { data }] of Object.entries(outputs)) {
@@ -228,5 +251,6 @@ export class Trainer implements Disposable {
 
   [Symbol.dispose](): void {
     this.#program[Symbol.dispose]();
+    this.task.dispose?.();
   }
 }

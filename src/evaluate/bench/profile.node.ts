@@ -53,7 +53,10 @@ export async function profileStep(task: TrainingTask, device: Device, steps = 5)
     const weights = initialise(task.parameters, RandomStream.from(0, "bench"));
     const program = await compile(task.graph, { device, weights: task.frozen, profile: join(folder, "p") });
     try {
-      for (let i = 0; i < steps; i++) await program.run(await task.nextBatch(), weights);
+      for (let i = 0; i < steps; i++) {
+        const batch = await task.nextBatch({ step: i, weights, device });
+        await program.run(batch, weights);
+      }
     } finally {
       program[Symbol.dispose]();
     }

@@ -5,7 +5,8 @@
  */
 import { classEmbedding } from "../../conditioner/classEmbedding.ts";
 import type { LabelConditioner } from "../../conditioner/types.ts";
-import { type KeepFactors, ModulatedTransformer, sequenceOptions } from "../../mixer/modulatedTransformer.ts";
+import { ModulatedTransformer, sequenceOptions } from "../../mixer/modulatedTransformer.ts";
+import type { KeepFactors } from "../../mixer/types.ts";
 import type { Scope } from "../../nn/scope.ts";
 import { add } from "../../tensor/ops/elementwise.ts";
 import { matmul } from "../../tensor/ops/linear.ts";

@@ -6,7 +6,8 @@
 import { classEmbedding } from "../../conditioner/classEmbedding.ts";
 import type { LabelConditioner } from "../../conditioner/types.ts";
 import { attentionBias, blockCausal } from "../../context/blockCausal.ts";
-import { type KeepFactors, ModulatedTransformer, sequenceOptions } from "../../mixer/modulatedTransformer.ts";
+import { ModulatedTransformer, sequenceOptions } from "../../mixer/modulatedTransformer.ts";
+import type { KeepFactors } from "../../mixer/types.ts";
 import type { Scope } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { Plan, Scale } from "../../plan/types.ts";

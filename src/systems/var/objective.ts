@@ -2,10 +2,10 @@
  * Training objectives of VAR: the transformer's token cross-entropy (`trainer.py`, code: every token weighs 1 / L) and
  * the tokenizer's reconstruction plus VQ loss (pixel terms ours).
  */
-import { groundTruth } from "../../context/blockCausal.ts";
-import type { PastSource } from "../../context/types.ts";
+import type { KeepFactors } from "../../mixer/types.ts";
 import type { Scope } from "../../nn/scope.ts";
 import { type Objective, trainingGraph } from "../../regimen/objective.ts";
+import { keepFactors } from "../../regimen/scaleWise.ts";
 import { symbol } from "../../tensor/dims.ts";
 import { abs, add, equal, mul, square, sub } from "../../tensor/ops/elementwise.ts";
 import { argmaxLast } from "../../tensor/ops/gather.ts";
@@ -23,11 +23,10 @@ export function tokenLosses(
   model: VarTransformer,
   labels: Tensor,
   ids: Tensor,
-  options: { source?: PastSource; keep?: (layer: number) => readonly [Tensor, Tensor] } = {},
+  keep?: KeepFactors,
 ) {
-  const past = (options.source ?? groundTruth).past(ids);
-  const inputs = stopGradient(tokenizer.teacherInput(past));
-  const logits = model.logits(labels, inputs, options.keep);
+  const inputs = stopGradient(tokenizer.teacherInput(ids));
+  const logits = model.logits(labels, inputs, keep);
   const losses = crossEntropy(logits, ids);
   return { loss: mean(losses), losses, hits: cast(equal(argmaxLast(logits), ids), "float32") };
 }
@@ -53,16 +52,8 @@ export function transformerTraining(scope: Scope, tokenizer: VarTokenizer, model
     ...(dropPathRate > 0 && { keep: float32(2 * depth, B) }),
   };
   return trainingGraph(specs, scope, (inputs): Objective => {
-    const factors = inputs.keep;
-    const row = (i: number) => reshape(slice(factors as Tensor, 0, i, i + 1), [B, 1, 1]); // only used when declared
-    const keep = factors === undefined ? {} : { keep: (i: number) => [row(2 * i), row(2 * i + 1)] as const };
-    const { loss, losses, hits } = tokenLosses(
-      tokenizer,
-      model,
-      inputs.labels as Tensor,
-      inputs.ids as Tensor,
-      keep,
-    );
+    const [labels, ids] = [inputs.labels as Tensor, inputs.ids as Tensor]; // declared above
+    const { loss, losses, hits } = tokenLosses(tokenizer, model, labels, ids, keepFactors(inputs.keep));
     return {
       loss,
       metrics: {

@@ -5,7 +5,10 @@ import { floatToImages } from "../../data/pixels.ts";
 import type { ImageSet } from "../../data/types.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { defaultAdamW } from "../../regimen/adamw.ts";
+import { CodecTask } from "../../regimen/codecTask.ts";
+import { ScaleWiseTask, undecayed } from "../../regimen/scaleWiseTask.ts";
 import type { ModelDescription, Observation, Stage, StageContext } from "../../regimen/system.ts";
+import { type TokenSet, tokenise } from "../../regimen/tokenSet.ts";
 import type { TrainerOptions } from "../../regimen/trainer.ts";
 import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
@@ -16,9 +19,9 @@ import { int32 } from "../../tensor/tensor.ts";
 import { perScale, tokenLosses } from "./objective.ts";
 import { decodeGraph, tokenizeGraph } from "./programs.ts";
 import type { VarRecipe } from "./recipe.ts";
+import { teacherForcing, varTrainee } from "./scaleWise.ts";
 import { VarTokenizer } from "./tokenizer.ts";
-import { TokenizerTask, tokenizerPrefix } from "./tokenizerTask.ts";
-import { type TokenSet, TransformerTask, tokenise, undecayed } from "./transformerTask.ts";
+import { tokenizerPrefix, trainableTokenizer } from "./trainableCodec.ts";
 import { buildVar, VarModel, type VarModelConfig } from "./varModel.ts";
 
 const heldOut = { tokenizer: 128, transformer: 256, samples: 32 };
@@ -160,18 +163,14 @@ export function varStages(
       create: async ({ data, seed, device }: StageContext) => {
         const { batchSize, accumulate, loss, restartEvery, restartUntil, deadBelow, steps } = train.tokenizer;
         const validation = await data("validation");
-        const task = new TokenizerTask(
-          tokenizerConfig,
-          loaderOf(recipe, await data("train"), batchSize, seed),
-          {
-            loss: { ...loss, perceptual: 0 },
-            restartEvery,
-            restartUntil: Math.floor(restartUntil * steps),
-            deadBelow,
-            seed,
-          },
-        );
-        const observe = (weights: Weights) => observeTokenizer(task.tokenizer, weights, validation, device);
+        const codec = trainableTokenizer(tokenizerConfig, { ...loss, perceptual: 0 });
+        const task = new CodecTask(codec, loaderOf(recipe, await data("train"), batchSize, seed), {
+          restartEvery,
+          restartUntil: Math.floor(restartUntil * steps),
+          deadBelow,
+          seed,
+        });
+        const observe = (weights: Weights) => observeTokenizer(codec.tokenizer, weights, validation, device);
         return { task, observe, batchSize: batchSize * accumulate };
       },
     },
@@ -179,23 +178,40 @@ export function varStages(
       name: "transformer",
       steps: train.transformer.steps,
       options: trainerOptions(train.transformer, undecayed),
-      create: async ({ data, seed, device, earlier, onProgress }: StageContext) => {
+      create: async ({ data, seed, device, earlier, onProgress, signal }: StageContext) => {
         const { batchSize, accumulate, tokenImages } = train.transformer;
         const [set, validation] = [await data("train"), await data("validation")];
         const tokenizer = new VarTokenizer(Scope.root(tokenizerPrefix), tokenizerConfig);
-        const loader = loaderOf(recipe, set, Math.min(32, set.length), seed);
-        const tokens = await tokenise(tokenizer, earlier, loader, tokenImages, device, (done) =>
-          onProgress("tokenising", done, tokenImages),
-        );
-        const count = Math.min(heldOut.transformer, validation.length);
-        const heldOutLoader = createLoader(validation, {
-          batchSize: Math.min(32, count),
-          seed: 0,
-          shuffle: false,
+        const request = {
+          graph: tokenizeGraph(tokenizer),
+          values: {},
+          weights: earlier,
+          plan: tokenizer.plan,
+          pictureShape: [tokenizerConfig.inChannels, tokenizer.imageSize, tokenizer.imageSize],
+          device,
+          ...(signal && { signal }),
+        };
+        const tokens = await tokenise({
+          ...request,
+          loader: loaderOf(recipe, set, Math.min(32, set.length), seed),
+          count: tokenImages,
+          onProgress: (done) => onProgress("tokenising", done, tokenImages),
         });
-        const heldOutTokens = await tokenise(tokenizer, earlier, heldOutLoader, count, device);
+        const count = Math.min(heldOut.transformer, validation.length);
+        const inOrder = { batchSize: Math.min(32, count), seed: 0, shuffle: false };
+        const heldOutTokens = await tokenise({
+          ...request,
+          loader: createLoader(validation, inOrder),
+          count,
+        });
         const config = modelConfig(recipe, set.classNames.length);
-        const task = new TransformerTask(tokenizer, earlier, config.transformer, tokens, { batchSize, seed });
+        const trainee = varTrainee(tokenizer, earlier, config.transformer);
+        const programme = teacherForcing(tokenizer, trainee);
+        const task = new ScaleWiseTask(trainee.model, programme, trainee.scope.specs, tokens, {
+          batchSize,
+          seed,
+          plan: () => tokenizer.plan,
+        });
         const observe = (weights: Weights) =>
           observeTransformer(
             describe(set),

@@ -21,9 +21,9 @@ import { tokenizerSchema, transformerSchema } from "./config.ts";
 import { VarGenerator } from "./generate.ts";
 import { VarTransformer } from "./model.ts";
 import { advanceGraph, decodeGraph, encodeGraph, tokenizeGraph } from "./programs.ts";
+import { transformerPrefix } from "./scaleWise.ts";
 import { VarTokenizer } from "./tokenizer.ts";
-import { tokenizerPrefix } from "./tokenizerTask.ts";
-import { transformerPrefix } from "./transformerTask.ts";
+import { codebookName, tokenizerPrefix } from "./trainableCodec.ts";
 
 /** Most pictures that go through the model at once. */
 const chunkSize = 32;
@@ -74,9 +74,8 @@ export class VarModel implements ImageModel {
 
   constructor(description: ModelDescription, config: VarModelConfig, weights: Weights, device: Device) {
     const { tokenizer, transformer } = buildVar(config);
-    const codebook = `${tokenizerPrefix}quantize.embedding.weight`;
     this.description = description;
-    this.#generator = new VarGenerator(tokenizer, transformer, weights, codebook, device);
+    this.#generator = new VarGenerator(tokenizer, transformer, weights, codebookName, device);
     this.#weights = weights;
     this.#device = device;
     this.graphs = {
