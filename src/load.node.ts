@@ -1,15 +1,15 @@
 /** Opening a model and making pictures with it: what a program written with nextx calls first. */
 import { basename, resolve } from "node:path";
+import { suggestion } from "./formats/suggest.ts";
+import { validate } from "./formats/validate.ts";
 import { type FoundModel, findModel, type ModelCard } from "./models.node.ts";
 import type { Weights } from "./nn/scope.ts";
 import type { EditRequest, ImageModel, ImageSystem, SampleEvent } from "./regimen/system.ts";
 import { openCpu } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";
 import { exportOnnx } from "./runtime/program.ts";
-import { suggestion } from "./suggest.ts";
 import { imageSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
-import { validate } from "./validate.ts";
 
 export interface LoadOptions {
   /** Threads of the processor; 2 when absent. The same number gives the same bits. */

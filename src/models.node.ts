@@ -6,8 +6,8 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { sha256Hex } from "./formats/durable.node.ts";
 import { decodeModel, type ModelFile } from "./formats/modelFile.ts";
+import { suggestion } from "./formats/suggest.ts";
 import { modelFileName } from "./regimen/trainRun.node.ts";
-import { suggestion } from "./suggest.ts";
 import { imageSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 

@@ -5,12 +5,12 @@ import { type CheckResult, runCheck } from "./evaluate/parity.ts";
 import type { HostTensor } from "./formats/hostTensor.ts";
 import { caseSchema, type ParityCase } from "./formats/parityCase.ts";
 import { openSafetensors } from "./formats/safetensors.node.ts";
+import { suggestion } from "./formats/suggest.ts";
 import { toValue } from "./formats/tensorValue.ts";
+import { validate } from "./formats/validate.ts";
 import { systemOf } from "./load.node.ts";
 import { openCpu } from "./runtime/device.node.ts";
-import { suggestion } from "./suggest.ts";
 import { NextxError } from "./tensor/errors.ts";
-import { validate } from "./validate.ts";
 
 async function readCase(folder: string): Promise<ParityCase> {
   const path = join(folder, "case.json");

@@ -4,10 +4,10 @@ import { composeContactSheet } from "./data/contactSheet.ts";
 import { fitSquare } from "./data/fitSquare.ts";
 import { decodeImage } from "./formats/imageFile.node.ts";
 import { encodePng, type RgbImage, readPngRecipe } from "./formats/png.ts";
+import { validate } from "./formats/validate.ts";
 import { load, type Model, type SampleOptions } from "./load.node.ts";
 import type { EditRequest } from "./regimen/system.ts";
 import { NextxError } from "./tensor/errors.ts";
-import { validate } from "./validate.ts";
 
 const fraction = z.number().min(0).max(1);
 const boxSchema = z.strictObject({ y0: fraction, x0: fraction, y1: fraction, x1: fraction });

@@ -3,15 +3,15 @@ import { existsSync } from "node:fs";
 import { arch, cpus, platform, totalmem } from "node:os";
 import { join } from "node:path";
 import { openImageSet } from "./data/imageSets.node.ts";
+import { suggestion } from "./formats/suggest.ts";
+import { validate } from "./formats/validate.ts";
 import { systemOf } from "./load.node.ts";
 import { RunReader } from "./regimen/runFolderReader.node.ts";
 import type { ImageSystem } from "./regimen/system.ts";
 import type { Json } from "./regimen/trainer.ts";
 import { type TrainEvent, trainRun } from "./regimen/trainRun.node.ts";
 import { openCpu } from "./runtime/device.node.ts";
-import { suggestion } from "./suggest.ts";
 import { NextxError } from "./tensor/errors.ts";
-import { validate } from "./validate.ts";
 
 /** A tree of values that replaces those of a recipe. */
 export interface Overrides {

@@ -11,7 +11,7 @@ import { openFile } from "../../formats/openFile.node.ts";
 import { readSafetensors } from "../../formats/safetensors.ts";
 import type { Device } from "../../runtime/device.ts";
 import { NextxError } from "../../tensor/errors.ts";
-import { validate } from "../../validate.ts";
+import { validate } from "../../formats/validate.ts";
 import { mobileNetGraphSchema, mobileNetV2, mobileNetWeights } from "./mobileNetV2.ts";
 import { openNetwork } from "./network.ts";
 import { squeezeNet, squeezeNetWeights } from "./squeezeNet.ts";

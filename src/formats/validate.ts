@@ -1,7 +1,7 @@
 /** One place where schemas meet what users wrote: the first problem, with its path and the nearest known key. */
 import type { z } from "zod";
+import { NextxError } from "../tensor/errors.ts";
 import { nearest } from "./suggest.ts";
-import { NextxError } from "./tensor/errors.ts";
 
 /** Keys of the object schema at a path, as far as they can be told. */
 function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
