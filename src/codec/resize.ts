@@ -2,6 +2,7 @@
  * Resizing as matrices, so that one program serves every schedule: area (adaptive average pooling) and bicubic (Keys,
  * a = -0.75, half-pixel centres, no antialias, border clamped), exactly as PyTorch's interpolate computes them.
  */
+import type { Value } from "../runtime/values.ts";
 
 /** One axis, `to` x `from`: bin i averages floor(i from / to) .. ceil((i + 1) from / to). */
 function areaAxis(from: number, to: number): Float64Array {
@@ -82,6 +83,34 @@ export function areaRows(from: number, to: number): Float32Array {
     { length: from * to },
     (_, i) => axis[(i % to) * from + Math.floor(i / to)] as number,
   ); // in range
+}
+
+/** Maps [..., S, S] at another side: averaged when smaller, bicubic when larger. */
+export function resizePictures({ data, shape }: Value, to: number): Value {
+  const from = shape[shape.length - 1] as number; // pictures have at least two axes
+  if (from === to) return { data, shape };
+  const axis = to < from ? areaAxis(from, to) : bicubicAxis(from, to);
+  const maps = data.length / (from * from);
+  const out = new Float32Array(maps * to * to);
+  const wide = new Float64Array(from * to);
+  for (let map = 0; map < maps; map++) {
+    for (let y = 0; y < from; y++) {
+      for (let x = 0; x < to; x++) {
+        let sum = 0;
+        for (let u = 0; u < from; u++)
+          sum += (axis[x * from + u] as number) * (data[(map * from + y) * from + u] as number); // in range
+        wide[y * to + x] = sum;
+      }
+    }
+    for (let y = 0; y < to; y++) {
+      for (let x = 0; x < to; x++) {
+        let sum = 0;
+        for (let v = 0; v < from; v++) sum += (axis[y * from + v] as number) * (wide[v * to + x] as number); // in range
+        out[(map * to + y) * to + x] = sum;
+      }
+    }
+  }
+  return { data: out, shape: [...shape.slice(0, -2), to, to] };
 }
 
 /** Bilinear resizing (half-pixel centres) of a map on the host: values [from^2] -> [to^2]. */

@@ -73,6 +73,8 @@ export interface SampleEvent {
   readonly pixels: Uint8Array;
   /** Token ids of every picture so far, coarse to fine, one array per group. */
   readonly ids: readonly Int32Array[];
+  /** Finished pictures as decoded, n * size * size * 3 bytes, where their side is not the model's. */
+  readonly native?: { readonly size: number; readonly pixels: Uint8Array };
 }
 
 /** A picture to change: what stays is copied token for token. */

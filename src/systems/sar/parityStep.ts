@@ -5,6 +5,7 @@ import type { Plan, Scale } from "../../plan/types.ts";
 import { forcedTraining } from "../../regimen/forcedTraining.ts";
 import { trainingGraph } from "../../regimen/objective.ts";
 import { runOnce } from "../../regimen/parityTools.ts";
+import { presets } from "../../regimen/refineMethods.ts";
 import { Rollout } from "../../regimen/rollout.ts";
 import {
   type RefinementOptions,
@@ -17,7 +18,6 @@ import type { Device } from "../../runtime/device.ts";
 import { ints, type Value } from "../../runtime/values.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
-import { sarPresets } from "./presets.ts";
 import type { FlexScaleWise } from "./scaleWise.ts";
 
 export interface ParityStep {
@@ -51,7 +51,7 @@ async function refine(step: ParityStep, target: RefinementOptions["target"]) {
   const { args } = inputs;
   const sampling = args.sf_use_sampling === true;
   const options: RefinementOptions = {
-    ...sarPresets["sar-code"].refinement,
+    ...presets["sar-code"],
     target,
     sampling,
     sigma: Number(args.sigma),

@@ -3,24 +3,14 @@
  * command-line flag is the path of a key (`--train-tokenizer-steps`).
  */
 import { z } from "zod";
+import {
+  dataSchema,
+  restartFields,
+  stageFields as stage,
+  stepCount,
+  tokenImages,
+} from "../../regimen/stageRecipe.ts";
 import { recipeTransformerSchema, tokenizerSchema } from "./config.ts";
-
-const rate = z.number().min(0).max(1);
-const steps = z.int().min(1).max(10_000_000);
-
-const stage = {
-  batchSize: z.int().min(1).max(4096),
-  accumulate: z.int().min(1).max(1024).default(1).describe("Micro-batches per step."),
-  learningRate: z.number().gt(0).max(1),
-  schedule: z.enum(["lin0", "cosine", "constant"]),
-  warmup: z.int().min(0).max(1_000_000).describe("Steps of linear warm-up."),
-  end: rate.describe("Final fraction of the learning rate."),
-  weightDecay: rate,
-  beta1: z.number().min(0).lt(1).default(0.9),
-  beta2: z.number().min(0).lt(1),
-  clipNorm: z.number().min(0).max(1e6).describe("Largest gradient norm; 0 does not clip."),
-  emaDecay: z.number().min(0).lt(1).describe("Decay of the weight average; 0 keeps none."),
-};
 
 const lossSchema = z.strictObject({
   l1: z.number().min(0).max(100).default(1),
@@ -30,7 +20,7 @@ const lossSchema = z.strictObject({
 
 /** inferred: the authors never released this stage. */
 const tokenizerStage = z.strictObject({
-  steps: steps.default(6000),
+  steps: stepCount.default(6000),
   ...stage,
   batchSize: stage.batchSize.default(32),
   learningRate: stage.learningRate.default(1e-3),
@@ -42,14 +32,12 @@ const tokenizerStage = z.strictObject({
   clipNorm: stage.clipNorm.default(1),
   emaDecay: stage.emaDecay.default(0.999),
   loss: lossSchema.prefault({}),
-  restartEvery: z.int().min(0).max(1_000_000).default(50).describe("Steps between restarts of dead codes."),
-  restartUntil: rate.default(0.7).describe("Part of the steps after which codes stay where they are."),
-  deadBelow: rate.default(0.03).describe("A code is dead below this share of uniform use."),
+  ...restartFields,
 });
 
 /** code: `utils/arg_util.py`, `utils/lr_control.py`; the learning rate is that of small models, ours. */
 const transformerStage = z.strictObject({
-  steps: steps.default(6000),
+  steps: stepCount.default(6000),
   ...stage,
   batchSize: stage.batchSize.default(64),
   learningRate: stage.learningRate.default(1e-3),
@@ -60,28 +48,13 @@ const transformerStage = z.strictObject({
   beta2: stage.beta2.default(0.95),
   clipNorm: stage.clipNorm.default(2),
   emaDecay: stage.emaDecay.default(0.999),
-  tokenImages: z
-    .int()
-    .min(1)
-    .max(1_000_000)
-    .default(40_960)
-    .describe("Pictures tokenised before the first step (augmented ones count)."),
+  tokenImages,
 });
 
 export const varRecipeSchema = z.strictObject({
   system: z.literal("var").default("var"),
   seed: z.int().min(0).default(1),
-  data: z.strictObject({
-    set: z.string().default("synth"),
-    size: z.int().min(8).max(512).default(32),
-    horizontalFlip: z.boolean().default(false).describe("Mirror every second training picture."),
-    cropRatio: z
-      .number()
-      .min(1)
-      .max(2)
-      .default(1)
-      .describe("Enlarge, then cut a random window; officially 1.125."),
-  }),
+  data: dataSchema,
   tokenizer: tokenizerSchema,
   transformer: recipeTransformerSchema,
   train: z.strictObject({

@@ -1,15 +1,15 @@
 /** VAR's two stages, tokenizer and transformer, with what is looked at between steps. */
 import { composeContactSheet } from "../../data/contactSheet.ts";
 import { createLoader } from "../../data/loader.ts";
-import { floatToImages } from "../../data/pixels.ts";
 import type { ImageSet } from "../../data/types.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { defaultAdamW } from "../../regimen/adamw.ts";
 import { CodecTask } from "../../regimen/codecTask.ts";
+import { firstPictures, followsRate, heldOut, roundTrip } from "../../regimen/observing.ts";
 import { ScaleWiseTask, undecayed } from "../../regimen/scaleWiseTask.ts";
+import { loaderOf, trainerOptions } from "../../regimen/stageRecipe.ts";
 import type { ModelDescription, Observation, Stage, StageContext } from "../../regimen/system.ts";
 import { type TokenSet, tokenise } from "../../regimen/tokenSet.ts";
-import type { TrainerOptions } from "../../regimen/trainer.ts";
 import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
 import { trace } from "../../runtime/trace.ts";
@@ -24,46 +24,10 @@ import { VarTokenizer } from "./tokenizer.ts";
 import { tokenizerPrefix, trainableTokenizer } from "./trainableCodec.ts";
 import { buildVar, VarModel, type VarModelConfig } from "./varModel.ts";
 
-const heldOut = { tokenizer: 128, transformer: 256, samples: 32 };
-
-type StageRecipe = VarRecipe["train"]["tokenizer"] | VarRecipe["train"]["transformer"];
-
-function trainerOptions(recipe: StageRecipe, rule: typeof undecayed): TrainerOptions {
-  const { schedule, learningRate, steps, warmup, end, accumulate, emaDecay } = recipe;
-  const { beta1, beta2, weightDecay, clipNorm } = recipe;
-  return {
-    schedule: { name: schedule, peak: learningRate, steps, warmup, end },
-    optimizer: { ...defaultAdamW, beta1, beta2, weightDecay, clipNorm, undecayed: rule },
-    accumulate,
-    emaDecay,
-  };
-}
-
-function loaderOf({ data }: VarRecipe, set: ImageSet, batchSize: number, seed: number) {
-  const crop = data.cropRatio > 1 ? { crop: { ratio: data.cropRatio } } : {};
-  return createLoader(set, { batchSize, seed, augment: { horizontalFlip: data.horizontalFlip, ...crop } });
-}
-
 /** The model of a recipe on a set. */
 export function modelConfig(recipe: VarRecipe, numClasses: number): VarModelConfig {
   const { tokenizer, transformer } = recipe;
   return { tokenizer, transformer: { ...transformer, numClasses, patchNums: tokenizer.patchNums } };
-}
-
-/** First pictures of a set in its own order: [-1, 1] and labels. */
-function firstPictures(set: ImageSet, count: number) {
-  const batchSize = Math.min(count, set.length);
-  return createLoader(set, { batchSize, seed: 0, shuffle: false }).next();
-}
-
-function followsRate(set: ImageSet, pixels: Uint8Array, labels: ArrayLike<number>): Record<string, number> {
-  const { follows, size } = set;
-  if (follows === undefined) return {};
-  const length = size * size * 3;
-  const good = Array.from(labels).filter((label, i) =>
-    follows(pixels.subarray(i * length, (i + 1) * length), label),
-  );
-  return { validity: good.length / labels.length };
 }
 
 /** Round trip of held-out pictures: PSNR, share that keeps the set's rules, originals above reconstructions. */
@@ -90,16 +54,7 @@ async function observeTokenizer(
   const { side } = tokenizer.vq;
   const decoded = (await decode.run({ features: floats(features, [count, zChannels, side, side]) })).images;
   const output = decoded?.data as Float32Array; // the graph's output
-  const error = output.reduce((t, value, i) => t + (value - (images[i] as number)) ** 2, 0) / output.length;
-  const [before, after] = [floatToImages(images, count, size), floatToImages(output, count, size)];
-  const shown = Math.min(32, count) * size * size * 3;
-  const both = new Uint8Array(2 * shown);
-  both.set(before.subarray(0, shown));
-  both.set(after.subarray(0, shown), shown);
-  return {
-    metrics: { psnr: 10 * Math.log10(4 / error), ...followsRate(set, after, labels) },
-    picture: composeContactSheet(both, 2 * Math.min(32, count), size, { columns: 16, scale: 2 }),
-  };
+  return roundTrip(set, { images, labels }, output);
 }
 
 /** Held-out loss per scale, and samples of all classes. */
@@ -164,7 +119,7 @@ export function varStages(
         const { batchSize, accumulate, loss, restartEvery, restartUntil, deadBelow, steps } = train.tokenizer;
         const validation = await data("validation");
         const codec = trainableTokenizer(tokenizerConfig, { ...loss, perceptual: 0 });
-        const task = new CodecTask(codec, loaderOf(recipe, await data("train"), batchSize, seed), {
+        const task = new CodecTask(codec, loaderOf(recipe.data, await data("train"), batchSize, seed), {
           restartEvery,
           restartUntil: Math.floor(restartUntil * steps),
           deadBelow,
@@ -193,7 +148,7 @@ export function varStages(
         };
         const tokens = await tokenise({
           ...request,
-          loader: loaderOf(recipe, set, Math.min(32, set.length), seed),
+          loader: loaderOf(recipe.data, set, Math.min(32, set.length), seed),
           count: tokenImages,
           onProgress: (done) => onProgress("tokenising", done, tokenImages),
         });

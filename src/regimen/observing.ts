@@ -1,0 +1,49 @@
+/** Looks at held-out pictures that stages of several systems share. */
+import { composeContactSheet } from "../data/contactSheet.ts";
+import { createLoader } from "../data/loader.ts";
+import { floatToImages } from "../data/pixels.ts";
+import type { ImageSet } from "../data/types.ts";
+import type { Observation } from "./system.ts";
+
+/** Pictures looked at: round trips of a tokenizer, token losses of a transformer, samples. */
+export const heldOut = { tokenizer: 128, transformer: 256, samples: 32 };
+
+/** First pictures of a set in its own order: [-1, 1] and labels. */
+export function firstPictures(set: ImageSet, count: number) {
+  const batchSize = Math.min(count, set.length);
+  return createLoader(set, { batchSize, seed: 0, shuffle: false }).next();
+}
+
+/** Share of pictures that follow the set's rules for their labels, as a metric; none without rules. */
+export function followsRate(
+  set: ImageSet,
+  pixels: Uint8Array,
+  labels: ArrayLike<number>,
+): Record<string, number> {
+  const { follows, size } = set;
+  if (follows === undefined) return {};
+  const length = size * size * 3;
+  const good = Array.from(labels).filter((label, i) =>
+    follows(pixels.subarray(i * length, (i + 1) * length), label),
+  );
+  return { validity: good.length / labels.length };
+}
+
+/** Round trip of pictures [n, 3, S, S]: PSNR, share that keeps the set's rules, originals above reconstructions. */
+export function roundTrip(
+  set: ImageSet,
+  { images, labels }: { readonly images: Float32Array; readonly labels: ArrayLike<number> },
+  output: Float32Array,
+): Observation {
+  const [count, { size }] = [labels.length, set];
+  const error = output.reduce((t, value, i) => t + (value - (images[i] as number)) ** 2, 0) / output.length;
+  const [before, after] = [floatToImages(images, count, size), floatToImages(output, count, size)];
+  const shown = Math.min(32, count) * size * size * 3;
+  const both = new Uint8Array(2 * shown);
+  both.set(before.subarray(0, shown));
+  both.set(after.subarray(0, shown), shown);
+  return {
+    metrics: { psnr: 10 * Math.log10(4 / error), ...followsRate(set, after, labels) },
+    picture: composeContactSheet(both, 2 * Math.min(32, count), size, { columns: 16, scale: 2 }),
+  };
+}
