@@ -50,6 +50,8 @@ export const dataSchema = z.strictObject({
     .describe("Enlarge, then cut a random window; officially 1.125."),
 });
 
+export type DataRecipe = z.infer<typeof dataSchema>;
+
 type StageRecipe = { readonly [K in keyof typeof stageFields]: z.infer<(typeof stageFields)[K]> } & {
   readonly steps: number;
 };
@@ -67,7 +69,7 @@ export function trainerOptions(recipe: StageRecipe, rule: AdamWOptions["undecaye
 }
 
 /** Shuffled, varied pictures of a set. */
-export function loaderOf(data: z.infer<typeof dataSchema>, set: ImageSet, batchSize: number, seed: number) {
+export function loaderOf(data: DataRecipe, set: ImageSet, batchSize: number, seed: number) {
   const crop = data.cropRatio > 1 ? { crop: { ratio: data.cropRatio } } : {};
   return createLoader(set, { batchSize, seed, augment: { horizontalFlip: data.horizontalFlip, ...crop } });
 }

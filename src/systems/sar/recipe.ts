@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { officialRule, type ScheduleRule } from "../../plan/randomSchedule.ts";
-import { refineFields } from "../../regimen/refineMethods.ts";
+import { refineStageSchema } from "../../regimen/refineStage.ts";
 import {
   dataSchema,
   rate,
@@ -77,24 +77,7 @@ const transformerStage = z.strictObject({
   tokenImages,
 });
 
-/** code: fresh optimiser state, the tail of the base's learning-rate schedule. 0 steps leave the base as it is. */
-const refineStage = z.strictObject({
-  steps: z.int().min(0).max(10_000_000).default(500),
-  ...stageFields,
-  batchSize: stageFields.batchSize.default(64),
-  learningRate: stageFields.learningRate.default(1.5e-4),
-  schedule: stageFields.schedule.default("lin0"),
-  warmup: stageFields.warmup.default(20),
-  end: stageFields.end.default(0.6),
-  weightDecay: stageFields.weightDecay.default(0.05),
-  beta2: stageFields.beta2.default(0.95),
-  clipNorm: stageFields.clipNorm.default(2),
-  emaDecay: stageFields.emaDecay.default(0.99),
-  ...refineFields,
-  tokenImages,
-});
-
-export const sarRecipeSchema = z.strictObject({
+const recipeFields = z.strictObject({
   system: z.literal("sar").default("sar"),
   seed: z.int().min(0).default(1),
   data: dataSchema,
@@ -104,9 +87,16 @@ export const sarRecipeSchema = z.strictObject({
   train: z.strictObject({
     tokenizer: tokenizerStage.prefault({}),
     transformer: transformerStage.prefault({}),
-    refine: refineStage.prefault({}),
+    refine: refineStageSchema.prefault({}),
   }),
 });
+
+/** Latents have the side that the data's size asks for. */
+export const sarRecipeSchema = recipeFields.refine(
+  ({ data, tokenizer }) =>
+    data.size === tokenizer.latentSide * tokenizer.patchSize * 2 ** (tokenizer.encoderChMult.length - 1),
+  { error: "latentSide times the pixels per site must be data.size", path: ["tokenizer", "latentSide"] },
+);
 
 export type SarRecipe = z.infer<typeof sarRecipeSchema>;
 

@@ -1,7 +1,6 @@
 /** SAR's three stages: tokenizer, FlexVAR base, refinement of the base. */
 import { poolMatrix } from "../../codec/scaleMatrices.ts";
 import { groundTruth } from "../../context/pastSources.ts";
-import { createLoader } from "../../data/loader.ts";
 import type { ImageSet } from "../../data/types.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { Scope } from "../../nn/scope.ts";
@@ -9,13 +8,12 @@ import { drawSchedule, possibleSides } from "../../plan/randomSchedule.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import { defaultAdamW } from "../../regimen/adamw.ts";
 import { CodecTask } from "../../regimen/codecTask.ts";
-import { heldOut } from "../../regimen/observing.ts";
 import { forcedProgramme, type Trainee } from "../../regimen/programmes.ts";
 import { refineProgramme } from "../../regimen/refineMethods.ts";
 import { type Programme, ScaleWiseTask, undecayed } from "../../regimen/scaleWiseTask.ts";
 import { loaderOf, trainerOptions } from "../../regimen/stageRecipe.ts";
 import type { ModelDescription, Stage, StageContext, StageRun } from "../../regimen/system.ts";
-import { tokenise } from "../../regimen/tokenSet.ts";
+import { tokenSplits } from "../../regimen/tokenSplits.ts";
 import type { RandomStream } from "../../tensor/random.ts";
 import { FlexTransformer } from "./model.ts";
 import { observeTokenizer, observeTransformer } from "./observe.ts";
@@ -82,13 +80,10 @@ async function tokenStageRun(
   context: StageContext,
   programmeOf: (trainee: Trainee) => Programme,
 ): Promise<StageRun> {
-  const { data, seed, device, earlier, onProgress, signal } = context;
+  const { seed, device, earlier } = context;
   const { batchSize, accumulate, tokenImages } = stage;
-  const [set, validation] = [await data("train"), await data("validation")];
-  const config = modelConfig(recipe, set.classNames.length);
   const frozen = new Map([...earlier].filter(([name]) => name.startsWith(tokenizerPrefix)));
-  const trainee = sarTrainee(config, frozen);
-  const { tokenizer } = trainee.model;
+  const tokenizer = new FlexTokenizer(Scope.root(tokenizerPrefix), recipe.tokenizer);
   const plan = scalePlan(sidesOf(recipe));
   const request = {
     graph: tokenizeGraph(tokenizer),
@@ -96,18 +91,15 @@ async function tokenStageRun(
     weights: frozen,
     plan,
     pictureShape: [tokenizer.config.inChannels, tokenizer.imageSize, tokenizer.imageSize],
-    device,
-    ...(signal && { signal }),
   };
-  const tokens = await tokenise({
-    ...request,
-    loader: loaderOf(recipe.data, set, Math.min(32, set.length), seed),
-    count: tokenImages,
-    onProgress: (done) => onProgress("tokenising", done, tokenImages),
-  });
-  const count = Math.min(heldOut.transformer, validation.length);
-  const inOrder = { batchSize: Math.min(32, count), seed: 0, shuffle: false };
-  const heldOutTokens = await tokenise({ ...request, loader: createLoader(validation, inOrder), count });
+  const { set, validation, tokens, heldOutTokens } = await tokenSplits(
+    request,
+    recipe.data,
+    tokenImages,
+    context,
+  );
+  const config = modelConfig(recipe, set.classNames.length);
+  const trainee = sarTrainee(config, frozen);
   const rule = scheduleRule(recipe);
   const sides = (stream: RandomStream) =>
     recipe.schedules.random ? drawSchedule(rule, stream) : recipe.transformer.patchNums;

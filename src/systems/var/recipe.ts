@@ -3,6 +3,7 @@
  * command-line flag is the path of a key (`--train-tokenizer-steps`).
  */
 import { z } from "zod";
+import { refineStageSchema } from "../../regimen/refineStage.ts";
 import {
   dataSchema,
   restartFields,
@@ -60,6 +61,8 @@ export const varRecipeSchema = z.strictObject({
   train: z.strictObject({
     tokenizer: tokenizerStage.prefault({}),
     transformer: transformerStage.prefault({}),
+    /** Self-autoregressive refinement of the finished model, where asked for. */
+    refine: refineStageSchema.optional(),
   }),
 });
 

@@ -1,15 +1,16 @@
 /** VAR's two stages, tokenizer and transformer, with what is looked at between steps. */
 import { composeContactSheet } from "../../data/contactSheet.ts";
-import { createLoader } from "../../data/loader.ts";
 import type { ImageSet } from "../../data/types.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { defaultAdamW } from "../../regimen/adamw.ts";
 import { CodecTask } from "../../regimen/codecTask.ts";
 import { firstPictures, followsRate, heldOut, roundTrip } from "../../regimen/observing.ts";
-import { ScaleWiseTask, undecayed } from "../../regimen/scaleWiseTask.ts";
+import { refineProgramme } from "../../regimen/refineMethods.ts";
+import { type Programme, ScaleWiseTask, undecayed } from "../../regimen/scaleWiseTask.ts";
 import { loaderOf, trainerOptions } from "../../regimen/stageRecipe.ts";
-import type { ModelDescription, Observation, Stage, StageContext } from "../../regimen/system.ts";
-import { type TokenSet, tokenise } from "../../regimen/tokenSet.ts";
+import type { ModelDescription, Observation, Stage, StageContext, StageRun } from "../../regimen/system.ts";
+import type { TokenSet } from "../../regimen/tokenSet.ts";
+import { tokenSplits } from "../../regimen/tokenSplits.ts";
 import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
 import { trace } from "../../runtime/trace.ts";
@@ -19,7 +20,7 @@ import { int32 } from "../../tensor/tensor.ts";
 import { perScale, tokenLosses } from "./objective.ts";
 import { decodeGraph, tokenizeGraph } from "./programs.ts";
 import type { VarRecipe } from "./recipe.ts";
-import { teacherForcing, varTrainee } from "./scaleWise.ts";
+import { teacherForcing, transformerPrefix, varTrainee } from "./scaleWise.ts";
 import { VarTokenizer } from "./tokenizer.ts";
 import { tokenizerPrefix, trainableTokenizer } from "./trainableCodec.ts";
 import { buildVar, VarModel, type VarModelConfig } from "./varModel.ts";
@@ -104,80 +105,89 @@ async function heldOutLoss(
   };
 }
 
+function tokenizerStage(recipe: VarRecipe): Stage {
+  const { tokenizer: stage } = recipe.train;
+  return {
+    name: "tokenizer",
+    steps: stage.steps,
+    options: trainerOptions(stage, defaultAdamW.undecayed),
+    create: async ({ data, seed, device }: StageContext) => {
+      const { batchSize, accumulate, loss, restartEvery, restartUntil, deadBelow, steps } = stage;
+      const validation = await data("validation");
+      const codec = trainableTokenizer(recipe.tokenizer, { ...loss, perceptual: 0 });
+      const task = new CodecTask(codec, loaderOf(recipe.data, await data("train"), batchSize, seed), {
+        restartEvery,
+        restartUntil: Math.floor(restartUntil * steps),
+        deadBelow,
+        seed,
+      });
+      const observe = (weights: Weights) => observeTokenizer(codec.tokenizer, weights, validation, device);
+      return { task, observe, batchSize: batchSize * accumulate };
+    },
+  };
+}
+
+type TokenStage = Pick<VarRecipe["train"]["transformer"], "batchSize" | "accumulate" | "tokenImages">;
+
+/** A stage over tokens of the frozen tokenizer. */
+async function tokenStageRun(
+  recipe: VarRecipe,
+  { batchSize, accumulate, tokenImages }: TokenStage,
+  describe: (set: ImageSet) => ModelDescription,
+  context: StageContext,
+  programmeOf: (tokenizer: VarTokenizer, trainee: ReturnType<typeof varTrainee>) => Programme,
+): Promise<StageRun> {
+  const { seed, device, earlier } = context;
+  const frozen = new Map([...earlier].filter(([name]) => name.startsWith(tokenizerPrefix)));
+  const tokenizer = new VarTokenizer(Scope.root(tokenizerPrefix), recipe.tokenizer);
+  const request = {
+    graph: tokenizeGraph(tokenizer),
+    values: {},
+    weights: frozen,
+    plan: tokenizer.plan,
+    pictureShape: [recipe.tokenizer.inChannels, tokenizer.imageSize, tokenizer.imageSize],
+  };
+  const { set, validation, tokens, heldOutTokens } = await tokenSplits(
+    request,
+    recipe.data,
+    tokenImages,
+    context,
+  );
+  const config = modelConfig(recipe, set.classNames.length);
+  const trainee = varTrainee(tokenizer, frozen, config.transformer);
+  const programme = programmeOf(tokenizer, trainee);
+  const task = new ScaleWiseTask(trainee.model, programme, trainee.scope.specs, tokens, {
+    batchSize,
+    seed,
+    plan: () => tokenizer.plan,
+    initial: new Map([...earlier].filter(([name]) => name.startsWith(transformerPrefix))),
+  });
+  const observe = (weights: Weights) => {
+    const all = new Map([...frozen, ...weights]);
+    return observeTransformer(describe(set), config, all, heldOutTokens, validation, device);
+  };
+  return { task, observe, batchSize: batchSize * accumulate };
+}
+
 /** The programme of a recipe. */
 export function varStages(
   recipe: VarRecipe,
   describe: (set: ImageSet) => ModelDescription,
 ): readonly Stage[] {
-  const { train, tokenizer: tokenizerConfig } = recipe;
-  return [
-    {
-      name: "tokenizer",
-      steps: train.tokenizer.steps,
-      options: trainerOptions(train.tokenizer, defaultAdamW.undecayed),
-      create: async ({ data, seed, device }: StageContext) => {
-        const { batchSize, accumulate, loss, restartEvery, restartUntil, deadBelow, steps } = train.tokenizer;
-        const validation = await data("validation");
-        const codec = trainableTokenizer(tokenizerConfig, { ...loss, perceptual: 0 });
-        const task = new CodecTask(codec, loaderOf(recipe.data, await data("train"), batchSize, seed), {
-          restartEvery,
-          restartUntil: Math.floor(restartUntil * steps),
-          deadBelow,
-          seed,
-        });
-        const observe = (weights: Weights) => observeTokenizer(codec.tokenizer, weights, validation, device);
-        return { task, observe, batchSize: batchSize * accumulate };
-      },
-    },
-    {
-      name: "transformer",
-      steps: train.transformer.steps,
-      options: trainerOptions(train.transformer, undecayed),
-      create: async ({ data, seed, device, earlier, onProgress, signal }: StageContext) => {
-        const { batchSize, accumulate, tokenImages } = train.transformer;
-        const [set, validation] = [await data("train"), await data("validation")];
-        const tokenizer = new VarTokenizer(Scope.root(tokenizerPrefix), tokenizerConfig);
-        const request = {
-          graph: tokenizeGraph(tokenizer),
-          values: {},
-          weights: earlier,
-          plan: tokenizer.plan,
-          pictureShape: [tokenizerConfig.inChannels, tokenizer.imageSize, tokenizer.imageSize],
-          device,
-          ...(signal && { signal }),
-        };
-        const tokens = await tokenise({
-          ...request,
-          loader: loaderOf(recipe.data, set, Math.min(32, set.length), seed),
-          count: tokenImages,
-          onProgress: (done) => onProgress("tokenising", done, tokenImages),
-        });
-        const count = Math.min(heldOut.transformer, validation.length);
-        const inOrder = { batchSize: Math.min(32, count), seed: 0, shuffle: false };
-        const heldOutTokens = await tokenise({
-          ...request,
-          loader: createLoader(validation, inOrder),
-          count,
-        });
-        const config = modelConfig(recipe, set.classNames.length);
-        const trainee = varTrainee(tokenizer, earlier, config.transformer);
-        const programme = teacherForcing(tokenizer, trainee);
-        const task = new ScaleWiseTask(trainee.model, programme, trainee.scope.specs, tokens, {
-          batchSize,
-          seed,
-          plan: () => tokenizer.plan,
-        });
-        const observe = (weights: Weights) =>
-          observeTransformer(
-            describe(set),
-            config,
-            new Map([...earlier, ...weights]),
-            heldOutTokens,
-            validation,
-            device,
-          );
-        return { task, observe, batchSize: batchSize * accumulate };
-      },
-    },
-  ];
+  const { transformer, refine } = recipe.train;
+  const base: Stage = {
+    name: "transformer",
+    steps: transformer.steps,
+    options: trainerOptions(transformer, undecayed),
+    create: (context) => tokenStageRun(recipe, transformer, describe, context, teacherForcing),
+  };
+  if (refine === undefined || refine.steps === 0) return [tokenizerStage(recipe), base];
+  const refinement: Stage = {
+    name: "refine",
+    steps: refine.steps,
+    options: trainerOptions(refine, undecayed),
+    create: (context) =>
+      tokenStageRun(recipe, refine, describe, context, (_, trainee) => refineProgramme(trainee, refine)),
+  };
+  return [tokenizerStage(recipe), base, refinement];
 }

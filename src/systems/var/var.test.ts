@@ -1,6 +1,9 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { boxMask, editPlan } from "../../codec/editMask.ts";
 import { initialise, parameterCount, type Weights } from "../../nn/scope.ts";
+import { runOnce } from "../../regimen/parityTools.ts";
+import { presets } from "../../regimen/refineMethods.ts";
+import { refinementSpecs, refinementValues, selfRefinement } from "../../regimen/selfRefinement.ts";
 import { openCpu } from "../../runtime/device.node.ts";
 import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
@@ -12,6 +15,7 @@ import { int32 } from "../../tensor/tensor.ts";
 import { officialTransformer, tokenizerSchema, transformerSchema } from "./config.ts";
 import { type GenerateOptions, type ScaleResult, VarGenerator } from "./generate.ts";
 import { reconstructGraph, tokenizeGraph } from "./programs.ts";
+import { varTrainee } from "./scaleWise.ts";
 import { varSystem } from "./system.ts";
 import { buildVar, VarModel } from "./varModel.ts";
 
@@ -168,6 +172,35 @@ describe("editing", () => {
       else expect(keep.some((kept) => kept === 0)).toBe(true);
     }
     expect(() => boxMask(4, { y0: 0, x0: -1, y1: 1, x1: 1 }, true)).toThrow(/fractions/);
+  });
+});
+
+describe("refinement", () => {
+  it("sees what it saw before when its predictions are the truth, and has no isolated pass", async () => {
+    const { tokenizer } = buildVar(config);
+    const trainee = varTrainee(tokenizer, weights, config.transformer);
+    const options = { ...presets["sar-paper"], sampling: true };
+    const tokens = RandomStream.from(4, "tokens");
+    const ids = ints(
+      Int32Array.from({ length: 42 }, () => tokens.integer(20)),
+      [2, 21],
+    );
+    const graph = trace(refinementSpecs(trainee.model, options), (inputs) => {
+      const { teacherLogits, studentLogits } = selfRefinement(trainee.model, options, inputs);
+      return { teacherLogits, studentLogits };
+    });
+    const { plan } = tokenizer;
+    const labels = ints([0, 3], [2]);
+    const values = {
+      ...refinementValues(trainee.model, options, plan, plan.groups.slice(0, -1)),
+      labels,
+      studentLabels: labels,
+      ids,
+      picks: ids,
+    };
+    const { teacherLogits, studentLogits } = await runOnce(graph, values, weights, device);
+    expect(studentLogits?.data).toEqual(teacherLogits?.data);
+    expect(() => refinementSpecs(trainee.model, presets["sar-code"])).toThrow(/isolated/);
   });
 });
 
