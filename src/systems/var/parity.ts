@@ -3,7 +3,6 @@
  * follow the case folder's README (prefixes `vae.`, `var.`, `var_shared.`; pictures pooled 4 x 4 where names say so).
  */
 import { boxMask, editPlan } from "../../codec/editMask.ts";
-import { areaMatrix } from "../../codec/resize.ts";
 import { blockCausal } from "../../context/blockCausal.ts";
 import {
   caseConfig,
@@ -14,8 +13,8 @@ import {
 } from "../../formats/parityCase.ts";
 import { filteredProbabilities } from "../../head/categorical.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
+import { area4, joinParts, renameGradients, runOnce } from "../../regimen/parityTools.ts";
 import type { Device } from "../../runtime/device.ts";
-import { compile } from "../../runtime/program.ts";
 import { type Graph, trace } from "../../runtime/trace.ts";
 import { bools, floats, ints, type Value } from "../../runtime/values.ts";
 import { symbol } from "../../tensor/dims.ts";
@@ -29,24 +28,6 @@ import { decodeGraph, encodeGraph, reconstructGraph, tokenizeGraph } from "./pro
 import { VarTokenizer } from "./tokenizer.ts";
 
 const B = symbol("B");
-
-/** Average over 4 x 4 blocks of the last two axes. */
-function area4({ data, shape }: Value): Value {
-  const side = shape[shape.length - 1] as number; // pictures have at least two axes
-  const to = side / 4;
-  const matrix = areaMatrix(side, to);
-  const out = new Float32Array(data.length / 16);
-  for (let map = 0; map < data.length / (side * side); map++) {
-    for (let i = 0; i < to * to; i++) {
-      let total = 0;
-      for (let j = 0; j < side * side; j++) {
-        total += (data[map * side * side + j] as number) * (matrix[j * to * to + i] as number); // in range
-      }
-      out[map * to * to + i] = total;
-    }
-  }
-  return floats(out, [...shape.slice(0, -2), to, to]);
-}
 
 const toUnit = ({ data, shape }: Value): Value =>
   floats(
@@ -64,15 +45,6 @@ function pick({ data, shape }: Value, s: number): Value {
     out.set((data as Float32Array).subarray(from, from + size), b * size); // features are float32
   }
   return floats(out, [batch, ...rest]);
-}
-
-/** Joins [B, N_s, ...] parts along axis 1. */
-function join(parts: readonly { data: ArrayLike<number>; width: number }[], batch: number): number[] {
-  return Array.from({ length: batch }, (_, b) =>
-    parts.flatMap(({ data, width }) =>
-      Array.from({ length: width }, (__, i) => data[b * width + i] as number),
-    ),
-  ).flat();
 }
 
 function generateOptions(args: Readonly<Record<string, unknown>>): Omit<GenerateOptions, "edit" | "signal"> {
@@ -109,10 +81,7 @@ export function varParity(
   const generator = new VarGenerator(tokenizer, model, weights, "vae.quantize.embedding.weight", device);
   const { plan } = tokenizer;
 
-  async function run(graph: Graph, inputs: Record<string, Value>): Promise<Record<string, Value>> {
-    using program = await compile(graph, { device, weights, prepack: false });
-    return await program.run(inputs);
-  }
+  const run = (graph: Graph, inputs: Record<string, Value>) => runOnce(graph, inputs, weights, device);
   async function decodeScales(ids: Value, scales: readonly number[]): Promise<Value[]> {
     const { reconstructions } = await run(reconstructGraph(tokenizer), { ids });
     const images: Value[] = [];
@@ -140,12 +109,12 @@ export function varParity(
     for await (const result of generator.generate(labels.data as Int32Array, options, noise))
       results.push(result);
     const batch = labels.data.length;
-    const ids = join(
+    const ids = joinParts(
       results.map(({ ids: data, group: scale }) => ({ data, width: scale.size })),
       batch,
     );
     const vocab = tokenizer.config.vocabSize;
-    const guided = join(
+    const guided = joinParts(
       results.map(({ logits: { data }, group: scale }) => ({ data, width: scale.size * vocab })),
       batch,
     );
@@ -157,11 +126,6 @@ export function varParity(
       image,
     };
   }
-  const gradients = (outputs: Record<string, Value>, prefix: string): Record<string, Value> =>
-    Object.fromEntries(
-      Object.entries(outputs).map(([name, value]) => [name.replace(`gradient:${prefix}`, "grad."), value]),
-    );
-
   return {
     encode: async ({ tensor }) => ({
       f: (await run(encodeGraph(tokenizer), { images: tensor("image") })).features as Value,
@@ -182,7 +146,7 @@ export function varParity(
       ).map(area4);
       const [batch = 0, ...rest] = images[0]?.shape ?? [];
       const width = rest.reduce((a, b) => a * b, 1);
-      const joined = join(
+      const joined = joinParts(
         images.map(({ data }) => ({ data, width })),
         batch,
       );
@@ -209,7 +173,7 @@ export function varParity(
     },
     "vae-loss-grad": async ({ tensor }) => {
       const graph = tokenizerTraining(vaeScope, tokenizer, { l1: 0, l2: 1, vq: 1, perceptual: 0 });
-      return gradients(await run(graph, { images: tensor("image") }), "vae.");
+      return renameGradients(await run(graph, { images: tensor("image") }), "vae.");
     },
     "teacher-input": async ({ tensor }) => {
       const graph = trace({ ids: int32(B, plan.length) }, ({ ids }) => ({
@@ -228,7 +192,7 @@ export function varParity(
     },
     "loss-grad": async ({ tensor }) => {
       const graph = transformerTraining(varScope, tokenizer, model);
-      return gradients(await run(graph, { labels: tensor("labels"), ids: tensor("idx") }), "var.");
+      return renameGradients(await run(graph, { labels: tensor("labels"), ids: tensor("idx") }), "var.");
     },
     mask: async () => ({ hidden: bools(blockCausal.hidden(plan), [plan.length, plan.length]) }),
     "sample-greedy": ({ tensor, args }) => generate(tensor("labels"), generateOptions(args)),
