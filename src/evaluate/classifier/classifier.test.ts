@@ -1,10 +1,6 @@
-/** The classifier's life at a tiny size: it learns, its file is frozen, its features come back. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+/** The classifier at a tiny size: its questions, its size, that it learns and resumes. */
+import { describe, expect, it } from "vitest";
 import { createSynth } from "../../data/synth/synth.ts";
-import type { ImageSet } from "../../data/types.ts";
 import { type ConvClassifierConfig, convClassifier } from "../../nn/convClassifier.ts";
 import { parameterCount, Scope } from "../../nn/scope.ts";
 import { defaultAdamW } from "../../regimen/adamw.ts";
@@ -12,20 +8,11 @@ import { Trainer } from "../../regimen/trainer.ts";
 import { openCpu } from "../../runtime/device.node.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { float32, input } from "../../tensor/tensor.ts";
-import {
-  classifierAccuracy,
-  classifierFolders,
-  headlineAccuracy,
-  openClassifier,
-  trainClassifier,
-} from "./classifier.node.ts";
+import { classifierAccuracy, headlineAccuracy } from "./classifier.node.ts";
 import { classifierConfig, classifierRecipe, questionsOf } from "./recipes.ts";
 import { ClassifierTask, heldOutBatches } from "./task.ts";
 
 const device = await openCpu({ threads: 1 });
-const work = mkdtempSync(join(tmpdir(), "nextx-classifier-"));
-afterAll(() => rmSync(work, { recursive: true, force: true }));
-const withCode = (code: string) => expect.objectContaining({ code });
 const pictures = createSynth({ size: 32, split: "train", length: 16 });
 const tiny: ConvClassifierConfig = {
   ...classifierConfig(32, questionsOf(pictures).heads),
@@ -101,55 +88,4 @@ it("learns sixteen pictures by heart, and goes on after a break with the same bi
   expect(accuracy.class).toBeGreaterThan(0.3);
   expect(headlineAccuracy({ class: 0.1, a: 0.5, b: 1 })).toBe(0.75);
   expect(headlineAccuracy({ class: 0.1 })).toBe(0.1);
-});
-
-describe("a frozen file", () => {
-  const folder = join(work, "synth-32");
-  const request = {
-    recipe,
-    train: pictures as ImageSet,
-    heldOut: createSynth({ size: 32, split: "test", length: 8 }),
-    folder,
-    device,
-    licence: "MIT",
-    provenance: { command: "a test" },
-  };
-
-  it("is written once with its card and opened as an extractor", { timeout: 60_000 }, async () => {
-    await expect(trainClassifier({ ...request, signal: AbortSignal.abort() })).rejects.toThrow(
-      withCode("ABORTED"),
-    );
-    const card = await trainClassifier(request);
-    expect(card).toMatchObject({
-      data: { set: "synth", heldOut: "test", count: 8 },
-      provenance: { command: "a test" },
-    });
-    await expect(trainClassifier(request)).rejects.toThrow(withCode("CLASSIFIER_EXISTS"));
-    expect(await classifierFolders(work, "synth")).toEqual([folder]);
-    expect(await classifierFolders(work, "tiles")).toEqual([]);
-    using extractor = await openClassifier(folder, device);
-    expect(extractor).toMatchObject({
-      sha256: card.sha256,
-      dims: 128,
-      inputSize: 32,
-      classNames: pictures.classNames,
-    });
-    const { features, logits } = await extractor.extract({
-      pixels: pictures.get(0).pixels,
-      count: 1,
-      size: 32,
-    });
-    expect(features.dims).toBe(128);
-    expect(logits?.dims).toBe(16);
-  });
-
-  it("is refused after a change", async () => {
-    const path = join(folder, "classifier.safetensors");
-    const bytes = readFileSync(path);
-    bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
-    writeFileSync(path, bytes);
-    await expect(openClassifier(folder, device)).rejects.toThrow(withCode("CLASSIFIER_DAMAGED"));
-    await expect(openClassifier(work, device)).rejects.toThrow(withCode("CLASSIFIER_BAD_CARD"));
-    expect(() => classifierRecipe("nothing")).toThrow(withCode("CLASSIFIER_UNKNOWN_SET"));
-  });
 });
