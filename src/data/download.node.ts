@@ -8,7 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { sha256Hex, writeFileDurably } from "../formats/durable.node.ts";
 import { type FileLayer, fileError, nodeFiles } from "../formats/durableLayer.node.ts";
 import { NextxError } from "../tensor/errors.ts";
-import { PartFile } from "./downloadPart.node.ts";
+import { PartFile, partBusy } from "./downloadPart.node.ts";
 import { type Answer, ask, downloadError, parseHttpUrl, reasonOf, TryAgain } from "./downloadRequest.node.ts";
 import { SilenceWatch } from "./silenceWatch.ts";
 
@@ -148,7 +148,7 @@ async function receiveAll(work: Work): Promise<Uint8Array> {
       });
     }
   }
-  if ((await part.sizeOnDisk()) !== part.sizeBytes) throw busy(part);
+  if ((await part.sizeOnDisk()) !== part.sizeBytes) throw partBusy(part.path);
   return part.sizeBytes === 0 ? new Uint8Array() : part.read();
 }
 
@@ -230,12 +230,6 @@ const interrupted = (url: string, message: string, cause?: unknown): TryAgain =>
   new TryAgain(
     downloadError("DOWNLOAD_INTERRUPTED", url, message, "Run it again; what was received is kept.", cause),
   );
-
-const busy = ({ path }: PartFile): NextxError =>
-  new NextxError("DOWNLOAD_BUSY", `Another process writes ${path}.`, {
-    path,
-    hint: "Wait for it; if there is none, remove the file.",
-  });
 
 const aborted = (signal: AbortSignal | undefined): NextxError =>
   new NextxError("ABORTED", "The download was cancelled; what was received is kept.", {

@@ -5,6 +5,16 @@
 import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { type FileLayer, type FileSink, fileError, systemErrorCode } from "../formats/durableLayer.node.ts";
+import { NextxError } from "../tensor/errors.ts";
+
+/** Someone else writes the same part. */
+export function partBusy(path: string, cause?: unknown): NextxError {
+  return new NextxError("DOWNLOAD_BUSY", `Another process writes ${path}.`, {
+    path,
+    hint: "Wait for it; if there is none, remove the file.",
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
 
 const stateSchema = z.strictObject({
   url: z.string(),
@@ -87,12 +97,14 @@ export class PartFile {
         },
       };
     } catch (cause) {
+      if (systemErrorCode(cause) === "EEXIST") throw partBusy(this.path, cause); // a note appeared since it was removed
       throw fileError(cause, this.path, "write");
     }
   }
 
   async read(): Promise<Uint8Array> {
     return this.#files.read(this.path).catch((cause: unknown) => {
+      if (systemErrorCode(cause) === "ENOENT") throw partBusy(this.path, cause); // someone else finished it
       throw fileError(cause, this.path, "read");
     });
   }
