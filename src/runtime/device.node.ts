@@ -100,6 +100,7 @@ export async function openCpu(options: { readonly threads?: number } = {}): Prom
           intraOpNumThreads: threads,
           interOpNumThreads: 1,
           enableCpuMemArena: session.arena,
+          enableMemPattern: false, // shapes change from run to run; a pattern kept per shape only grows
           graphOptimizationLevel: "all",
           logSeverityLevel: 4, // what fails is thrown; nothing is printed
           ...(session.profile !== undefined && { enableProfiling: true, profileFilePrefix: session.profile }),
