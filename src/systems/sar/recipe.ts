@@ -145,7 +145,7 @@ export const sarRecipes = {
       tokenizer: smallTokenizer,
       transformer: smallTransformer,
       schedules: smallSchedules,
-      train: {},
+      train: { tokenizer: { steps: 4000 }, transformer: { steps: 6000, batchSize: 32 } },
     },
   },
   "fashion-32": {
@@ -156,7 +156,7 @@ export const sarRecipes = {
       tokenizer: smallTokenizer,
       transformer: smallTransformer,
       schedules: smallSchedules,
-      train: { tokenizer: { steps: 2000 }, transformer: { steps: 3000 } },
+      train: { tokenizer: { steps: 2000 }, transformer: { steps: 4000, batchSize: 32 } },
     },
   },
   smoke: {
