@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { arch, cpus, platform, totalmem } from "node:os";
 import { join } from "node:path";
 import { openImageSet } from "./data/imageSets.node.ts";
+import { readWeightFile } from "./data/weightFiles.node.ts";
 import { suggestion } from "./formats/suggest.ts";
 import { validate } from "./formats/validate.ts";
 import { systemOf } from "./load.node.ts";
@@ -93,6 +94,7 @@ export async function* train(systemId: string, options: TrainOptions): AsyncGene
     folder,
     device,
     openData: (split) => openImageSet(set, { size, split, ...(dataRoot !== undefined && { dataRoot }) }),
+    readWeights: (path) => readWeightFile(dataRoot, path),
     provenance: {
       version: options.version ?? null,
       recipe: options.recipe ?? system.defaultRecipe,

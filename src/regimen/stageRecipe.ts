@@ -30,6 +30,13 @@ export const restartFields = {
   deadBelow: rate.default(0.03).describe("A code is dead below this share of uniform use."),
 };
 
+export const perceptualWeight = z
+  .number()
+  .min(0)
+  .max(100)
+  .default(0)
+  .describe("Weight of a perceptual distance; above 0 it reads SqueezeNet from the data folder.");
+
 export const tokenImages = z
   .int()
   .min(1)

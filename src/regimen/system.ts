@@ -7,6 +7,7 @@ import type { ImageSet, Split } from "../data/types.ts";
 import type { ModelFileDescription } from "../formats/modelFile.ts";
 import type { ParityCase, ParityTable } from "../formats/parityCase.ts";
 import type { RgbImage } from "../formats/png.ts";
+import type { ReadWeights } from "../nn/perceptual.ts";
 import type { ParameterSpec, Weights } from "../nn/scope.ts";
 import type { Device } from "../runtime/device.ts";
 import type { Graph } from "../runtime/trace.ts";
@@ -20,6 +21,8 @@ export interface StageContext {
   readonly data: (split: Split) => Promise<ImageSet>;
   /** Finished weights of the stages before, by full name. */
   readonly earlier: Weights;
+  /** Weights of networks that only judge. */
+  readonly readWeights: ReadWeights;
   /** Long preparation tells how far it is. */
   readonly onProgress: (text: string, done: number, total: number) => void;
   readonly signal?: AbortSignal;

@@ -8,6 +8,7 @@ import type { ImageSet, Split } from "../data/types.ts";
 import { writeFileDurably } from "../formats/durable.node.ts";
 import { encodeModel } from "../formats/modelFile.ts";
 import { encodePng } from "../formats/png.ts";
+import type { ReadWeights } from "../nn/perceptual.ts";
 import { parameterCount, type Weights } from "../nn/scope.ts";
 import type { Device } from "../runtime/device.ts";
 import { NextxError } from "../tensor/errors.ts";
@@ -53,6 +54,7 @@ export interface TrainRunRequest {
   readonly folder: string;
   readonly device: Device;
   readonly openData: (split: Split) => Promise<ImageSet>;
+  readonly readWeights: ReadWeights;
   /** Written beside the config when the run begins. */
   readonly provenance: Json;
   /** Steps between checkpoints, looks at held-out data, and rows of the log. */
@@ -149,6 +151,7 @@ async function* trainStage(
     seed,
     data: request.openData,
     earlier: new Map(earlier),
+    readWeights: request.readWeights,
     onProgress: request.onProgress ?? (() => undefined),
     ...(request.signal && { signal: request.signal }),
   });

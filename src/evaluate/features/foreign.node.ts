@@ -10,11 +10,11 @@ import type { HostTensor } from "../../formats/hostTensor.ts";
 import { openFile } from "../../formats/openFile.node.ts";
 import { readSafetensors } from "../../formats/safetensors.ts";
 import { validate } from "../../formats/validate.ts";
+import { squeezeNet, squeezeNetWeights } from "../../nn/squeezeNet.ts";
 import type { Device } from "../../runtime/device.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { mobileNetGraphSchema, mobileNetV2, mobileNetWeights } from "./mobileNetV2.ts";
 import { openNetwork } from "./network.ts";
-import { squeezeNet, squeezeNetWeights } from "./squeezeNet.ts";
 import { tinyDarknet, tinyDarknetWeights } from "./tinyDarknet.ts";
 import type { FeatureExtractor } from "./types.ts";
 

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { type HostTensor, toFloat32 } from "../../formats/hostTensor.ts";
+import { permuted, tensorOf, vectorOf } from "../../nn/foreignWeights.ts";
 import { floats, type Value } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { add, maximum, minimum, mul, sub } from "../../tensor/ops/elementwise.ts";
@@ -13,7 +14,6 @@ import { mean } from "../../tensor/ops/neural.ts";
 import { reshape } from "../../tensor/ops/structure.ts";
 import { depthwiseConv2d } from "../../tensor/ops/window.ts";
 import { dimOf, input, staticDim, type Tensor } from "../../tensor/tensor.ts";
-import { permuted, tensorOf, vectorOf } from "./weights.ts";
 
 const id = z.int().min(0);
 const layer = z.strictObject({

@@ -4,13 +4,13 @@
  * 0.001). Input: RGB / 255. Logits are in Darknet's order of classes.
  */
 import type { HostTensor } from "../../formats/hostTensor.ts";
+import { kernelHwio, vectorOf } from "../../nn/foreignWeights.ts";
 import { floats, type Value } from "../../runtime/values.ts";
 import { maximum, mul } from "../../tensor/ops/elementwise.ts";
 import { conv2dBias } from "../../tensor/ops/linear.ts";
 import { mean } from "../../tensor/ops/neural.ts";
 import { maxPool2d } from "../../tensor/ops/window.ts";
 import { dimOf, input, staticDim, type Tensor } from "../../tensor/tensor.ts";
-import { kernelHwio, vectorOf } from "./weights.ts";
 
 /** Output channels and kernel side of conv2d_1 to conv2d_16. */
 const convs = [

@@ -3,6 +3,7 @@
  * the tokenizer's reconstruction plus VQ loss (pixel terms ours).
  */
 import type { KeepFactors } from "../../mixer/types.ts";
+import type { PerceptualLoss } from "../../nn/perceptual.ts";
 import type { Scope } from "../../nn/scope.ts";
 import { type Objective, trainingGraph } from "../../regimen/objective.ts";
 import { keepFactors } from "../../regimen/scaleWise.ts";
@@ -65,9 +66,6 @@ export function transformerTraining(scope: Scope, tokenizer: VarTokenizer, model
   });
 }
 
-/** A perceptual distance of two batches of pictures in [-1, 1], a scalar; its network is frozen. */
-export type PerceptualLoss = (reconstruction: Tensor, images: Tensor) => Tensor;
-
 export interface TokenizerLossWeights {
   readonly l1: number;
   readonly l2: number;
@@ -93,7 +91,7 @@ export function tokenizerTraining(
       const l2 = mean(square(sub(reconstruction, images)));
       const pixels = add(mul(l1, weights.l1), mul(l2, weights.l2));
       const base = add(pixels, mul(vqLoss, weights.vq));
-      const extra = perceptual === undefined ? undefined : perceptual(reconstruction, images);
+      const extra = perceptual === undefined ? undefined : perceptual.distance(reconstruction, images);
       return {
         loss: extra === undefined ? base : add(base, mul(extra, weights.perceptual)),
         metrics: { l1, l2, vqLoss, ids: concat(ids, 1), ...(extra !== undefined && { perceptual: extra }) },

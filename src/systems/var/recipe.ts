@@ -6,6 +6,7 @@ import { z } from "zod";
 import { refineStageSchema } from "../../regimen/refineStage.ts";
 import {
   dataSchema,
+  perceptualWeight,
   restartFields,
   stageFields as stage,
   stepCount,
@@ -17,6 +18,7 @@ const lossSchema = z.strictObject({
   l1: z.number().min(0).max(100).default(1),
   l2: z.number().min(0).max(100).default(1),
   vq: z.number().min(0).max(100).default(1),
+  perceptual: perceptualWeight,
 });
 
 /** inferred: the authors never released this stage. */

@@ -1,6 +1,7 @@
 /** VAR's two stages, tokenizer and transformer, with what is looked at between steps. */
 import { composeContactSheet } from "../../data/contactSheet.ts";
 import type { ImageSet } from "../../data/types.ts";
+import { openPerceptualLoss } from "../../nn/perceptual.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { defaultAdamW } from "../../regimen/adamw.ts";
 import { CodecTask } from "../../regimen/codecTask.ts";
@@ -111,16 +112,17 @@ function tokenizerStage(recipe: VarRecipe): Stage {
     name: "tokenizer",
     steps: stage.steps,
     options: trainerOptions(stage, defaultAdamW.undecayed),
-    create: async ({ data, seed, device }: StageContext) => {
+    create: async ({ data, seed, device, readWeights }: StageContext) => {
       const { batchSize, accumulate, loss, restartEvery, restartUntil, deadBelow, steps } = stage;
       const validation = await data("validation");
-      const codec = trainableTokenizer(recipe.tokenizer, { ...loss, perceptual: 0 });
-      const task = new CodecTask(codec, loaderOf(recipe.data, await data("train"), batchSize, seed), {
-        restartEvery,
-        restartUntil: Math.floor(restartUntil * steps),
-        deadBelow,
-        seed,
-      });
+      const perceptual = loss.perceptual > 0 ? await openPerceptualLoss(readWeights) : undefined;
+      const codec = trainableTokenizer(recipe.tokenizer, loss, perceptual);
+      const task = new CodecTask(
+        codec,
+        loaderOf(recipe.data, await data("train"), batchSize, seed),
+        { restartEvery, restartUntil: Math.floor(restartUntil * steps), deadBelow, seed },
+        perceptual?.weights,
+      );
       const observe = (weights: Weights) => observeTokenizer(codec.tokenizer, weights, validation, device);
       return { task, observe, batchSize: batchSize * accumulate };
     },

@@ -1,9 +1,10 @@
 /** VAR's tokenizer as its training sees it: all scales at every step, first codes smaller for finer scales. */
 import { areaMatrix } from "../../codec/resize.ts";
 import type { TrainableCodec } from "../../codec/types.ts";
+import type { PerceptualLoss } from "../../nn/perceptual.ts";
 import { Scope } from "../../nn/scope.ts";
 import type { TokenizerConfig } from "./config.ts";
-import { type PerceptualLoss, type TokenizerLossWeights, tokenizerTraining } from "./objective.ts";
+import { type TokenizerLossWeights, tokenizerTraining } from "./objective.ts";
 import { encodeGraph } from "./programs.ts";
 import { VarTokenizer } from "./tokenizer.ts";
 

@@ -1,7 +1,7 @@
 /** Weights of foreign networks: checked by name and shape, brought into our order of axes. */
-import { type HostTensor, toFloat32 } from "../../formats/hostTensor.ts";
-import { floats, type Value } from "../../runtime/values.ts";
-import { NextxError } from "../../tensor/errors.ts";
+import { type HostTensor, toFloat32 } from "../formats/hostTensor.ts";
+import { floats, type Value } from "../runtime/values.ts";
+import { NextxError } from "../tensor/errors.ts";
 
 /** A tensor of a file. @throws NextxError CHECKPOINT_MISSING_TENSOR */
 export function tensorOf(tensors: ReadonlyMap<string, HostTensor>, name: string): HostTensor {

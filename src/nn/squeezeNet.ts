@@ -3,16 +3,16 @@
  * Source: Iandola et al. 2016, "SqueezeNet"; github.com/forresti/SqueezeNet, SqueezeNet_v1.1; weights as in
  * DeepCognition/keras-squeezenet (kernels h, w, in, out). Input: BGR minus 103.939, 116.779, 123.68, scale 0 to 255.
  */
-import type { HostTensor } from "../../formats/hostTensor.ts";
-import type { Value } from "../../runtime/values.ts";
-import type { Dim } from "../../tensor/dims.ts";
-import { maximum, sub } from "../../tensor/ops/elementwise.ts";
-import { conv2dBias } from "../../tensor/ops/linear.ts";
-import { mean } from "../../tensor/ops/neural.ts";
-import { concat, pad, split } from "../../tensor/ops/structure.ts";
-import { maxPool2d } from "../../tensor/ops/window.ts";
-import { constant, dimOf, input, staticDim, type Tensor } from "../../tensor/tensor.ts";
-import { kernelHwio, vectorOf } from "./weights.ts";
+import type { HostTensor } from "../formats/hostTensor.ts";
+import type { Value } from "../runtime/values.ts";
+import type { Dim } from "../tensor/dims.ts";
+import { maximum, sub } from "../tensor/ops/elementwise.ts";
+import { conv2dBias } from "../tensor/ops/linear.ts";
+import { mean } from "../tensor/ops/neural.ts";
+import { concat, pad, split } from "../tensor/ops/structure.ts";
+import { maxPool2d } from "../tensor/ops/window.ts";
+import { constant, dimOf, input, staticDim, type Tensor } from "../tensor/tensor.ts";
+import { kernelHwio, vectorOf } from "./foreignWeights.ts";
 
 /** Widths of squeeze and expand layers of fire2 to fire9; a pool comes before fire2, fire4 and fire6. */
 const fires = [
@@ -59,11 +59,12 @@ function pool(x: Tensor): Tensor {
   return maxPool2d(pad(tall, 3, 0, missing(dimOf(x, 3))), 3, 2);
 }
 
-/** pictures [B, 3, n, n], RGB, 0 to 255 -> the mean of fire9 over sites [B, 512]. */
-export function squeezeNet(pictures: Tensor): { features: Tensor } {
+/** pictures [B, 3, n, n], RGB, 0 to 255, n at least 31 -> conv1 and fire2 to fire9 after their ReLUs, [B, C, h, w] each. */
+export function squeezeNetLayers(pictures: Tensor): Tensor[] {
   const [r, g, b] = split(pictures, 1, [1, 1, 1]) as [Tensor, Tensor, Tensor];
   const means = constant(Float32Array.of(103.939, 116.779, 123.68), [3, 1, 1]);
   let x = conv(sub(concat([b, g, r], 1), means), "conv1", 64, 3, 2, 0);
+  const layers = [x];
   for (const [i, [squeeze, expand]] of fires.entries()) {
     const name = `fire${i + 2}`;
     if (i === 0 || i === 2 || i === 4) x = pool(x);
@@ -72,6 +73,12 @@ export function squeezeNet(pictures: Tensor): { features: Tensor } {
       [conv(s, `${name}/expand1x1`, expand, 1, 1, 0), conv(s, `${name}/expand3x3`, expand, 3, 1, 1)],
       1,
     );
+    layers.push(x);
   }
-  return { features: mean(x, [2, 3]) };
+  return layers;
+}
+
+/** pictures [B, 3, n, n], RGB, 0 to 255 -> the mean of fire9 over sites [B, 512]. */
+export function squeezeNet(pictures: Tensor): { features: Tensor } {
+  return { features: mean(squeezeNetLayers(pictures).at(-1) as Tensor, [2, 3]) }; // nine layers
 }
