@@ -1,13 +1,9 @@
 /** onnxruntime-node as a Device: the CPU provider, an explicit thread count, no spinning. */
 import { createRequire } from "node:module";
 import { availableParallelism, freemem } from "node:os";
-import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { NextxError } from "../tensor/errors.ts";
-import type { Tensor } from "../tensor/tensor.ts";
 import type { Device, Session, SessionOptions } from "./device.ts";
-import { type Value, valueType } from "./values.ts";
-
-type Ort = typeof import("onnxruntime-node");
+import { type Ort, OrtSession, runtimeError, sessionOptions } from "./ortSession.ts";
 
 async function loadRuntime(): Promise<Ort> {
   try {
@@ -19,59 +15,6 @@ async function loadRuntime(): Promise<Ort> {
       hint: "Install it next to nextx: npm install onnxruntime-node",
       cause,
     });
-  }
-}
-
-function runtimeError(cause: unknown, what: string): NextxError {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  const memory = /bad_alloc|Failed to allocate|out of memory/i.test(text);
-  return new NextxError(memory ? "RUNTIME_OUT_OF_MEMORY" : "RUNTIME_FAILED", `${what}: ${text}`, { cause });
-}
-
-const disposed = (): NextxError => new NextxError("RUNTIME_DISPOSED", "The program was disposed.");
-
-class NodeSession implements Session {
-  readonly #ort: Ort;
-  #session: InferenceSession | undefined;
-
-  readonly #profiled: boolean;
-
-  constructor(ort: Ort, session: InferenceSession, profiled: boolean) {
-    this.#ort = ort;
-    this.#session = session;
-    this.#profiled = profiled;
-  }
-
-  async run(
-    feeds: ReadonlyMap<string, Value>,
-    outputs: readonly (readonly [string, Tensor])[],
-  ): Promise<Record<string, Value>> {
-    if (this.#session === undefined) throw disposed();
-    const tensors: Record<string, OrtTensor> = {};
-    for (const [name, value] of feeds) {
-      tensors[name] = new this.#ort.Tensor(valueType(value), value.data as Float32Array, value.shape); // typed by dtype
-    }
-    try {
-      const results = await this.#session.run(
-        tensors,
-        outputs.map(([name]) => name),
-      );
-      return Object.fromEntries(
-        outputs.map(([name]) => {
-          const result = results[name] as OrtTensor; // requested by name
-          return [name, { data: result.data as Float32Array, shape: result.dims }]; // dtype fixed by the model
-        }),
-      );
-    } catch (cause) {
-      if (this.#session === undefined) throw disposed();
-      throw runtimeError(cause, "The runtime failed");
-    }
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#profiled) this.#session?.endProfiling();
-    void this.#session?.release();
-    this.#session = undefined;
   }
 }
 
@@ -96,22 +39,11 @@ export async function openCpu(options: { readonly threads?: number } = {}): Prom
     async createSession(model: Uint8Array<ArrayBuffer>, session: SessionOptions): Promise<Session> {
       try {
         const created = await ort.InferenceSession.create(model, {
+          ...sessionOptions(session),
           executionProviders: ["cpu"],
           intraOpNumThreads: threads,
-          interOpNumThreads: 1,
-          enableCpuMemArena: session.arena,
-          enableMemPattern: false, // shapes change from run to run; a pattern kept per shape only grows
-          graphOptimizationLevel: "all",
-          logSeverityLevel: 4, // what fails is thrown; nothing is printed
-          ...(session.profile !== undefined && { enableProfiling: true, profileFilePrefix: session.profile }),
-          extra: {
-            session: {
-              intra_op: { allow_spinning: "0" },
-              disable_prepacking: session.prepack ? "0" : "1",
-            },
-          },
         });
-        return new NodeSession(ort, created, session.profile !== undefined);
+        return new OrtSession(ort, created, session.profile !== undefined);
       } catch (cause) {
         throw runtimeError(cause, "The runtime refused the model");
       }
