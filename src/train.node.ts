@@ -1,5 +1,6 @@
 /** Training a system from a recipe into a run folder, and continuing one. */
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { arch, cpus, platform, totalmem } from "node:os";
 import { join } from "node:path";
 import { openImageSet } from "./data/imageSets.node.ts";
@@ -7,6 +8,7 @@ import { readWeightFile } from "./data/weightFiles.node.ts";
 import { suggestion } from "./formats/suggest.ts";
 import { validate } from "./formats/validate.ts";
 import { systemOf } from "./load.node.ts";
+import { findModel } from "./models.node.ts";
 import { RunReader } from "./regimen/runFolderReader.node.ts";
 import type { ImageSystem } from "./regimen/system.ts";
 import type { Json } from "./regimen/trainer.ts";
@@ -22,6 +24,8 @@ export interface Overrides {
 export interface TrainOptions {
   /** Name of one of the system's recipes; its default one when absent. */
   readonly recipe?: string;
+  /** A model of the same system to go on from: its last stage is trained, with the model's own configuration. */
+  readonly from?: string;
   /** Values that replace those of the recipe, nested like it. */
   readonly overrides?: Overrides;
   /** The run folder: new, or begun with the same recipe. */
@@ -68,6 +72,19 @@ function machine(): Json {
   };
 }
 
+/** A model's bytes, and what of a recipe it fixes. @throws NextxError TRAIN_OTHER_SYSTEM, and the codes of findModel */
+async function modelToContinue(system: ImageSystem, name: string) {
+  const found = await findModel(name);
+  if (found.description.system !== system.id) {
+    throw new NextxError("TRAIN_OTHER_SYSTEM", `${name} is a model of ${found.description.system}.`, {
+      path: "from",
+      hint: `nextx train ${found.description.system} --from ${name}`,
+    });
+  }
+  const { sha256 } = found;
+  return { name, sha256, bytes: await readFile(found.path), recipe: system.recipeOf(found.description) };
+}
+
 /** The recipe of a run folder, or undefined when there is no run. */
 async function begunRecipe(folder: string): Promise<Json | undefined> {
   return existsSync(join(folder, "run.json")) ? (await RunReader.read(folder)).config : undefined;
@@ -81,11 +98,12 @@ export async function* train(systemId: string, options: TrainOptions): AsyncGene
   const system = systemOf(systemId);
   const { folder, dataRoot, threads = 2, every = {}, signal, onProgress } = options;
   const begun = await begunRecipe(folder);
-  const isGiven = options.recipe !== undefined || options.overrides !== undefined;
+  const isGiven = [options.recipe, options.overrides, options.from].some((given) => given !== undefined);
+  const from = options.from === undefined ? undefined : await modelToContinue(system, options.from);
   const recipe =
     begun !== undefined && !isGiven
       ? validate(system.recipeSchema, begun, "recipe")
-      : resolveRecipe(system, options.recipe, options.overrides);
+      : resolveRecipe(system, options.recipe, merge(options.overrides ?? {}, from?.recipe) as Overrides); // trees
   const { set, size } = system.data(recipe);
   const device = await openCpu({ threads });
   yield* trainRun({
@@ -94,10 +112,12 @@ export async function* train(systemId: string, options: TrainOptions): AsyncGene
     folder,
     device,
     openData: (split) => openImageSet(set, { size, split, ...(dataRoot !== undefined && { dataRoot }) }),
+    ...(from && { from: from.bytes }),
     readWeights: (path) => readWeightFile(dataRoot, path),
     provenance: {
       version: options.version ?? null,
       recipe: options.recipe ?? system.defaultRecipe,
+      ...(from && { from: { name: from.name, sha256: from.sha256 } }),
       runtime: device.runtime,
       node: process.version,
       threads,

@@ -19,7 +19,7 @@ export interface StageContext {
   readonly seed: number;
   /** Opens a split of the run's data. */
   readonly data: (split: Split) => Promise<ImageSet>;
-  /** Finished weights of the stages before, by full name. */
+  /** Finished weights of the stages before, or of the model that training goes on from, by full name. */
   readonly earlier: Weights;
   /** Weights of networks that only judge. */
   readonly readWeights: ReadWeights;
@@ -90,10 +90,19 @@ export interface EditRequest {
   readonly where: "inside" | "outside";
 }
 
+/** Which random numbers a picture uses. */
+export interface PictureDraw {
+  readonly seed: number;
+  /** Number of the picture among those of its seed. */
+  readonly index: number;
+}
+
 export interface SampleRequest {
   /** One class per picture; undefined draws without a class. */
   readonly labels: readonly (number | undefined)[];
   readonly seed: number;
+  /** One per picture; `seed` with 0, 1, ... when absent. A picture does not depend on the others. */
+  readonly draws?: readonly PictureDraw[];
   /** Values of the system's sampling schema. */
   readonly options: Readonly<Record<string, unknown>>;
   /** Decode a preview after every group, not only at the end. */
@@ -126,6 +135,8 @@ export interface ImageSystem {
   data(recipe: unknown): RecipeData;
   stages(recipe: unknown): readonly Stage[];
   describe(recipe: unknown, set: ImageSet): ModelDescription;
+  /** The part of a recipe that a model fixes, to go on training it. */
+  recipeOf(description: ModelDescription): Readonly<Record<string, unknown>>;
   /** Names and shapes of a model's parameters, nothing allocated. */
   parameters(description: ModelDescription): ReadonlyMap<string, ParameterSpec>;
   open(description: ModelDescription, weights: Weights, device: Device): Promise<ImageModel>;

@@ -3,10 +3,11 @@
  * draws a random number or looks at the clock to decide, so a resumed run ends in the same weights as an uninterrupted one.
  */
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ImageSet, Split } from "../data/types.ts";
 import { writeFileDurably } from "../formats/durable.node.ts";
-import { encodeModel } from "../formats/modelFile.ts";
+import { decodeModel, encodeModel, type ModelFile } from "../formats/modelFile.ts";
 import { encodePng } from "../formats/png.ts";
 import type { ReadWeights } from "../nn/perceptual.ts";
 import { parameterCount, type Weights } from "../nn/scope.ts";
@@ -55,6 +56,8 @@ export interface TrainRunRequest {
   readonly device: Device;
   readonly openData: (split: Split) => Promise<ImageSet>;
   readonly readWeights: ReadWeights;
+  /** A model file's bytes: only the last stage is run, from its weights. A begun run keeps its own copy. */
+  readonly from?: Uint8Array;
   /** Written beside the config when the run begins. */
   readonly provenance: Json;
   /** Steps between checkpoints, looks at held-out data, and rows of the log. */
@@ -67,6 +70,8 @@ export interface TrainRunRequest {
 
 /** Name of a run's finished model. */
 export const modelFileName = "model.safetensors";
+/** Name of the model that a run went on from. */
+const fromFileName = "from.safetensors";
 
 /**
  * Trains what is left of a run; an empty or missing folder begins one. Ends after `finished`, or after `stopped`.
@@ -74,18 +79,39 @@ export const modelFileName = "model.safetensors";
  */
 export async function* trainRun(request: TrainRunRequest): AsyncGenerator<TrainEvent> {
   const { system, recipe, folder } = request;
-  const earlier: Weights = new Map();
   const notices: TrainEvent[] = [];
   await using run = await openRun(folder, recipe, request.provenance, notices);
   yield* notices.splice(0);
-  for (const [i, stage] of system.stages(recipe).entries()) {
+  const stages = system.stages(recipe);
+  const from = await modelBefore(request);
+  const earlier: Weights = new Map(from?.weights);
+  for (const [i, stage] of stages.entries()) {
+    if (from && i < stages.length - 1) continue;
     const ended = yield* trainStage(request, stage, join(run.path, `${i + 1}-${stage.name}`), earlier);
     if (!ended) return;
   }
-  const description = system.describe(recipe, await request.openData("train"));
+  const description = from?.description ?? system.describe(recipe, await request.openData("train"));
   const model = join(folder, modelFileName);
   await writeFileDurably(model, encodeModel({ description, weights: earlier }, "F16"));
   yield { kind: "finished", model };
+}
+
+/** The model that this run goes on from. @throws NextxError TRAIN_OTHER_CLASSES, and the codes of files and models */
+async function modelBefore({ folder, from, openData }: TrainRunRequest): Promise<ModelFile | undefined> {
+  const path = join(folder, fromFileName);
+  const isKept = existsSync(path);
+  if (!isKept && from === undefined) return undefined;
+  const bytes = isKept ? await readFile(path) : (from as Uint8Array); // one of both
+  const model = decodeModel(bytes, path);
+  const [has, wants] = [(await openData("train")).classNames, model.description.classNames];
+  if (String(has) !== String(wants)) {
+    throw new NextxError("TRAIN_OTHER_CLASSES", "The data has other classes than the model.", {
+      path: "data.set",
+      hint: `The model knows ${wants.join(", ")}.`,
+    });
+  }
+  if (!isKept) await writeFileDurably(path, bytes);
+  return model;
 }
 
 function noticeText(event: RunEvent): string {

@@ -27,6 +27,7 @@ import {
 
 interface Flags extends Readonly<Record<string, unknown>> {
   readonly recipe?: string;
+  readonly from?: string;
   readonly out?: string;
   readonly data?: string;
   readonly threads: number;
@@ -52,6 +53,7 @@ export async function define(command: Command, context: Context): Promise<void> 
   command
     .argument("<system>", "system id, or the folder of a run to continue")
     .option("-r, --recipe <name>", `one of ${Object.keys(system.recipes).join(", ")}`)
+    .option("--from <model>", "train the last stage only, from this model's weights and with its sizes")
     .option("-o, --out <folder>", "run folder (default: runs/<system>-<recipe>); an unfinished run continues")
     .option("--data <folder>", "folder that holds the data sets (default: NEXTX_DATA)")
     .option("--threads <n>", "threads", integer(1, 256), 2)
@@ -72,7 +74,8 @@ async function run(
   const id = isRun(word) ? await systemOfRun(word) : systemOf(word).id;
   const folder = isRun(word)
     ? word
-    : (flags.out ?? join("runs", `${id}-${flags.recipe ?? system.defaultRecipe}`));
+    : (flags.out ??
+      join("runs", `${id}-${flags.recipe ?? system.defaultRecipe}${flags.from ? "-continued" : ""}`));
   const dataRoot = flags.data ?? dataRootFromEnvironment();
   const overrides = readSchemaFlags(system.recipeSchema, flags);
   const signal = interruptSignal();
@@ -84,6 +87,7 @@ async function run(
     threads: flags.threads,
     every: { checkpoint: flags.checkpointEvery, observe: flags.observeEvery, log: flags.logEvery },
     ...(flags.recipe !== undefined && { recipe: flags.recipe }),
+    ...(flags.from !== undefined && { from: flags.from }),
     ...(overrides && { overrides }),
     ...(dataRoot !== undefined && { dataRoot }),
     onProgress: (text, done, total) => {

@@ -25,6 +25,11 @@ export const sarSystem: ImageSystem = {
   data: (recipe) => sarRecipeSchema.parse(recipe).data,
   stages: (recipe) => sarStages(sarRecipeSchema.parse(recipe), (set) => describe(recipe, set)),
   describe,
+  recipeOf: ({ config }) => {
+    const { tokenizer, transformer } = sarModelSchema.parse(config);
+    const { numClasses: _, ...rest } = transformer;
+    return { tokenizer, transformer: rest };
+  },
   parameters: ({ config }) => {
     const parsed = sarModelSchema.parse(config);
     const { tokenizer, transformer, scopes } = buildSar(parsed);

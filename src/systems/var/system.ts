@@ -26,6 +26,11 @@ export const varSystem: ImageSystem = {
   data: (recipe) => varRecipeSchema.parse(recipe).data,
   stages: (recipe) => varStages(varRecipeSchema.parse(recipe), (set) => describe(recipe, set)),
   describe,
+  recipeOf: ({ config }) => {
+    const { tokenizer, transformer } = varModelSchema.parse(config);
+    const { numClasses: _, patchNums: __, ...rest } = transformer;
+    return { tokenizer, transformer: rest };
+  },
   parameters: ({ config }) => {
     const { tokenizer, transformer, scopes } = buildVar(varModelSchema.parse(config));
     for (const graph of [tokenizeGraph, decodeGraph]) graph(tokenizer); // describing asks for every parameter
