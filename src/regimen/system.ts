@@ -11,6 +11,7 @@ import type { ReadWeights } from "../nn/perceptual.ts";
 import type { ParameterSpec, Weights } from "../nn/scope.ts";
 import type { Device } from "../runtime/device.ts";
 import type { Graph } from "../runtime/trace.ts";
+import type { TokenCache } from "./tokenSet.ts";
 import type { Metrics, TrainerOptions, TrainingTask } from "./trainer.ts";
 
 /** What a stage may use. */
@@ -23,6 +24,8 @@ export interface StageContext {
   readonly earlier: Weights;
   /** Weights of networks that only judge. */
   readonly readWeights: ReadWeights;
+  /** Keeps what tokenising gives for the next training over the same tokenizer. */
+  readonly tokens?: TokenCache;
   /** Long preparation tells how far it is. */
   readonly onProgress: (text: string, done: number, total: number) => void;
   readonly signal?: AbortSignal;

@@ -1,5 +1,6 @@
 /** Tokens of pictures, made once before training: any schedule over the stored sides is a selection of them. */
 import type { Loader } from "../data/loader.ts";
+import type { ImageSet } from "../data/types.ts";
 import { throwIfAborted } from "../decoding/loop.ts";
 import type { Weights } from "../nn/scope.ts";
 import type { Plan, Scale } from "../plan/types.ts";
@@ -33,6 +34,17 @@ export function selectTokens(set: TokenSet, pictures: ArrayLike<number>, plan: P
   }
   return ids;
 }
+
+/** What tokenising gives. */
+export interface TokenSplits {
+  readonly set: ImageSet;
+  readonly validation: ImageSet;
+  readonly tokens: TokenSet;
+  readonly heldOutTokens: TokenSet;
+}
+
+/** Splits that trainings over the same frozen tokenizer share, by recipe and seed. */
+export type TokenCache = Map<string, Promise<TokenSplits>>;
 
 export interface TokeniseRequest {
   /** Pictures `images` and `values` in, `ids` [B, L] out. */

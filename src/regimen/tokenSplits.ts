@@ -3,15 +3,35 @@ import { createLoader } from "../data/loader.ts";
 import { heldOut } from "./observing.ts";
 import { type DataRecipe, loaderOf } from "./stageRecipe.ts";
 import type { StageContext } from "./system.ts";
-import { type TokeniseRequest, tokenise } from "./tokenSet.ts";
+import { type TokeniseRequest, type TokenSplits, tokenise } from "./tokenSet.ts";
+
+type TokenizerRequest = Pick<TokeniseRequest, "graph" | "values" | "weights" | "plan" | "pictureShape">;
 
 /** Tokenises `tokenImages` training pictures as the recipe varies them, and held-out ones as they are. Errors: ABORTED. */
-export async function tokenSplits(
-  request: Pick<TokeniseRequest, "graph" | "values" | "weights" | "plan" | "pictureShape">,
+export function tokenSplits(
+  request: TokenizerRequest,
+  data: DataRecipe,
+  tokenImages: number,
+  context: StageContext,
+): Promise<TokenSplits> {
+  const { tokens: cache, seed } = context;
+  if (cache === undefined) return makeSplits(request, data, tokenImages, context);
+  const sides = request.plan.groups.map(({ side }) => side);
+  const key = JSON.stringify({ data, tokenImages, seed, sides });
+  const known = cache.get(key);
+  if (known !== undefined) return known;
+  const made = makeSplits(request, data, tokenImages, context);
+  cache.set(key, made);
+  made.catch(() => cache.delete(key)); // a failure is told to its caller, and tried again
+  return made;
+}
+
+async function makeSplits(
+  request: TokenizerRequest,
   data: DataRecipe,
   tokenImages: number,
   { data: open, seed, device, onProgress, signal }: StageContext,
-) {
+): Promise<TokenSplits> {
   const [set, validation] = [await open("train"), await open("validation")];
   const common = { ...request, device, ...(signal && { signal }) };
   const tokens = await tokenise({
