@@ -4,7 +4,9 @@ import { grad } from "../tensor/grad.ts";
 import { conv2d, linear, matmul } from "../tensor/ops/linear.ts";
 import { mean } from "../tensor/ops/neural.ts";
 import { float32, input } from "../tensor/tensor.ts";
-import { multiplyAdds } from "./cost.ts";
+import { multiplyAdds, runMultiplyAdds } from "./cost.ts";
+import { trace } from "./trace.ts";
+import { floats } from "./values.ts";
 
 const B = symbol("B");
 const of = (...shape: (number | typeof B)[]) => input(`x${shape.map(String).join("-")}`, float32(...shape));
@@ -30,5 +32,12 @@ describe("multiply-adds", () => {
   it("count a shared node once", () => {
     const product = matmul(of(4, 4), of(4, 4));
     expect(multiplyAdds([product, mean(product)])).toBe(64);
+  });
+
+  it("of a run read the sizes of its inputs", () => {
+    const graph = trace({ x: float32("B", "N", 4) }, ({ x }) => ({ y: matmul(x, x, false, true) }));
+    const x = floats(new Float32Array(2 * 3 * 4), [2, 3, 4]);
+    expect(runMultiplyAdds(graph, { x })).toBe(2 * 3 * 3 * 4);
+    expect(() => runMultiplyAdds(graph, {})).toThrow(expect.objectContaining({ code: "DIM_UNBOUND" }));
   });
 });

@@ -2,6 +2,9 @@
 import { evaluateDim } from "../tensor/dims.ts";
 import { topologicalOrder } from "../tensor/graph.ts";
 import { dimOf, type Tensor } from "../tensor/tensor.ts";
+import { symbolSources } from "./onnx.ts";
+import type { Graph } from "./trace.ts";
+import type { Value } from "./values.ts";
 
 type Count = (
   node: Tensor,
@@ -42,4 +45,14 @@ export function multiplyAdds(
     (total, node) => total + (counts[node.op.name]?.(node, size, dim) ?? 0),
     0,
   );
+}
+
+/** Multiply-adds of one run of a graph with these inputs. @throws NextxError DIM_UNBOUND when an input is missing */
+export function runMultiplyAdds(graph: Graph, values: Readonly<Record<string, Value>>): number {
+  const symbols = new Map<string, number>();
+  for (const [name, { input: source, axis }] of symbolSources(Object.entries<Tensor>(graph.inputs))) {
+    const side = values[source]?.shape[axis];
+    if (side !== undefined) symbols.set(name, side);
+  }
+  return multiplyAdds(Object.values(graph.outputs), symbols);
 }
