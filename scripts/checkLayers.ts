@@ -19,6 +19,7 @@ const layers: readonly (readonly string[])[] = [
   ["regimen"],
   ["systems"],
   ["evaluate"],
+  ["claims"],
   ["api"],
   ["serve"],
   ["cli"],

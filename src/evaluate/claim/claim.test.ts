@@ -66,7 +66,7 @@ function result(): Result {
       guidance: "none",
     },
     ...judge(measures),
-    notes: [],
+    ...{ notes: [], figures: [], pictures: [] },
     provenance: { revision: "r", command: "c", minutes: 1, machineClass: "m", checkpoints: [] },
   };
 }
@@ -108,8 +108,8 @@ describe("arms", () => {
 
   async function run(folder: string, arms: readonly Arm[], signal?: AbortSignal) {
     const kinds: string[] = [];
-    for await (const event of runArms(folder, arms, signal))
-      kinds.push(`${event.kind} ${event.kind === "started" ? event.arm : event.row.arm}`);
+    for await (const event of runArms(folder, arms, signal && { signal }))
+      kinds.push(`${event.kind} ${"row" in event ? event.row.arm : event.arm}`);
     return kinds;
   }
 

@@ -23,6 +23,24 @@ export const measureSchema = z.strictObject({
   holds: z.boolean(),
 });
 
+/** A plot of a system's page: points of named series. */
+const figureSchema = z.strictObject({
+  title: z.string().min(1),
+  x: z.strictObject({ label: z.string(), scale: z.enum(["linear", "log"]) }),
+  y: z.strictObject({ label: z.string(), scale: z.enum(["linear", "log"]) }),
+  series: z.array(
+    z.strictObject({
+      name: z.string(),
+      /** Joined by a line, or drawn as dots. */
+      line: z.boolean(),
+      points: z.array(z.tuple([z.number(), z.number()])).min(1),
+    }),
+  ),
+});
+export type ResultFigure = z.infer<typeof figureSchema>;
+
+const fileSchema = z.strictObject({ file: z.string(), sha256 });
+
 export const resultSchema = z.strictObject({
   system: z.string(),
   protocol: z.strictObject({
@@ -38,12 +56,15 @@ export const resultSchema = z.strictObject({
   measures: z.array(measureSchema).min(1),
   verdict: z.enum(["reproduced", "partly", "not reproduced"]),
   notes: z.array(z.string()).default([]),
+  figures: z.array(figureSchema).default([]),
+  /** Pictures beside the rows. */
+  pictures: z.array(fileSchema).default([]),
   provenance: z.strictObject({
     revision: z.string(),
     command: z.string(),
     minutes: z.number(),
     machineClass: z.string(),
-    checkpoints: z.array(z.strictObject({ file: z.string(), sha256 })),
+    checkpoints: z.array(fileSchema),
   }),
 });
 
