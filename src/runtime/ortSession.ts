@@ -66,6 +66,7 @@ export class OrtSession implements Session {
       const results = await this.#session.run(
         tensors,
         outputs.map(([name]) => name),
+        { logSeverityLevel: 4 },
       );
       return Object.fromEntries(
         outputs.map(([name]) => {

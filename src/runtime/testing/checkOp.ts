@@ -1,9 +1,9 @@
 /**
  * One op against the float64 reference: forward, gradient and second gradient. Test-only.
  * onnxruntime's numbers are compared entry by entry with the reference's; the reference's gradients with central
- * differences. So a wrong gradient rule and a wrong lowering fail in different places.
+ * differences. So a wrong gradient rule and a wrong lowering fail in different places. Failures are plain errors: the
+ * contract suite runs the same checks outside vitest.
  */
-import { expect } from "vitest";
 import { evaluateDim, symbol } from "../../tensor/dims.ts";
 import { grad } from "../../tensor/grad.ts";
 import { topologicalOrder } from "../../tensor/graph.ts";
@@ -68,12 +68,13 @@ export function toNd(value: Value): Nd {
 
 /** Asserts shape and entries; NaN equals NaN and infinities equal themselves. */
 export function expectClose(actual: Value | Nd, expected: Nd, tolerance: number, label: string): void {
-  expect([...actual.shape], `shape of ${label}`).toEqual([...expected.shape]);
+  if (String(actual.shape) !== String(expected.shape))
+    throw new Error(`${label} has shape [${actual.shape}], expected [${expected.shape}]`);
   const scale = expected.data.reduce((top, v) => (Number.isFinite(v) ? Math.max(top, Math.abs(v)) : top), 1);
   expected.data.forEach((want, i) => {
     const got = actual.data[i] as number;
     const same = Object.is(got, want) || got === want || Math.abs(got - want) <= tolerance * scale;
-    if (!same) expect.fail(`${label}: entry ${i} of [${actual.shape}] is ${got}, expected ${want}`);
+    if (!same) throw new Error(`${label}: entry ${i} of [${actual.shape}] is ${got}, expected ${want}`);
   });
 }
 
@@ -197,7 +198,7 @@ function checkDirection(
   }
   const numeric = directionalDerivative(loss, feeds, directions, carriers);
   const label = `reference ${[...gradients.values()]}: ${slope}, central difference ${numeric}`;
-  expect(Math.abs(slope - numeric) / scale, label).toBeLessThan(1e-6);
+  if (!(Math.abs(slope - numeric) / scale < 1e-6)) throw new Error(label);
 }
 
 /** Checks cases on one device and remembers which ops the forward graphs held. */
