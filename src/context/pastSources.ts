@@ -3,6 +3,7 @@
  * Names in quotes are training modes of SAR `scalear_trainer.py` (code), which mixes them in a hybrid model; how they read
  * for one scale-wise model is inferred.
  */
+import type { RandomStream } from "../tensor/random.ts";
 import type { PastRequest, PastSource } from "./types.ts";
 
 const source = (name: string, past: PastSource["past"]): PastSource => ({ name, labels: "keep", past });
@@ -32,10 +33,15 @@ export function trueThenFree(forced: number): PastSource {
   return source(`${forced} true groups, then free running`, ({ own }) => own.freeRunning(forced));
 }
 
+/** A uniformly drawn code instead of the token, with probability `share`. */
+export function flipToken(token: number, share: number, vocabSize: number, stream: RandomStream): number {
+  return stream.uniform() < share ? stream.integer(vocabSize) : token;
+}
+
 /** Each token is replaced by a uniformly drawn code with probability `share`. */
 export function tokenFlips(share: number): PastSource {
   return source(`${share} of the tokens flipped`, async ({ truth, vocabSize, stream }) =>
-    truth.map((token) => (stream.uniform() < share ? stream.integer(vocabSize) : token)),
+    truth.map((token) => flipToken(token, share, vocabSize, stream)),
   );
 }
 

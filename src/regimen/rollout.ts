@@ -13,7 +13,7 @@ import { floats, ints, type Value } from "../runtime/values.ts";
 import { add, mul, sub } from "../tensor/ops/elementwise.ts";
 import { argmaxLast } from "../tensor/ops/gather.ts";
 import { reshape } from "../tensor/ops/structure.ts";
-import type { RandomStream } from "../tensor/random.ts";
+import { RandomStream } from "../tensor/random.ts";
 import { constant, float32, int32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
 import type { ScaleWiseModel } from "./scaleWise.ts";
 
@@ -68,6 +68,9 @@ function constantLabels(labels: Tensor, label: number): Tensor {
   return add(mul(labels, constant(Int32Array.of(0), [])), value);
 }
 
+/** Where draws come from: one stream for the batch, or one per row, so that a row does not depend on the others. */
+export type DrawStreams = RandomStream | readonly RandomStream[];
+
 /** One step's picks. */
 export interface RolloutRequest {
   readonly weights: Weights;
@@ -95,21 +98,21 @@ export class Rollout implements Disposable {
   }
 
   /** Picks [B * L] at every site given the true past. */
-  async oneStep({ weights, labels, truth, plan }: RolloutRequest, stream: RandomStream): Promise<Int32Array> {
-    return this.#picks(weights, labels, truth, plan, plan.groups, stream);
+  async oneStep({ weights, labels, truth, plan }: RolloutRequest, streams: DrawStreams): Promise<Int32Array> {
+    return this.#picks(weights, labels, truth, plan, plan.groups, streams);
   }
 
   /** Picks [B * L] given the picks of all earlier scales; the first `forced` scales stay as the truth has them. */
   async freeRunning(
     { weights, labels, truth, plan }: RolloutRequest,
-    stream: RandomStream,
+    streams: DrawStreams,
     forced = 0,
   ): Promise<Int32Array> {
     const past = Int32Array.from(truth);
     for (const scale of plan.groups.slice(forced)) {
       const prefix = this.#model.prefix(plan, scale.index + 1);
       const cut = sites(past, labels.length, plan.length, prefix.length);
-      const picks = await this.#picks(weights, labels, cut, prefix, [scale], stream);
+      const picks = await this.#picks(weights, labels, cut, prefix, [scale], streams);
       for (let b = 0; b < labels.length; b++) {
         const from = b * prefix.length + scale.start;
         past.set(picks.subarray(from, from + scale.size), b * plan.length + scale.start);
@@ -124,7 +127,7 @@ export class Rollout implements Disposable {
     past: Int32Array,
     plan: Plan<Scale>,
     wanted: readonly Scale[],
-    stream: RandomStream,
+    streams: DrawStreams,
   ): Promise<Int32Array> {
     const guided = isGuided(this.options);
     this.#program ??= compile(rolloutGraph(this.#model, guided), {
@@ -143,7 +146,7 @@ export class Rollout implements Disposable {
     );
     const best = (out.best as Value).data as Int32Array; // the graph's outputs
     if (!this.options.sampling) return best;
-    return this.#draw((out.logits as Value).data as Float32Array, best, plan, wanted, stream);
+    return this.#draw((out.logits as Value).data as Float32Array, best, plan, wanted, streams);
   }
 
   #draw(
@@ -151,12 +154,14 @@ export class Rollout implements Disposable {
     best: Int32Array,
     plan: Plan<Scale>,
     wanted: readonly Scale[],
-    stream: RandomStream,
+    streams: DrawStreams,
   ): Int32Array {
     const options: SamplingOptions = { ...this.options, temperature: 1 };
     const { vocabSize } = this.#model;
     const picks = Int32Array.from(best);
     for (let first = 0; first < best.length; first += plan.length) {
+      const row = first / plan.length;
+      const stream = streams instanceof RandomStream ? streams : (streams[row] as RandomStream); // one per row
       for (const { start, size } of wanted) {
         for (let i = first + start; i < first + start + size; i++)
           picks[i] = categorical.sample(logits.subarray(i * vocabSize, (i + 1) * vocabSize), options, stream);

@@ -11,6 +11,7 @@ import type { ReadWeights } from "../nn/perceptual.ts";
 import type { ParameterSpec, Weights } from "../nn/scope.ts";
 import type { Device } from "../runtime/device.ts";
 import type { Graph } from "../runtime/trace.ts";
+import type { ScaleWiseSubject } from "./scaleWiseSubject.ts";
 import type { TokenCache } from "./tokenSet.ts";
 import type { Metrics, TrainerOptions, TrainingTask } from "./trainer.ts";
 
@@ -118,6 +119,8 @@ export interface SampleRequest {
 export interface ImageModel extends Disposable {
   readonly description: ModelDescription;
   sample(request: SampleRequest): AsyncGenerator<SampleEvent>;
+  /** Pictures of size * size * 3 bytes through the tokenizer and back. Errors: DATA_BAD_SHAPE, ABORTED. */
+  reconstruct?(pixels: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
   /** Graphs that can be exported, by name. */
   readonly graphs: Readonly<Record<string, () => Graph>>;
 }
@@ -143,5 +146,7 @@ export interface ImageSystem {
   /** Names and shapes of a model's parameters, nothing allocated. */
   parameters(description: ModelDescription): ReadonlyMap<string, ParameterSpec>;
   open(description: ModelDescription, weights: Weights, device: Device): Promise<ImageModel>;
+  /** A model for measurements per scale, with a schedule of its own or of `sides`; absent where there are no scales. */
+  scaleWise?(description: ModelDescription, weights: Weights, sides?: readonly number[]): ScaleWiseSubject;
   parity(parityCase: ParityCase, weights: Weights, device: Device): ParityTable & Disposable;
 }

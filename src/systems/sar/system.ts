@@ -7,6 +7,7 @@ import { advanceGraph, decodeGraph, positionsGraph, tokenizeGraph } from "./prog
 import { sarRecipeSchema, sarRecipes } from "./recipe.ts";
 import { buildSar, SarModel, sarModelSchema, sarSamplingSchema } from "./sarModel.ts";
 import { modelConfig, sarStages } from "./stages.ts";
+import { sarSubject } from "./subject.ts";
 
 function describe(recipe: unknown, set: ImageSet): ModelDescription {
   const config = modelConfig(sarRecipeSchema.parse(recipe), set.classNames.length);
@@ -42,5 +43,6 @@ export const sarSystem: ImageSystem = {
   },
   open: async (description, weights, device) =>
     new SarModel(description, sarModelSchema.parse(description.config), weights, device),
+  scaleWise: ({ config }, weights, sides) => sarSubject(sarModelSchema.parse(config), weights, sides),
   parity: sarParity,
 };

@@ -7,6 +7,7 @@ import { varParity } from "./parity.ts";
 import { advanceGraph, decodeGraph, positionsGraph, tokenizeGraph } from "./programs.ts";
 import { varRecipeSchema, varRecipes } from "./recipe.ts";
 import { modelConfig, varStages } from "./stages.ts";
+import { varSubject } from "./subject.ts";
 import { buildVar, VarModel, varModelSchema, varSamplingSchema } from "./varModel.ts";
 
 function describe(recipe: unknown, set: ImageSet): ModelDescription {
@@ -42,5 +43,6 @@ export const varSystem: ImageSystem = {
   },
   open: async (description, weights, device) =>
     new VarModel(description, varModelSchema.parse(description.config), weights, device),
+  scaleWise: ({ config }, weights, sides) => varSubject(varModelSchema.parse(config), weights, sides),
   parity: varParity,
 };
