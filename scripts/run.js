@@ -20,6 +20,7 @@ const tasks = {
   check: { text: "format, lint, types and layers", run: check },
   layers: { text: "import rules; --report prints file sizes", run: layers },
   ship: { text: "put a finished run's model into models/ with its card", run: ship },
+  classifier: { text: "train and freeze the classifier of a data set", run: classifier },
   build: { text: "build dist/ for the package", run: buildPackage },
 };
 
@@ -28,7 +29,7 @@ const task = Object.hasOwn(tasks, name) ? tasks[name] : undefined;
 if (task) {
   process.exitCode = (await install()) || (await task.run(rest));
 } else {
-  const lines = Object.entries(tasks).map(([key, { text }]) => `  ${key.padEnd(8)}${text}`);
+  const lines = Object.entries(tasks).map(([key, { text }]) => `  ${key.padEnd(11)}${text}`);
   console.error(`Usage: node scripts/run.js <task> [arguments]\n${lines.join("\n")}`);
   process.exitCode = 64;
 }
@@ -57,6 +58,12 @@ async function layers(args) {
 async function ship(args) {
   const { importTypeScript } = await import("./build.js");
   const script = await importTypeScript("scripts/shipModel.ts");
+  return script.main(root, args);
+}
+
+async function classifier(args) {
+  const { importTypeScript } = await import("./build.js");
+  const script = await importTypeScript("scripts/trainClassifier.ts");
   return script.main(root, args);
 }
 

@@ -2,9 +2,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { openImageSet } from "./data/imageSets.node.ts";
+import { imageSets, isImageSetId, openImageSet } from "./data/imageSets.node.ts";
 import type { ImageSet, Split } from "./data/types.ts";
-import { classifierFolders, openClassifier } from "./evaluate/classifier/classifier.node.ts";
+import { openFrozenClassifier } from "./evaluate/classifier/classifier.node.ts";
 import { drawPictures, evaluatePictures, type PicturesReport } from "./evaluate/evaluatePictures.ts";
 import { openForeign } from "./evaluate/features/foreign.node.ts";
 import { openOnnxFeatures } from "./evaluate/features/onnxFile.node.ts";
@@ -16,12 +16,10 @@ import { openCpu } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";
 import { NextxError } from "./tensor/errors.ts";
 
-export interface EvaluateOptions {
-  /** Pictures on each side; 1,000 when absent, fewer where the split has fewer. */
-  readonly samples?: number;
-  readonly seed?: number;
-  /** Data set to compare with; that of the model's card or run when absent. */
-  readonly set?: string;
+/** What every measurement may be told. */
+export interface MeasureOptions {
+  /** Pictures on each side, 12 to 10,000; 1,000 when absent, fewer where the split has fewer. */
+  readonly count?: number;
   /** `test` when absent. */
   readonly split?: Exclude<Split, "train">;
   /** Folder of data sets and of foreign weights. */
@@ -29,28 +27,42 @@ export interface EvaluateOptions {
   /** A network such as Inception as an ONNX file. */
   readonly onnx?: string;
   readonly threads?: number;
-  /** Settings of the system (cfgScale, topK, ...). */
-  readonly settings?: Readonly<Record<string, unknown>>;
   readonly signal?: AbortSignal;
   readonly onProgress?: (text: string) => void;
 }
 
-/** Everything that is needed to trust and redo the numbers. */
-export interface EvaluationReport extends PicturesReport {
-  readonly model: { readonly name: string; readonly sha256: string };
-  readonly data: {
-    readonly set: string;
-    readonly split: string;
-    readonly version: string;
-    readonly size: number;
-  };
-  readonly seed: number;
-  readonly settings: Readonly<Record<string, unknown>>;
+export interface EvaluateOptions extends MeasureOptions {
+  /** Seed of the samples. */
+  readonly seed?: number;
+  /** Data set to compare with; that of the model's card or run when absent. */
+  readonly set?: string;
+  /** Settings of the system (cfgScale, topK, ...). */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+/** The pictures that were compared with. */
+export interface ComparedData {
+  readonly set: string;
+  readonly split: string;
+  readonly version: string;
+  readonly size: number;
+}
+
+/** Held-out pictures against others of the same split. */
+export interface NoiseFloorReport extends PicturesReport {
+  readonly data: ComparedData;
   readonly runtime: string;
 }
 
+/** Everything that is needed to trust and redo the numbers. */
+export interface EvaluationReport extends NoiseFloorReport {
+  readonly model: { readonly name: string; readonly sha256: string };
+  readonly seed: number;
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
 /** Where classifiers of ours are. */
-export const classifierRoot = (): string => join(packageRoot(), "models", "classifiers");
+const classifierRoot = (): string => join(packageRoot(), "models", "classifiers");
 
 const runData = z.looseObject({ data: z.looseObject({ set: z.string() }) });
 
@@ -70,13 +82,13 @@ async function dataOf(model: Model): Promise<string> {
 async function openExtractors(
   set: string,
   device: Device,
-  options: EvaluateOptions,
+  options: MeasureOptions,
 ): Promise<FeatureExtractor[]> {
   const { dataRoot, onnx } = options;
   const opened: FeatureExtractor[] = [];
   try {
-    for (const folder of await classifierFolders(classifierRoot(), set))
-      opened.push(await openClassifier(folder, device));
+    const own = await openFrozenClassifier(classifierRoot(), set, device);
+    if (own) opened.push(own);
     if (dataRoot !== undefined) opened.push(...(await openForeign(dataRoot, { device })));
     if (onnx !== undefined) opened.push(await openOnnxFeatures(onnx, { device }));
     if (opened.length > 0) return opened;
@@ -85,7 +97,7 @@ async function openExtractors(
       `There is no classifier of ${set} and no other feature network.`,
       {
         path: "features",
-        hint: "Set NEXTX_DATA to a folder with weights-squeezenet-1.1, or train one: nextx eval --train-classifier.",
+        hint: "Name a folder with weights-squeezenet-1.1 (--data or NEXTX_DATA), or a network: --onnx FILE.",
       },
     );
   } catch (error) {
@@ -94,35 +106,51 @@ async function openExtractors(
   }
 }
 
+/** Extractors and one split, opened for as long as `use` takes. */
+async function withSet<T>(
+  id: string,
+  size: number,
+  options: MeasureOptions,
+  use: (set: ImageSet, extractors: readonly FeatureExtractor[], count: number, device: Device) => Promise<T>,
+): Promise<T> {
+  const { count = 1000, split = "test", dataRoot, threads = 2 } = options;
+  if (!(Number.isInteger(count) && count >= 12 && count <= 10_000))
+    throw new NextxError("EVALUATE_BAD_COUNT", `Pictures on each side are 12 to 10,000, got ${count}.`, {
+      path: "count",
+    });
+  const set = await openImageSet(id, { size, split, ...(dataRoot !== undefined && { dataRoot }) });
+  const device = await openCpu({ threads });
+  const extractors = await openExtractors(id, device, options);
+  try {
+    return await use(set, extractors, count, device);
+  } finally {
+    for (const extractor of extractors) extractor[Symbol.dispose]();
+  }
+}
+
+const dataReport = ({ id, split, version, size }: ImageSet): ComparedData => ({
+  set: id,
+  split,
+  version,
+  size,
+});
+
+const watching = ({ signal, onProgress }: MeasureOptions) => ({
+  ...(signal && { signal }),
+  ...(onProgress && { onProgress }),
+});
+
 /**
- * Samples a model with the classes of held-out pictures, drawn at random, and compares under every available extractor.
+ * Samples a model with the classes of held-out pictures, drawn at random, and compares under every available extractor;
+ * the same held-out pictures go through the model's tokenizer and back, where it has one.
  * @throws NextxError EVALUATE_, DATA_, METRIC_, FEATURES_ and sampling codes, ABORTED
  */
 export async function evaluate(model: Model, options: EvaluateOptions = {}): Promise<EvaluationReport> {
-  const {
-    samples = 1000,
-    seed = 0,
-    split = "test",
-    dataRoot,
-    threads = 2,
-    settings,
-    signal,
-    onProgress,
-  } = options;
-  if (!(Number.isInteger(samples) && samples >= 12 && samples <= 10_000))
-    throw new NextxError("METRIC_TOO_FEW_SAMPLES", `Samples are 12 to 10,000, got ${samples}.`, {
-      path: "samples",
-    });
+  const { seed = 0, settings, signal, onProgress } = options;
   const id = options.set ?? (await dataOf(model));
-  const set = await openImageSet(id, {
-    size: model.imageSize,
-    split,
-    ...(dataRoot !== undefined && { dataRoot }),
-  });
-  requireSameClasses(model, set);
-  const extractors = await openExtractors(id, await openCpu({ threads }), options);
-  try {
-    const real = drawPictures(set, samples);
+  return withSet(id, model.imageSize, options, async (set, extractors, count) => {
+    requireSameClasses(model, set);
+    const real = drawPictures(set, count);
     const request = {
       ...settings,
       class: [...real.labels],
@@ -134,19 +162,49 @@ export async function evaluate(model: Model, options: EvaluateOptions = {}): Pro
     onProgress?.(`sampling ${real.count} pictures`);
     let pixels = new Uint8Array(0);
     for await (const event of model.sample(request)) pixels = Uint8Array.from(event.pixels);
-    const watch = { ...(signal && { signal }), ...(onProgress && { onProgress }) };
-    const report = await evaluatePictures(extractors, set, real, { ...real, pixels }, watch);
+    const generated = { ...real, pixels };
+    const reconstructed = model.canReconstruct && {
+      ...real,
+      pixels: await model.reconstruct(real.pixels, signal),
+    };
+    const compared = { real, generated, ...(reconstructed && { reconstructed }) };
     return {
       model: { name: recipe.model, sha256: model.sha256 },
-      data: { set: id, split, version: set.version, size: set.size },
+      data: dataReport(set),
       seed,
       settings: recipe.settings,
       runtime: model.runtime,
-      ...report,
+      ...(await evaluatePictures(extractors, set, compared, watching(options))),
     };
-  } finally {
-    for (const extractor of extractors) extractor[Symbol.dispose]();
-  }
+  });
+}
+
+/**
+ * What a perfect model would get: `count` held-out pictures against `count` others of the same split, drawn at random; half
+ * the split on each side where it is smaller. `size` is the set's smallest, or 32 for sets of any size, when absent.
+ * @throws NextxError EVALUATE_, DATA_, METRIC_ and FEATURES_ codes, ABORTED
+ */
+export async function noiseFloor(
+  id: string,
+  options: MeasureOptions & { readonly size?: number } = {},
+): Promise<NoiseFloorReport> {
+  const size = options.size ?? (isImageSetId(id) ? imageSets[id].sizes?.[0] : undefined) ?? 32;
+  return withSet(id, size, options, async (set, extractors, wanted, device) => {
+    const drawn = drawPictures(set, 2 * wanted);
+    const count = Math.floor(drawn.count / 2);
+    const half = (first: number) => ({
+      pixels: drawn.pixels.subarray(first * size * size * 3, (first + count) * size * size * 3),
+      labels: drawn.labels.subarray(first, first + count),
+      count,
+      size,
+    });
+    const compared = { real: half(0), generated: half(count) };
+    return {
+      data: dataReport(set),
+      runtime: device.runtime,
+      ...(await evaluatePictures(extractors, set, compared, watching(options))),
+    };
+  });
 }
 
 function requireSameClasses({ name, classNames }: Model, set: ImageSet): void {

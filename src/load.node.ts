@@ -145,6 +145,20 @@ export class Model implements Disposable {
     });
   }
 
+  /** Whether `reconstruct` works: the model has a tokenizer. */
+  get canReconstruct(): boolean {
+    return this.#model.reconstruct !== undefined;
+  }
+
+  /**
+   * Pictures of imageSize * imageSize * 3 bytes through the model's tokenizer and back.
+   * @throws NextxError RECONSTRUCT_NOT_POSSIBLE, DATA_BAD_SHAPE, ABORTED
+   */
+  async reconstruct(pixels: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    if (this.#model.reconstruct) return this.#model.reconstruct(pixels, signal);
+    throw new NextxError("RECONSTRUCT_NOT_POSSIBLE", `${this.name} has no tokenizer to go through.`);
+  }
+
   /** One of the model's programs as an .onnx file's bytes, weights inside. @throws NextxError EXPORT_UNKNOWN_GRAPH */
   exportOnnx(name: string): Uint8Array {
     const graph = Object.hasOwn(this.#model.graphs, name) ? this.#model.graphs[name] : undefined;

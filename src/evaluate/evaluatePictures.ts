@@ -8,6 +8,7 @@ import type { FeatureExtractor, Pictures } from "./features/types.ts";
 import { type FrechetEstimate, frechetEstimate } from "./frechet.ts";
 import {
   classifierScore,
+  meanFeatureDistance,
   probabilitiesOf,
   type Rate,
   ruleValidity,
@@ -15,10 +16,19 @@ import {
   sampleAccuracy,
 } from "./metrics.ts";
 import { type PrecisionRecall, precisionRecall } from "./neighbours.ts";
+import { type RoundTripQuality, roundTripQuality } from "./pictureQuality.ts";
 
 /** Pictures with the class each shows or was asked to show. */
 export interface LabelledPictures extends Pictures {
   readonly labels: Int32Array;
+}
+
+/** Pictures that are compared, all of one size. */
+export interface Compared {
+  readonly real: LabelledPictures;
+  readonly generated: LabelledPictures;
+  /** The real ones after a round trip through a model's tokenizer, in the same order. */
+  readonly reconstructed?: Pictures;
 }
 
 /** What one extractor says. */
@@ -33,6 +43,8 @@ export interface FeatureReport {
   readonly precisionRecall: PrecisionRecall;
   /** Inception-style scores, for extractors that classify. */
   readonly score?: { readonly generated: Scored; readonly real: Scored };
+  /** Round trips against their originals: Fréchet distance, and mean distance of features pair by pair. */
+  readonly reconstruction?: { readonly frechet: FrechetEstimate; readonly featureDistance: number };
   /** Share given the right class, for extractors that know the set's classes. */
   readonly accuracy?: { readonly generated: Rate; readonly real: Rate };
 }
@@ -43,6 +55,8 @@ export interface PicturesReport {
   readonly features: readonly FeatureReport[];
   /** Share of generated pictures that obey their class's rules, where the set has any. */
   readonly validity?: Rate;
+  /** Round trips against their originals, in pixels; validity as above. */
+  readonly reconstruction?: RoundTripQuality & { readonly validity?: Rate };
 }
 
 /** `count` pictures of a split, drawn without repetition; the same for the same set and count. */
@@ -66,12 +80,12 @@ const sameNames = (a: readonly string[] | undefined, b: readonly string[]): bool
 /** One extractor's report. @throws NextxError METRIC_ codes, ABORTED */
 export async function reportFeatures(
   extractor: FeatureExtractor,
-  real: LabelledPictures,
-  generated: LabelledPictures,
+  { real, generated, reconstructed }: Compared,
   { classNames, signal }: { readonly classNames: readonly string[]; readonly signal?: AbortSignal },
 ): Promise<FeatureReport> {
   const { name, sha256, dims, inputSize } = extractor;
   const [r, g] = [await extractor.extract(real, signal), await extractor.extract(generated, signal)];
+  const back = reconstructed && (await extractor.features(reconstructed, signal));
   const logits = r.logits && g.logits && { real: r.logits, generated: g.logits };
   const splits = Math.min(10, real.count, generated.count);
   const isOfSet = sameNames(extractor.classNames, classNames);
@@ -83,6 +97,12 @@ export async function reportFeatures(
     frechet: frechetEstimate(r.features, g.features),
     fewSamples: Math.min(real.count, generated.count) < 10 * dims,
     precisionRecall: precisionRecall(r.features, g.features),
+    ...(back && {
+      reconstruction: {
+        frechet: frechetEstimate(r.features, back),
+        featureDistance: meanFeatureDistance(r.features, back),
+      },
+    }),
     ...(logits && {
       score: {
         generated: classifierScore(probabilitiesOf(logits.generated), { splits }),
@@ -103,19 +123,33 @@ export async function reportFeatures(
 export async function evaluatePictures(
   extractors: readonly FeatureExtractor[],
   set: ImageSet,
-  real: LabelledPictures,
-  generated: LabelledPictures,
+  compared: Compared,
   {
     signal,
     onProgress,
   }: { readonly signal?: AbortSignal; readonly onProgress?: (text: string) => void } = {},
 ): Promise<PicturesReport> {
+  const { real, generated, reconstructed } = compared;
   const features: FeatureReport[] = [];
   for (const extractor of extractors) {
     onProgress?.(`${extractor.name}: ${real.count} + ${generated.count} pictures`);
     const options = { classNames: set.classNames, ...(signal && { signal }) };
-    features.push(await reportFeatures(extractor, real, generated, options));
+    features.push(await reportFeatures(extractor, compared, options));
   }
   const validity = ruleValidity(set, generated.pixels, generated.labels);
-  return { count: generated.count, features, ...(validity && { validity }) };
+  return {
+    count: generated.count,
+    features,
+    ...(validity && { validity }),
+    ...(reconstructed && { reconstruction: reportRoundTrip(set, real, reconstructed) }),
+  };
+}
+
+function reportRoundTrip(
+  set: ImageSet,
+  real: LabelledPictures,
+  { pixels }: Pictures,
+): RoundTripQuality & { readonly validity?: Rate } {
+  const validity = ruleValidity(set, pixels, real.labels);
+  return { ...roundTripQuality(real.pixels, pixels, set.size), ...(validity && { validity }) };
 }

@@ -9,7 +9,7 @@ import {
   sampleAccuracy,
 } from "./metrics.ts";
 import { precisionRecall } from "./neighbours.ts";
-import { psnr, ssim } from "./pictureQuality.ts";
+import { psnr, roundTripQuality, ssim } from "./pictureQuality.ts";
 import { lcg, lcgFeatures } from "./testing/lcg.ts";
 
 const withCode = (code: string) => expect.objectContaining({ code });
@@ -136,6 +136,21 @@ describe("pixels", () => {
     expect(psnr(x, y)).toBeCloseTo(22.57468024460551, 12);
     expect(() => psnr(x, x.slice(1))).toThrow(withCode("METRIC_BAD_SHAPE"));
     expect(() => psnr(new Uint8Array(0), new Uint8Array(0))).toThrow(withCode("METRIC_BAD_SHAPE"));
+  });
+
+  it("of several round trips: one PSNR over all, the mean of their SSIMs", () => {
+    const size = 13;
+    const length = size * size * 3;
+    const [before, after] = [x.slice(0, length), y.slice(0, length)];
+    const { psnr: decibels, ssim: similar } = roundTripQuality(before, after, size);
+    expect(decibels).toBe(psnr(before, after));
+    expect(similar).toBe(ssim(before, after, size, size));
+    const [mixed, twice] = [Uint8Array.of(...before, ...after), Uint8Array.of(...before, ...before)];
+    const both = roundTripQuality(twice, mixed, size);
+    expect(both.psnr).toBeCloseTo((decibels ?? 0) + 10 * Math.log10(2), 9); // half the squared error
+    expect(both.ssim).toBeCloseTo((1 + similar) / 2, 9);
+    expect(roundTripQuality(twice, twice, size).psnr).toBeNull();
+    expect(() => roundTripQuality(x.slice(0, 5), x.slice(0, 5), size)).toThrow(withCode("METRIC_BAD_SHAPE"));
   });
 
   it("SSIM: equal pictures, flat pictures by hand, scipy.signal.correlate2d(mode='valid')", () => {

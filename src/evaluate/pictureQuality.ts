@@ -99,3 +99,26 @@ export function ssim(a: Uint8Array, b: Uint8Array, width: number, height: number
   });
   return channelMeans.reduce((x, y) => x + y, 0) / 3;
 }
+
+/** How close pictures come back from a round trip. */
+export interface RoundTripQuality {
+  /** dB, from the mean squared error over all pictures; null when all came back as they were. */
+  readonly psnr: number | null;
+  /** Mean over pictures. */
+  readonly ssim: number;
+}
+
+/**
+ * Pictures of size * size * 3 bytes and what came back of them.
+ * @throws NextxError METRIC_BAD_SHAPE, also for sides below 11
+ */
+export function roundTripQuality(before: Uint8Array, after: Uint8Array, size: number): RoundTripQuality {
+  const length = size * size * 3;
+  const count = before.length / length;
+  requireSameSize(before, after, Math.floor(count) * length);
+  let similar = 0;
+  for (let at = 0; at < before.length; at += length)
+    similar += ssim(before.subarray(at, at + length), after.subarray(at, at + length), size, size);
+  const ratio = psnr(before, after);
+  return { psnr: Number.isFinite(ratio) ? ratio : null, ssim: similar / count };
+}

@@ -2,7 +2,7 @@
  * A classifier's life: trained once on a training split, written as float16 with a card, opened as an extractor. A file
  * that is not the one its card describes is refused, so numbers always name the network that made them.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -22,6 +22,7 @@ import { RandomStream } from "../../tensor/random.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { openNetwork } from "../features/network.ts";
 import type { FeatureExtractor } from "../features/types.ts";
+import { type FrozenClassifiers, frozenClassifiers } from "./frozen.ts";
 import { type ClassifierRecipe, classifierConfig, questionsOf } from "./recipes.ts";
 import { accuracyGraph, ClassifierTask, heldOutBatches } from "./task.ts";
 
@@ -113,7 +114,8 @@ async function trainedWeights(
   );
   while (trainer.step < steps) {
     if (signal?.aborted) throw new NextxError("ABORTED", "Training was stopped; nothing was written.");
-    onStep?.(await trainer.advance(), steps);
+    const report = await trainer.advance(); // outside the call, which would skip it without a listener
+    onStep?.(report, steps);
   }
   return trainer.best;
 }
@@ -205,13 +207,25 @@ export async function openClassifier(folder: string, device: Device): Promise<Fe
   );
 }
 
-/** Folders of classifiers below `root` that were trained on a data set. */
-export async function classifierFolders(root: string, set: string): Promise<string[]> {
-  if (!existsSync(root)) return [];
-  const folders = readdirSync(root)
-    .sort()
-    .map((name) => join(root, name))
-    .filter((folder) => existsSync(join(folder, "card.json")));
-  const cards = await Promise.all(folders.map(readClassifierCard));
-  return folders.filter((_, i) => cards[i]?.data.set === set);
+/**
+ * Opens the frozen classifier of a data set from the folder that holds them; undefined for sets that have none. Its hash
+ * is the one in the source, so neither file nor card can be exchanged unseen.
+ * @throws NextxError CLASSIFIER_NOT_FROZEN and the codes of openClassifier
+ */
+export async function openFrozenClassifier(
+  root: string,
+  set: string,
+  device: Device,
+  frozen: FrozenClassifiers = frozenClassifiers,
+): Promise<FeatureExtractor | undefined> {
+  const entry = Object.hasOwn(frozen, set) ? frozen[set] : undefined;
+  if (entry === undefined) return undefined;
+  const folder = join(root, entry.folder);
+  const card = await readClassifierCard(folder);
+  if (card.sha256 !== entry.sha256 || card.data.set !== set)
+    throw new NextxError("CLASSIFIER_NOT_FROZEN", `${folder} is not the frozen classifier of ${set}.`, {
+      path: folder,
+      hint: "Restore the folder with git, or install nextx again.",
+    });
+  return openClassifier(folder, device);
 }

@@ -65,30 +65,31 @@ export interface ClassifierRecipe {
   readonly target: number;
 }
 
-const base = { size: 32, seed: 1, batchSize: 64, learningRate: 2e-3, weightDecay: 0.05, emaDecay: 0.998 };
+const base = { size: 32, seed: 1, batchSize: 64, learningRate: 3e-3, weightDecay: 0.05, emaDecay: 0.995 };
 
-/** Recipes by data set. Times are for one thread of a 2-core server CPU that does nothing else. */
+/** Recipes by data set: a few minutes each on two cores that do nothing else. */
 export const classifierRecipes: Readonly<Record<string, ClassifierRecipe>> = {
-  synth: { ...base, set: "synth", steps: 6000, augment: {}, target: 0.98 },
+  synth: { ...base, set: "synth", steps: 3000, augment: {}, target: 0.98 },
+  // No crop: it enlarges every training picture, and Fashion-MNIST held out is not enlarged (84.7 % with it).
   "fashion-mnist": {
     ...base,
     set: "fashion-mnist",
-    steps: 3000,
-    augment: { horizontalFlip: true, crop: { ratio: 1.125 } },
+    steps: 2000,
+    augment: { horizontalFlip: true },
     target: 0.9,
   },
   tiles: {
     ...base,
     set: "tiles",
-    steps: 2500,
+    steps: 1600,
     augment: { horizontalFlip: true, crop: { ratio: 1.125 } },
     target: 0.85,
   },
 };
 
-/** The one architecture (about 0.65 million parameters, 1.3 MB as float16). */
+/** The one architecture: about 0.215 million parameters, 0.43 MB as float16, 64 features. */
 export function classifierConfig(imageSize: number, heads: readonly ClassifierHead[]): ConvClassifierConfig {
-  return { imageSize, widths: [32, 64, 96], numResBlocks: 2, numGroups: 8, dims: 128, heads };
+  return { imageSize, widths: [32, 48, 64], numResBlocks: 1, numGroups: 8, dims: 64, heads };
 }
 
 /** @throws NextxError CLASSIFIER_UNKNOWN_SET */

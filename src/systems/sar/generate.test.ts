@@ -165,6 +165,18 @@ describe("an opened model", () => {
     await expect(sample({}, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "ABORTED" });
   });
 
+  it("brings pictures back through its tokenizer, one by one or together", async () => {
+    using model = new SarModel(tinyDescription, tinyConfig, weights, device);
+    const pixels = Uint8Array.from({ length: 35 * 768 }, (_, i) => (i * 7919) % 256);
+    const all = await model.reconstruct(pixels);
+    expect(all).toHaveLength(pixels.length);
+    const last = await model.reconstruct(pixels.slice(34 * 768));
+    expect(all.slice(34 * 768)).toEqual(last);
+    await expect(model.reconstruct(pixels.slice(1))).rejects.toMatchObject({ code: "DATA_BAD_SHAPE" });
+    const aborted = model.reconstruct(pixels, AbortSignal.abort());
+    await expect(aborted).rejects.toMatchObject({ code: "ABORTED" });
+  });
+
   it("keeps a picture's tokens outside a box, and its coarse scales when it refines", async () => {
     const pixels = Uint8Array.from({ length: 768 }, (_, i) => (i * 37) % 256);
     const all = { y0: 0, x0: 0, y1: 1, x1: 1 };

@@ -12,7 +12,8 @@ import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
 import { trace } from "../../runtime/trace.ts";
 import { floats, ints, type Value } from "../../runtime/values.ts";
-import { float32, type Tensor } from "../../tensor/tensor.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import { roundTripGraph } from "./programs.ts";
 import { buildSar, SarModel, type SarModelConfig } from "./sarModel.ts";
 import { FlexScaleWise } from "./scaleWise.ts";
 import type { FlexTokenizer } from "./tokenizer.ts";
@@ -27,14 +28,7 @@ export async function observeTokenizer(
   const pictures = firstPictures(set, heldOut.tokenizer);
   const [count, size] = [pictures.labels.length, set.size];
   const side = tokenizer.config.latentSide;
-  const specs = {
-    images: float32("B", tokenizer.config.inChannels, size, size),
-    rows: float32(side, side),
-  };
-  const graph = trace(specs, ({ images, rows }) => ({
-    images: tokenizer.forward(tokenizer.encode(images), rows).reconstruction,
-  }));
-  using program = await compile(graph, { device, weights, prepack: false });
+  using program = await compile(roundTripGraph(tokenizer), { device, weights, prepack: false });
   const { images } = await program.run({
     images: floats(pictures.images, [count, 3, size, size]),
     rows: floats(areaRows(side, side), [side, side]),

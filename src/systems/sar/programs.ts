@@ -29,6 +29,18 @@ export function tokenizeGraph(tokenizer: FlexTokenizer, imageSize = tokenizer.im
   }));
 }
 
+/** Pictures and the resizing `rows` [P, p] of one axis -> the same through encoder, quantiser and decoder, not clamped. */
+export function roundTripGraph(tokenizer: FlexTokenizer) {
+  const { imageSize, config } = tokenizer;
+  const specs = {
+    images: float32(B, config.inChannels, imageSize, imageSize),
+    rows: float32(config.latentSide, "p"),
+  };
+  return trace(specs, ({ images, rows }) => ({
+    images: tokenizer.forward(tokenizer.encode(images), rows).reconstruction,
+  }));
+}
+
 /** The codebook as sites use it [V, C]. */
 export function codesGraph(tokenizer: FlexTokenizer) {
   return trace({}, () => ({ codes: tokenizer.vq.codes }));

@@ -1,7 +1,7 @@
 /** An opened FlexVAR, refined or not: classes, a seed and any schedule in, pictures out, scale by scale. */
 import { z } from "zod";
 import { boxMask, editPlan, repeatEdit } from "../../codec/editMask.ts";
-import { resizePictures } from "../../codec/resize.ts";
+import { areaRows, resizePictures } from "../../codec/resize.ts";
 import { poolMatrix } from "../../codec/scaleMatrices.ts";
 import { floatToImages, imagesToFloat } from "../../data/pixels.ts";
 import { stepGraph } from "../../decoding/groupPrograms.ts";
@@ -9,6 +9,7 @@ import type { KeptTokens } from "../../decoding/types.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { Plan, Scale } from "../../plan/types.ts";
+import { reconstructPictures } from "../../regimen/reconstruct.ts";
 import type {
   EditRequest,
   ImageModel,
@@ -24,7 +25,7 @@ import { RandomStream } from "../../tensor/random.ts";
 import { patchNumsSchema, tokenizerSchema, transformerSchema } from "./config.ts";
 import { FlexGenerator, type GenerateOptions } from "./generate.ts";
 import { FlexTransformer } from "./model.ts";
-import { advanceGraph, decodeGraph, encodeGraph, tokenizeGraph } from "./programs.ts";
+import { advanceGraph, decodeGraph, encodeGraph, roundTripGraph, tokenizeGraph } from "./programs.ts";
 import { FlexTokenizer } from "./tokenizer.ts";
 import { tokenizerPrefix } from "./trainableCodec.ts";
 
@@ -145,6 +146,15 @@ export class SarModel implements ImageModel {
         }
       }
     }
+  }
+
+  /** At the finest side. */
+  reconstruct(pixels: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    const { tokenizer } = this.#generator;
+    const { latentSide: side } = tokenizer.config;
+    const inputs = { rows: floats(areaRows(side, side), [side, side]) };
+    const trip = { graph: roundTripGraph(tokenizer), weights: this.#weights, inputs };
+    return reconstructPictures(trip, pixels, this.description.imageSize, this.#device, signal);
   }
 
   /** Tokens of the picture at every side of the schedule, and where they stay. */

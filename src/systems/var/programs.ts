@@ -6,7 +6,7 @@ import { trace } from "../../runtime/trace.ts";
 import { symbol } from "../../tensor/dims.ts";
 import { add, maximum, minimum } from "../../tensor/ops/elementwise.ts";
 import { concat, reshape } from "../../tensor/ops/structure.ts";
-import { float32, int32, type TensorSpec } from "../../tensor/tensor.ts";
+import { float32, int32, type Tensor, type TensorSpec } from "../../tensor/tensor.ts";
 import type { VarTransformer } from "./model.ts";
 import type { VarTokenizer } from "./tokenizer.ts";
 
@@ -52,6 +52,14 @@ export function decodeGraph(tokenizer: VarTokenizer) {
   return trace({ features: float32(B, tokenizer.config.zChannels, side, side) }, ({ features }) => ({
     images: maximum(minimum(tokenizer.decode(features), 1), -1),
   }));
+}
+
+/** Pictures -> the same through encoder, quantiser and decoder, not clamped. */
+export function roundTripGraph(tokenizer: VarTokenizer) {
+  return trace({ images: pictures(tokenizer) }, ({ images }) => {
+    const { reconstructions } = tokenizer.quantise(tokenizer.encode(images));
+    return { images: tokenizer.decode(reconstructions.at(-1) as Tensor) }; // at least one scale
+  });
 }
 
 /** The position table [1, L, C] (levels included), computed once. */

@@ -5,6 +5,7 @@ import { floatToImages, imagesToFloat } from "../../data/pixels.ts";
 import { stepGraph } from "../../decoding/groupPrograms.ts";
 import type { KeptTokens } from "../../decoding/types.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
+import { reconstructPictures } from "../../regimen/reconstruct.ts";
 import type {
   EditRequest,
   ImageModel,
@@ -20,7 +21,7 @@ import { RandomStream } from "../../tensor/random.ts";
 import { tokenizerSchema, transformerSchema } from "./config.ts";
 import { VarGenerator } from "./generate.ts";
 import { VarTransformer } from "./model.ts";
-import { advanceGraph, decodeGraph, encodeGraph, tokenizeGraph } from "./programs.ts";
+import { advanceGraph, decodeGraph, encodeGraph, roundTripGraph, tokenizeGraph } from "./programs.ts";
 import { transformerPrefix } from "./scaleWise.ts";
 import { VarTokenizer } from "./tokenizer.ts";
 import { codebookName, tokenizerPrefix } from "./trainableCodec.ts";
@@ -132,6 +133,11 @@ export class VarModel implements ImageModel {
         if (request.previews || done === total) yield { done, total, pixels: pixels.slice(), ids };
       }
     }
+  }
+
+  reconstruct(pixels: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    const trip = { graph: roundTripGraph(this.#generator.tokenizer), weights: this.#weights };
+    return reconstructPictures(trip, pixels, this.description.imageSize, this.#device, signal);
   }
 
   /** Tokens of the picture, and where they stay. */

@@ -1,0 +1,15 @@
+/**
+ * The frozen classifiers by data set: folder below models/classifiers/ and SHA-256 of the weights. Features of another file
+ * are other features: a classifier that is trained again gets a folder of its own, and old numbers keep theirs.
+ */
+
+export type FrozenClassifiers = Readonly<
+  Record<string, { readonly folder: string; readonly sha256: string }>
+>;
+
+export const frozenClassifiers: FrozenClassifiers = {
+  synth: {
+    folder: "synth-32",
+    sha256: "ee2881dd6c03297cc236e7404314e9bbb1242630f4ea5aa83eafce6523643dae",
+  },
+};
