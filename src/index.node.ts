@@ -6,14 +6,13 @@ export {
   type LoadOptions,
   load,
   type Model,
-  type SampleOptions,
-  type SampleRecipe,
   systemOf,
 } from "./load.node.ts";
 export { findModel, type ModelCard, type ShippedModel, shippedModels } from "./models.node.ts";
 export { parity } from "./parity.node.ts";
 export type { EditRequest, ImageSystem, SampleEvent } from "./regimen/system.ts";
 export type { TrainEvent } from "./regimen/trainRun.node.ts";
+export type { SampleOptions, SampleRecipe } from "./sampleRecipe.ts";
 export { imageSystems } from "./systems/registry.ts";
 export { NextxError } from "./tensor/errors.ts";
 export { resolveRecipe, type TrainOptions, train } from "./train.node.ts";

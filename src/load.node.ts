@@ -1,45 +1,20 @@
 /** Opening a model and making pictures with it: what a program written with nextx calls first. */
 import { basename, resolve } from "node:path";
 import { suggestion } from "./formats/suggest.ts";
-import { validate } from "./formats/validate.ts";
 import { type FoundModel, findModel, type ModelCard } from "./models.node.ts";
 import type { Weights } from "./nn/scope.ts";
-import type { EditRequest, ImageModel, ImageSystem, SampleEvent } from "./regimen/system.ts";
+import type { ImageModel, ImageSystem, SampleEvent } from "./regimen/system.ts";
 import { openCpu } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";
 import { exportOnnx } from "./runtime/program.ts";
+import { type SampleOptions, type SampleRecipe, sampleRecipe } from "./sampleRecipe.ts";
+import { splitEvent } from "./splitEvent.ts";
 import { imageSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 export interface LoadOptions {
   /** Threads of the processor; 2 when absent. The same number gives the same bits. */
   readonly threads?: number;
-}
-
-export interface SampleOptions {
-  /** A class by number or name, or one per picture; absent cycles through all classes. */
-  readonly class?: number | string | readonly (number | string)[];
-  /** Pictures; as many as classes given, else 1. */
-  readonly count?: number;
-  /** 0 to 2^53 - 1; 0 when absent. The same seed gives the same pictures on the same machine and versions. */
-  readonly seed?: number;
-  /** Show every step, not only the last. */
-  readonly previews?: boolean;
-  readonly edit?: EditRequest;
-  readonly signal?: AbortSignal;
-  /** Settings of the system (cfgScale, topK, ...). */
-  readonly [setting: string]: unknown;
-}
-
-/** How pictures were made: everything that `reproduce` needs. */
-export interface SampleRecipe {
-  readonly nextx: "sample";
-  readonly version: 1;
-  readonly model: string;
-  readonly sha256: string;
-  readonly labels: readonly (number | null)[];
-  readonly seed: number;
-  readonly settings: Readonly<Record<string, unknown>>;
 }
 
 /** An opened model. Dispose when done. */
@@ -77,72 +52,57 @@ export class Model implements Disposable {
     return Object.keys(this.#model.graphs);
   }
 
-  /** Number of a class given by number or name. @throws NextxError LABEL_OUT_OF_RANGE, LABEL_UNKNOWN */
-  classNumber(given: number | string): number {
-    const { classNames } = this;
-    const text = String(given);
-    if (/^-?\d+$/.test(text)) {
-      const label = Number(text);
-      if (label >= 0 && label < classNames.length) return label;
-      throw new NextxError(
-        "LABEL_OUT_OF_RANGE",
-        `${this.name} has classes 0 to ${classNames.length - 1}, got ${text}.`,
-        { path: "class" },
-      );
-    }
-    const label = classNames.findIndex((name) => name.toLowerCase() === text.toLowerCase());
-    if (label >= 0) return label;
-    throw new NextxError("LABEL_UNKNOWN", `${this.name} has no class "${text}".`, {
-      path: "class",
-      hint: suggestion(text, classNames),
-    });
-  }
-
   /** Checked and completed: what `sample` will do. @throws NextxError SAMPLING_BAD_OPTION, LABEL_ and CONFIG_ codes */
   recipe(options: SampleOptions = {}): SampleRecipe {
-    const { class: given, count, seed = 0, previews: _, edit, signal: __, ...settings } = options;
-    const classes = given === undefined ? [] : [given].flat();
-    const total = count ?? Math.max(1, classes.length);
-    if (!Number.isSafeInteger(total) || total < 1 || total > 10_000)
-      throw new NextxError("SAMPLING_BAD_OPTION", `count is 1 to 10000, got ${total}.`, { path: "count" });
-    if (!Number.isSafeInteger(seed) || seed < 0) {
-      throw new NextxError(
-        "RANDOM_BAD_SEED",
-        `A seed is an integer from 0 to 2^53 - 1, got ${String(seed)}.`,
-        {
-          path: "seed",
-        },
-      );
-    }
-    const numbers = classes.map((name) => this.classNumber(name));
-    const labels = Array.from({ length: total }, (_, i) => {
-      if (numbers.length > 0) return numbers[i % numbers.length] as number; // at least one
-      return edit ? null : i % this.classNames.length;
-    });
-    const chosen = validate(this.system.samplingSchema, { ...this.card?.sampling, ...settings }, "sampling");
-    return {
-      nextx: "sample",
-      version: 1,
-      model: this.card ? this.name : basename(resolve(this.name)),
-      sha256: this.sha256,
-      labels,
-      seed,
-      settings: chosen,
-    };
+    return sampleRecipe(
+      {
+        name: this.card ? this.name : basename(resolve(this.name)),
+        sha256: this.sha256,
+        system: this.system,
+        classNames: this.classNames,
+        sampling: this.card?.sampling ?? {},
+      },
+      options,
+    );
   }
 
   /** Makes pictures; the last event holds all of them finished. @throws NextxError ABORTED and those of `recipe` */
   async *sample(options: SampleOptions = {}): AsyncGenerator<SampleEvent> {
-    const { labels, seed, settings } = this.recipe(options);
-    const { previews = false, edit, signal } = options;
-    yield* this.#model.sample({
-      labels: labels.map((label) => label ?? undefined),
-      seed,
-      options: settings,
-      previews,
+    for await (const [event] of this.sampleTogether([options], options.signal)) if (event) yield event;
+  }
+
+  /**
+   * Several requests as one batch. Every step gives one event per request, the same that it would get alone. Settings and
+   * edit must be the same. @throws NextxError SAMPLING_NOT_TOGETHER, ABORTED and those of `recipe`
+   */
+  async *sampleTogether(
+    requests: readonly SampleOptions[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<readonly SampleEvent[]> {
+    const recipes = requests.map((options) => this.recipe(options));
+    const edit = requests[0]?.edit;
+    const settings = JSON.stringify(recipes[0]?.settings);
+    if (
+      recipes.some((recipe, i) => JSON.stringify(recipe.settings) !== settings || requests[i]?.edit !== edit)
+    ) {
+      throw new NextxError(
+        "SAMPLING_NOT_TOGETHER",
+        "Requests with different settings or edits are no batch.",
+      );
+    }
+    const counts = recipes.map(({ labels }) => labels.length);
+    const events = this.#model.sample({
+      labels: recipes.flatMap(({ labels }) => labels.map((label) => label ?? undefined)),
+      seed: recipes[0]?.seed ?? 0,
+      draws: recipes.flatMap(({ labels, seed, first = 0 }) =>
+        labels.map((_, i) => ({ seed, index: first + i })),
+      ),
+      options: recipes[0]?.settings ?? {},
+      previews: requests.some(({ previews }) => previews === true),
       ...(edit && { edit }),
       ...(signal && { signal }),
     });
+    for await (const event of events) yield splitEvent(event, counts);
   }
 
   /** Whether `reconstruct` works: the model has a tokenizer. */

@@ -5,8 +5,9 @@ import { fitSquare } from "./data/fitSquare.ts";
 import { decodeImage } from "./formats/imageFile.node.ts";
 import { encodePng, type RgbImage, readPngRecipe } from "./formats/png.ts";
 import { validate } from "./formats/validate.ts";
-import { load, type Model, type SampleOptions } from "./load.node.ts";
+import { load, type Model } from "./load.node.ts";
 import type { EditRequest } from "./regimen/system.ts";
+import type { SampleOptions, SampleRecipe } from "./sampleRecipe.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 const fraction = z.number().min(0).max(1);
@@ -20,6 +21,7 @@ const pictureRecipeSchema = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   labels: z.array(z.int().min(0).nullable()).min(1).max(10_000),
   seed: z.int().min(0),
+  first: z.int().min(1).optional(),
   settings: z.record(z.string(), z.unknown()),
   grid: z.strictObject({ columns: z.int().min(1).max(10_000), scale: z.int().min(1).max(64) }),
   edit: z
@@ -62,23 +64,39 @@ export async function samplePicture(
   const recipe = model.recipe(rest);
   const count = recipe.labels.length;
   const size = model.imageSize;
-  const grid = {
-    columns: columns ?? Math.min(count, Math.max(1, Math.ceil(Math.sqrt(count)))),
-    scale: scale ?? (count === 1 ? 1 : Math.max(1, Math.round(96 / size))),
-  };
+  const grid = gridOf(count, size, columns, scale);
   let pixels = new Uint8Array(0);
   for await (const event of model.sample({ ...rest, previews: onPreview !== undefined })) {
     pixels = Uint8Array.from(event.pixels);
     onPreview?.(arrange(pixels, count, size, grid), event.done, event.total);
   }
+  return packPicture(model, recipe, pixels, { grid, version, ...(rest.edit && { edit: rest.edit }) });
+}
+
+/** How pictures are laid out in one file; by default as square as can be, each about 96 pixels wide. */
+export function gridOf(count: number, size: number, columns?: number, scale?: number): PictureRecipe["grid"] {
+  return {
+    columns: columns ?? Math.min(count, Math.max(1, Math.ceil(Math.sqrt(count)))),
+    scale: scale ?? (count === 1 ? 1 : Math.max(1, Math.round(96 / size))),
+  };
+}
+
+/** Finished pictures of a recipe (pixels n * size * size * 3) as one PNG that carries it. */
+export function packPicture(
+  model: Model,
+  recipe: SampleRecipe,
+  pixels: Uint8Array,
+  { grid, edit, version }: { grid: PictureRecipe["grid"]; edit?: EditRequest; version: string },
+): Picture {
+  const size = model.imageSize;
   const full: PictureRecipe = {
     ...recipe,
     labels: [...recipe.labels],
     grid,
-    ...(rest.edit && { edit: packEdit(rest.edit, size) }),
+    ...(edit && { edit: packEdit(edit, size) }),
     made: { nextx: version, runtime: model.runtime },
   };
-  const image = arrange(pixels, count, size, grid);
+  const image = arrange(pixels, recipe.labels.length, size, grid);
   return { image, png: encodePng(image, { recipe: full }), recipe: full };
 }
 
@@ -129,6 +147,7 @@ export async function reproducePicture(
       ...(classes.length > 0 && { class: classes }),
       count: recipe.labels.length,
       seed: recipe.seed,
+      ...(recipe.first !== undefined && { first: recipe.first }),
       ...recipe.grid,
       ...(edit && { edit }),
     },

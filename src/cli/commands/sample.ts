@@ -17,6 +17,7 @@ interface Flags extends Readonly<Record<string, unknown>> {
   readonly class?: string;
   readonly count?: number;
   readonly seed: number;
+  readonly first: number;
   readonly out: string;
   readonly columns?: number;
   readonly scale?: number;
@@ -56,6 +57,7 @@ export async function define(command: Command, context: Context): Promise<void> 
     )
     .option("-n, --count <n>", "number of pictures", integer(1, 10_000))
     .option("-s, --seed <n>", "same seed, same pictures", integer(0, Number.MAX_SAFE_INTEGER), 0)
+    .option("--first <n>", "number of the first picture: 3 makes the fourth of a grid", integer(0, 1e9), 0)
     .option("-o, --out <file>", "PNG to write", "sample.png")
     .option("--columns <n>", "pictures per row", integer(1, 1000))
     .option("--scale <n>", "whole-number enlargement", integer(1, 64))
@@ -106,6 +108,7 @@ async function run(
     ...(flags.scale !== undefined && { scale: flags.scale }),
     ...(edit && { edit }),
     seed: flags.seed,
+    first: flags.first,
     signal,
     ...(shows && {
       onPreview: (image, done, total) => {

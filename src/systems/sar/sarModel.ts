@@ -9,6 +9,7 @@ import type { KeptTokens } from "../../decoding/types.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { Plan, Scale } from "../../plan/types.ts";
+import { pictureStreams } from "../../regimen/pictureStreams.ts";
 import { reconstructPictures } from "../../regimen/reconstruct.ts";
 import type {
   EditRequest,
@@ -21,7 +22,6 @@ import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
 import { floats, type Value } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
-import { RandomStream } from "../../tensor/random.ts";
 import { patchNumsSchema, tokenizerSchema, transformerSchema } from "./config.ts";
 import { FlexGenerator, type GenerateOptions } from "./generate.ts";
 import { FlexTransformer } from "./model.ts";
@@ -119,7 +119,7 @@ export class SarModel implements ImageModel {
       const first = chunk * chunkSize;
       const some = request.labels.slice(first, first + chunkSize);
       const labels = Int32Array.from(some, (label) => label ?? nullLabel);
-      const streams = Array.from(labels, (_, i) => RandomStream.from(request.seed, `sample/${first + i}`));
+      const streams = pictureStreams(request, first, labels.length);
       const options: GenerateOptions = {
         ...chosen,
         maxSide: Math.max(...this.#config.transformer.sampledSides),

@@ -5,6 +5,7 @@ import { floatToImages, imagesToFloat } from "../../data/pixels.ts";
 import { stepGraph } from "../../decoding/groupPrograms.ts";
 import type { KeptTokens } from "../../decoding/types.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
+import { pictureStreams } from "../../regimen/pictureStreams.ts";
 import { reconstructPictures } from "../../regimen/reconstruct.ts";
 import type {
   EditRequest,
@@ -17,7 +18,6 @@ import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
 import { floats, type Value } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
-import { RandomStream } from "../../tensor/random.ts";
 import { tokenizerSchema, transformerSchema } from "./config.ts";
 import { VarGenerator } from "./generate.ts";
 import { VarTransformer } from "./model.ts";
@@ -107,7 +107,7 @@ export class VarModel implements ImageModel {
         request.labels.slice(first, first + chunkSize),
         (label) => label ?? nullLabel,
       );
-      const streams = Array.from(labels, (_, i) => RandomStream.from(request.seed, `sample/${first + i}`));
+      const streams = pictureStreams(request, first, labels.length);
       const settings = {
         ...options,
         ...(edit && { edit: repeatEdit(edit, labels.length) }),
