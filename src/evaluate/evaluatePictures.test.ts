@@ -56,7 +56,7 @@ describe("a report", () => {
     expect(features[0]).toMatchObject({ name: "mean colours", dims: 3, fewSamples: false });
     expect(features[0]?.frechet).toEqual(frechetEstimate(r, g));
     expect(features[0]?.reconstruction).toEqual({
-      frechet: frechetEstimate(r, l),
+      frechet: frechetEstimate(r, l, { paired: true }),
       featureDistance: meanFeatureDistance(r, l),
     });
     expect(features[0]?.score).toBeUndefined();

@@ -99,7 +99,7 @@ export async function reportFeatures(
     precisionRecall: precisionRecall(r.features, g.features),
     ...(back && {
       reconstruction: {
-        frechet: frechetEstimate(r.features, back),
+        frechet: frechetEstimate(r.features, back, { paired: true }),
         featureDistance: meanFeatureDistance(r.features, back),
       },
     }),

@@ -164,6 +164,30 @@ describe("error and bias", () => {
       3 * (spread / Math.sqrt(40)),
     );
   });
+
+  it("leaves pairs out together, so that what both sides share is no error", () => {
+    // x ~ N(0, 1)^3 against 1.5 x: distance 3 / 4, of which a sample misses only what its own x miss.
+    const runs = Array.from({ length: 40 }, (_, i) => {
+      const x = normals(i, 200, 3);
+      const y = { ...x, data: x.data.map((value) => 1.5 * value) as Float64Array };
+      return {
+        paired: frechetEstimate(x, y, { groups: 10, paired: true }),
+        apart: frechetEstimate(x, y, { groups: 10 }),
+      };
+    });
+    const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+    const distances = runs.map(({ paired }) => paired.distance);
+    const spread = Math.sqrt(mean(distances.map((d) => (d - mean(distances)) ** 2)));
+    const error = mean(runs.map(({ paired }) => paired.standardError));
+    expect(error / spread).toBeGreaterThan(0.7);
+    expect(error / spread).toBeLessThan(1.4);
+    expect(mean(runs.map(({ apart }) => apart.standardError))).toBeGreaterThan(1.4 * error);
+    const off = mean(runs.map(({ paired }) => paired.extrapolated)) - 0.75;
+    expect(Math.abs(off)).toBeLessThan(3 * (spread / Math.sqrt(40)));
+    expect(() => frechetEstimate(normals(1, 30, 2), normals(2, 31, 2), { paired: true })).toThrow(
+      withCode("METRIC_NOT_PAIRED"),
+    );
+  });
 });
 
 describe("refusals", () => {

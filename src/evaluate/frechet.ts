@@ -113,25 +113,34 @@ function groupsOf(count: number, groups: number, name: string): Uint32Array[] {
  * Distance, bias and error by the delete-one-group jackknife: g random groups of both sets are left out in turn, and
  * bias = (g - 1)(mean of the distances without a group - distance), variance = (g - 1) / g * sum (d_i - mean)^2. The
  * bias of this distance falls as 1 / N, which is what the jackknife removes. With fewer than about ten samples per
- * feature the 1 / N law is only a lower bound of the bias: compare numbers of equal N.
+ * feature the 1 / N law is only a lower bound of the bias: compare numbers of equal N. Sets whose rows belong together
+ * (a picture and its round trip) are `paired`: the same rows of both are left out, or what they share would count as error.
  * Source: Quenouille 1956; Efron and Stein 1981, "The jackknife estimate of variance"; the 1 / N law: Chong and Forsyth
  * 2020, "Effectively Unbiased FID and Inception Score", section 3.
- * @throws NextxError METRIC_TOO_FEW_SAMPLES (below 3 per group), METRIC_BAD_GROUPS and the codes of frechetDistance
+ * @throws NextxError METRIC_TOO_FEW_SAMPLES (below 3 per group), METRIC_BAD_GROUPS, METRIC_NOT_PAIRED and the codes of frechetDistance
  */
 export function frechetEstimate(
   real: FeatureSet,
   generated: FeatureSet,
-  { groups = 4 }: { readonly groups?: number } = {},
+  { groups = 4, paired = false }: { readonly groups?: number; readonly paired?: boolean } = {},
 ): FrechetEstimate {
   if (!(Number.isInteger(groups) && groups >= 2 && groups <= 100))
     throw new NextxError("METRIC_BAD_GROUPS", `The jackknife takes 2 to 100 groups, got ${groups}.`, {
       path: "groups",
     });
   requirePair(real, generated, 3 * groups);
+  if (paired && real.count !== generated.count)
+    throw new NextxError(
+      "METRIC_NOT_PAIRED",
+      `${real.count} rows cannot be paired with ${generated.count}.`,
+      {
+        path: "generated",
+      },
+    );
   const whole = between(ofFeatures(real), ofFeatures(generated));
   const left = [
     groupsOf(real.count, groups, "real"),
-    groupsOf(generated.count, groups, "generated"),
+    groupsOf(generated.count, groups, paired ? "real" : "generated"),
   ] as const;
   const without = (set: FeatureSet, parts: readonly Uint32Array[], out: number): Gaussian =>
     ofFeatures(
