@@ -1,7 +1,5 @@
 /** Measuring an opened model against the held-out pictures of its data. */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
 import { imageSets, isImageSetId, openImageSet } from "./data/imageSets.node.ts";
 import type { ImageSet, Split } from "./data/types.ts";
 import { openFrozenClassifier } from "./evaluate/classifier/classifier.node.ts";
@@ -9,9 +7,9 @@ import { drawPictures, evaluatePictures, type PicturesReport } from "./evaluate/
 import { openForeign } from "./evaluate/features/foreign.node.ts";
 import { openOnnxFeatures } from "./evaluate/features/onnxFile.node.ts";
 import type { FeatureExtractor } from "./evaluate/features/types.ts";
+import { type ComparedData, comparedData, dataOf, requireSameClasses } from "./heldOut.node.ts";
 import type { Model } from "./load.node.ts";
 import { packageRoot } from "./models.node.ts";
-import { RunReader } from "./regimen/runFolderReader.node.ts";
 import { openCpu } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";
 import { NextxError } from "./tensor/errors.ts";
@@ -40,14 +38,6 @@ export interface EvaluateOptions extends MeasureOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
-/** The pictures that were compared with. */
-export interface ComparedData {
-  readonly set: string;
-  readonly split: string;
-  readonly version: string;
-  readonly size: number;
-}
-
 /** Held-out pictures against others of the same split. */
 export interface NoiseFloorReport extends PicturesReport {
   readonly data: ComparedData;
@@ -63,20 +53,6 @@ export interface EvaluationReport extends NoiseFloorReport {
 
 /** Where classifiers of ours are. */
 const classifierRoot = (): string => join(packageRoot(), "models", "classifiers");
-
-const runData = z.looseObject({ data: z.looseObject({ set: z.string() }) });
-
-/** The data set that a model was trained on. @throws NextxError EVALUATE_NO_DATA */
-async function dataOf(model: Model): Promise<string> {
-  if (model.card) return model.card.data;
-  const run = existsSync(join(model.name, "run.json")) ? await RunReader.read(model.name) : undefined;
-  const parsed = runData.safeParse(run?.config);
-  if (parsed.success) return parsed.data.data.set;
-  throw new NextxError("EVALUATE_NO_DATA", `${model.name} does not say which data it was trained on.`, {
-    path: "set",
-    hint: "Name the data set: --set synth.",
-  });
-}
 
 /** Our classifier of the set, foreign extractors under the data root, an ONNX file. @throws NextxError EVALUATE_NO_FEATURES */
 async function openExtractors(
@@ -128,13 +104,6 @@ async function withSet<T>(
   }
 }
 
-const dataReport = ({ id, split, version, size }: ImageSet): ComparedData => ({
-  set: id,
-  split,
-  version,
-  size,
-});
-
 const watching = ({ signal, onProgress }: MeasureOptions) => ({
   ...(signal && { signal }),
   ...(onProgress && { onProgress }),
@@ -170,7 +139,7 @@ export async function evaluate(model: Model, options: EvaluateOptions = {}): Pro
     const compared = { real, generated, ...(reconstructed && { reconstructed }) };
     return {
       model: { name: recipe.model, sha256: model.sha256 },
-      data: dataReport(set),
+      data: comparedData(set),
       seed,
       settings: recipe.settings,
       runtime: model.runtime,
@@ -200,17 +169,9 @@ export async function noiseFloor(
     });
     const compared = { real: half(0), generated: half(count) };
     return {
-      data: dataReport(set),
+      data: comparedData(set),
       runtime: device.runtime,
       ...(await evaluatePictures(extractors, set, compared, watching(options))),
     };
-  });
-}
-
-function requireSameClasses({ name, classNames }: Model, set: ImageSet): void {
-  if (String(classNames) === String(set.classNames)) return;
-  throw new NextxError("EVALUATE_OTHER_CLASSES", `${name} knows other classes than ${set.id}.`, {
-    path: "set",
-    hint: "Name the data set that the model was trained on.",
   });
 }

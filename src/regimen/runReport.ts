@@ -3,6 +3,7 @@
  * is loaded and no script runs, so the page can be kept, mailed and opened years later. Pure: data in, text out.
  */
 import { isPng } from "../formats/pngChunks.ts";
+import { renderPage } from "./reportPage.ts";
 import type { MetricsRow } from "./runFolderMetrics.ts";
 import {
   type Curve,
@@ -14,7 +15,6 @@ import {
   type ScaleKind,
   smooth,
 } from "./runReportChart.ts";
-import { reportStyle } from "./runReportStyle.ts";
 import type { Json } from "./trainer.ts";
 
 /** A picture made during the run. */
@@ -84,15 +84,7 @@ export function renderRunReport({ title, parts, config, provenance }: RunReport)
     renderTable("Provenance", provenance),
     "<footer>Made by nextx. Thin lines are logged values, thick ones their exponential mean.</footer>",
   ];
-  const policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
-  return [
-    '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-    `<meta http-equiv="Content-Security-Policy" content="${policy}">`,
-    '<meta name="viewport" content="width=device-width, initial-scale=1">',
-    `<title>${escapeHtml(title)}</title><style>${reportStyle}</style></head><body><main>`,
-    body.join("\n"),
-    "</main></body></html>\n",
-  ].join("\n");
+  return renderPage(title, body);
 }
 
 function renderSummary(parts: readonly ReportPart[]): string {

@@ -24,6 +24,12 @@ export interface Curve {
 
 export type ScaleKind = "linear" | "log";
 
+/** A named place on the horizontal axis. */
+export interface Tick {
+  readonly x: number;
+  readonly text: string;
+}
+
 const width = 400;
 const height = 220;
 const plot = { left: 52, right: 10, top: 10, bottom: 26 };
@@ -148,8 +154,16 @@ function withinReach({ x, y }: Point): Point {
   return { x, y: size > 1e300 ? Number.NaN : size < 1e-300 ? 0 : y };
 }
 
-/** A chart of curves over steps; `title` is read to those who do not see it. Empty text when nothing is finite. */
-export function renderChart(title: string, given: readonly Curve[], scale: ScaleKind): string {
+/**
+ * A chart of curves; `title` is read to those who do not see it, `places` name the horizontal axis instead of round
+ * numbers. Empty text when nothing is finite.
+ */
+export function renderChart(
+  title: string,
+  given: readonly Curve[],
+  scale: ScaleKind,
+  places?: readonly Tick[],
+): string {
   const curves = given.map((curve) => ({ ...curve, points: curve.points.map(withinReach) }));
   const all = curves.flatMap(({ points }) => points);
   const isShown = ({ y }: Point) => Number.isFinite(y) && (scale === "linear" || y > 0);
@@ -171,10 +185,11 @@ export function renderChart(title: string, given: readonly Curve[], scale: Scale
     const line = `<path class="grid" d="M${plot.left} ${y}H${right}"/>`;
     return `${line}<text x="${plot.left - 6}" y="${y}" dy=".32em" text-anchor="end">${formatTick(tick)}</text>`;
   });
-  const xTicks = linearTicks(xLow, xHigh, 6).map((tick) => {
-    const x = round(toX(tick));
+  const named = places ?? linearTicks(xLow, xHigh, 6).map((x): Tick => ({ x, text: formatTick(x) }));
+  const xTicks = named.map((tick) => {
+    const x = round(toX(tick.x));
     const anchor = x > right - 12 ? "end" : x < plot.left + 8 ? "start" : "middle";
-    return `<text x="${x}" y="${bottom + 17}" text-anchor="${anchor}">${formatTick(tick)}</text>`;
+    return `<text x="${x}" y="${bottom + 17}" text-anchor="${anchor}">${escapeHtml(tick.text)}</text>`;
   });
   const lines = curves.map((curve) => renderCurve(curve, isShown, toX, toY));
   const gaps = all.filter(({ x, y }) => !Number.isFinite(y) && x >= xLow && x <= xHigh).slice(0, 200);
