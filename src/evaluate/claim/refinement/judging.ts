@@ -1,0 +1,167 @@
+/** Arms that choose a method's guidance, and arms that judge its samples. */
+import { decodeModel, type ModelFile } from "../../../formats/modelFile.ts";
+import type { LabelledPictures } from "../../evaluatePictures.ts";
+import type { FeatureSet } from "../../featureSet.ts";
+import type { Pictures } from "../../features/types.ts";
+import { frechetDistance, frechetEstimate } from "../../frechet.ts";
+import { ruleValidity } from "../../metrics.ts";
+import type { Arm } from "../arms.node.ts";
+import { armNames, claimedMethod, definitionOf, type RefinementBench } from "./setting.ts";
+
+/** Guidance weights that every method may choose from. */
+export const guidanceGrid = [0, 0.5, 1, 1.5, 2.5] as const;
+/** Samples that choose guidance. They share no noise with those that are judged. */
+const guidanceSamples = 2_000;
+const noise = { guidance: 7_001, judging: 9_001 } as const;
+
+interface SampleOptions {
+  readonly count: number;
+  readonly seed: number;
+  readonly cfgScale: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Pictures of a model with the classes of the first `count` held-out ones, always from the same noise. */
+async function samplesOf(
+  bench: RefinementBench,
+  model: ModelFile,
+  { count, seed, cfgScale, signal }: SampleOptions,
+): Promise<LabelledPictures> {
+  const { system, device, onProgress } = bench.setting;
+  const { pictures } = await bench.real();
+  const labels = pictures.labels.subarray(0, count);
+  using opened = await system.open(model.description, model.weights, device);
+  onProgress?.(`sampling ${labels.length} pictures, guidance ${cfgScale}`);
+  const request = {
+    labels: [...labels],
+    seed,
+    options: { cfgScale },
+    previews: false,
+    ...(signal && { signal }),
+  };
+  let pixels = new Uint8Array(0);
+  for await (const event of opened.sample(request)) pixels = Uint8Array.from(event.pixels);
+  return { pixels, labels, count: labels.length, size: pictures.size };
+}
+
+/** Features of samples under each extractor, beside those of the held-out pictures. */
+async function comparisons(bench: RefinementBench, samples: Pictures, signal: AbortSignal | undefined) {
+  const { extractors, features } = await bench.real();
+  const pairs: { real: FeatureSet; generated: FeatureSet }[] = [];
+  for (const [i, extractor] of extractors.entries())
+    pairs.push({ real: features[i] as FeatureSet, generated: await extractor.features(samples, signal) }); // one each
+  return pairs;
+}
+
+/** Distance of a method's first seed at every guidance weight, and the weight with the least under the first extractor. */
+export function guidanceArm(bench: RefinementBench, method: string): Arm {
+  const { setting } = bench;
+  const { set, methods, seeds } = setting;
+  const [first = 1] = seeds;
+  return {
+    name: armNames.guidance(set, method),
+    definition: definitionOf(setting, {
+      methods: [methods[claimedMethod(setting)], methods[method]],
+      ...{ first, guidanceGrid, guidanceSamples, noise: noise.guidance },
+    }),
+    run: async ({ model, signal }) => {
+      const file = decodeModel(await model(armNames.training(set, method, first)));
+      const tables: number[][] = [];
+      for (const cfgScale of guidanceGrid) {
+        const samples = await samplesOf(bench, file, {
+          count: guidanceSamples,
+          seed: noise.guidance,
+          cfgScale,
+          signal,
+        });
+        const pairs = await comparisons(bench, samples, signal);
+        for (const [i, { real, generated }] of pairs.entries()) {
+          tables[i] ??= [];
+          tables[i].push(frechetDistance(real, generated).distance);
+        }
+      }
+      const [deciding = []] = tables;
+      const best = deciding.indexOf(Math.min(...deciding));
+      return {
+        numbers: {
+          chosen: guidanceGrid[best] ?? 0,
+          ...Object.fromEntries(tables.map((distances, i) => [`distance${i}`, distances])),
+        },
+      };
+    },
+  };
+}
+
+/** Distances, validity and dynamics of one trained model (or of the base): with its method's guidance, and without. */
+export function judgingArm(bench: RefinementBench, method: string, seed: number): Arm {
+  const { setting } = bench;
+  const { set, methods } = setting;
+  return {
+    name: armNames.judging(set, method, seed),
+    definition: definitionOf(setting, {
+      methods: [methods[claimedMethod(setting)], methods[method]],
+      ...{ seed, guidanceGrid, guidanceSamples, noise },
+    }),
+    run: async ({ rows, model, signal }) => {
+      const file = decodeModel(await model(armNames.training(set, method, seed)));
+      const chosen = Number(rows.get(armNames.guidance(set, method))?.numbers.chosen);
+      return { numbers: await judged(bench, file, chosen, signal) };
+    },
+  };
+}
+
+/** The base itself, at the guidance of the claimed method. */
+export function baseArm(bench: RefinementBench): Arm {
+  const { setting } = bench;
+  const claimed = claimedMethod(setting);
+  return {
+    name: armNames.base(setting.set),
+    definition: definitionOf(setting, {
+      method: setting.methods[claimed],
+      guidanceGrid,
+      guidanceSamples,
+      noise,
+    }),
+    run: async ({ rows, signal }) => {
+      const chosen = Number(rows.get(armNames.guidance(setting.set, claimed))?.numbers.chosen);
+      return { numbers: await judged(bench, setting.base, chosen, signal) };
+    },
+  };
+}
+
+async function judged(
+  bench: RefinementBench,
+  model: ModelFile,
+  chosen: number,
+  signal: AbortSignal | undefined,
+): Promise<Record<string, number | number[]>> {
+  const { samples: count, openData } = bench.setting;
+  const test = await openData("test");
+  const { truePast, oneStep, freeRunning } = await bench.dynamics(model, signal);
+  const numbers: Record<string, number | number[]> = {
+    guidance: chosen,
+    heldOutLoss: truePast.loss.overall,
+    heldOutScaleLoss: [...truePast.loss.scales],
+    oneStepDisagreement: 1 - oneStep.agreement.overall,
+    oneStepDivergence: oneStep.divergence.overall,
+    oneStepScaleAgreement: [...oneStep.agreement.scales],
+    freeDisagreement: 1 - freeRunning.agreement.overall,
+    freeDivergence: freeRunning.divergence.overall,
+    freeScaleAgreement: [...freeRunning.agreement.scales],
+  };
+  for (const [suffix, cfgScale] of [
+    ["", chosen],
+    ["Unguided", 0],
+  ] as const) {
+    const samples = await samplesOf(bench, model, { count, seed: noise.judging, cfgScale, signal });
+    for (const [i, { real, generated }] of (await comparisons(bench, samples, signal)).entries()) {
+      const { distance, standardError, bias } = frechetEstimate(real, generated);
+      numbers[`distance${i}${suffix}`] = distance;
+      numbers[`standardError${i}${suffix}`] = standardError;
+      numbers[`bias${i}${suffix}`] = bias;
+    }
+    const validity = ruleValidity(test, samples.pixels, samples.labels);
+    if (validity) numbers[`validity${suffix}`] = validity.rate;
+  }
+  return numbers;
+}

@@ -1,0 +1,139 @@
+/** The arms of a refinement claim on a model of random weights: what they share, what they spend, what they leave. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openImageSet } from "../../../data/imageSets.node.ts";
+import { decodeModel } from "../../../formats/modelFile.ts";
+import { initialise } from "../../../nn/scope.ts";
+import { openCpu } from "../../../runtime/device.node.ts";
+import { sarRecipes } from "../../../systems/sar/recipe.ts";
+import { sarSystem } from "../../../systems/sar/system.ts";
+import { RandomStream } from "../../../tensor/random.ts";
+import type { FeatureExtractor, Pictures } from "../../features/types.ts";
+import { type ArmRow, armContext, runArms } from "../arms.node.ts";
+import { refinementArms } from "./arms.ts";
+import { meanChange, pairedMeasure, stepCost } from "./measures.ts";
+import { armNames, type RefinementSetting } from "./setting.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "nextx-refinement-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const device = await openCpu({ threads: 1 });
+const openSynth = (split: "train" | "validation" | "test") => openImageSet("synth", { size: 32, split });
+
+/** The mean of each colour channel: enough to compare pictures. */
+function meanColours({ pixels, count, size }: Pictures) {
+  const data = new Float32Array(count * 3);
+  const pixelsPer = size * size;
+  for (let i = 0; i < pixels.length; i++)
+    data[Math.floor(i / (3 * pixelsPer)) * 3 + (i % 3)] =
+      (data[Math.floor(i / (3 * pixelsPer)) * 3 + (i % 3)] ?? 0) + (pixels[i] ?? 0) / pixelsPer;
+  return { data, count, dims: 3 };
+}
+const colours: FeatureExtractor = {
+  ...{ name: "colours", sha256: "0".repeat(64), dims: 3, inputSize: 32 },
+  extract: async (pictures) => ({ features: meanColours(pictures) }),
+  features: async (pictures) => meanColours(pictures),
+  [Symbol.dispose]: () => undefined,
+};
+
+const methods = { "sar-paper": { method: "sar-paper" }, "tf-continue": { method: "tf-continue" } };
+
+async function setting(): Promise<RefinementSetting> {
+  const { recipe } = sarRecipes.smoke;
+  const description = sarSystem.describe(recipe, await openSynth("train"));
+  const weights = initialise(sarSystem.parameters(description), RandomStream.from(1, "base"));
+  return {
+    ...{ system: sarSystem, set: "synth", device, methods, seeds: [1, 2], samples: 24 },
+    base: { description, weights, sha256: "1".repeat(64) },
+    openData: openSynth,
+    features: { identities: [{ name: colours.name, sha256: colours.sha256 }], open: async () => [colours] },
+    recipe: { data: recipe.data, schedules: recipe.schedules },
+    refine: { steps: 4, batchSize: 4, tokenImages: 32, warmup: 1 },
+  };
+}
+
+const rows = new Map<string, ArmRow>();
+const ran: string[] = [];
+let shared: RefinementSetting;
+beforeAll(async () => {
+  shared = await setting();
+  for await (const event of runArms(folder, refinementArms(shared))) {
+    if (event.kind !== "finished") continue;
+    rows.set(event.row.arm, event.row);
+    ran.push(event.row.arm);
+  }
+}, 120_000);
+
+const trained = (method: string, seed: number) => rows.get(armNames.training("synth", method, seed));
+
+describe("refinement arms", () => {
+  it("give every method the multiply-adds of the claimed one", () => {
+    const [ours, theirs] = [trained("sar-paper", 1)?.numbers, trained("tf-continue", 1)?.numbers];
+    expect(ours?.steps).toBe(4);
+    expect(theirs?.steps).toBeGreaterThan(6);
+    const ratio = Number(theirs?.multiplyAdds) / Number(ours?.multiplyAdds);
+    expect(Math.abs(ratio - 1)).toBeLessThan(0.5 / Number(theirs?.steps));
+  });
+
+  it("change only the transformer, each method and seed in its own way", async () => {
+    const { model } = armContext(folder, rows);
+    const weightsOf = async (method: string, seed: number) =>
+      decodeModel(await model(armNames.training("synth", method, seed))).weights;
+    const all = [
+      await weightsOf("sar-paper", 1),
+      await weightsOf("tf-continue", 1),
+      await weightsOf("sar-paper", 2),
+    ];
+    const texts = (prefix: string) =>
+      all.map((weights) =>
+        [...weights]
+          .filter(([name]) => name.startsWith(prefix))
+          .map(([, { data }]) => String(data))
+          .join(),
+      );
+    expect(new Set(texts("vae.")).size).toBe(1);
+    expect(new Set(texts("var.")).size).toBe(3);
+  });
+
+  it("judge with the chosen guidance and without", () => {
+    const row = rows.get(armNames.judging("synth", "sar-paper", 1))?.numbers;
+    const chosen = rows.get(armNames.guidance("synth", "sar-paper"))?.numbers;
+    const distances = chosen?.distance0 as number[];
+    expect(distances).toHaveLength(5);
+    expect(row?.guidance).toBe([0, 0.5, 1, 1.5, 2.5][distances.indexOf(Math.min(...distances))]);
+    for (const name of ["distance0", "distance0Unguided", "validity", "heldOutLoss", "freeDisagreement"])
+      expect(Number(row?.[name])).toBeGreaterThanOrEqual(0);
+  });
+
+  it("make paired measures from their rows alone", () => {
+    const comparison = { set: "synth", seeds: [1, 2], system: "sar-paper", baseline: "tf-continue" };
+    const told = {
+      name: "loss",
+      unit: "nats",
+      number: "heldOutLoss",
+      target: [meanChange(0)],
+      headline: true,
+    };
+    const { system, baseline } = pairedMeasure(comparison, told).numbers(rows);
+    expect(system).toEqual(
+      [1, 2].map((seed) => rows.get(`synth-sar-paper-${seed}-judged`)?.numbers.heldOutLoss),
+    );
+    expect(baseline).toHaveLength(2);
+    const cost = stepCost("synth", "sar-paper", "tf-continue").numbers(rows);
+    expect(Number(cost.system[0]) / Number(cost.baseline?.[0])).toBeGreaterThan(1.7);
+  });
+
+  it("are kept when nothing changed, and run again when the base did", async () => {
+    const kinds = async (other: Partial<RefinementSetting>) => {
+      const found: string[] = [];
+      for await (const event of runArms(folder, refinementArms({ ...shared, ...other }), { only: new Set() }))
+        found.push(event.kind);
+      return new Set(found);
+    };
+    expect(ran.length).toBe(rows.size);
+    expect(await kinds({})).toEqual(new Set(["kept"]));
+    expect(await kinds({ base: { ...shared.base, sha256: "2".repeat(64) } })).toEqual(new Set(["missing"]));
+  });
+});

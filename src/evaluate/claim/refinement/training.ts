@@ -1,0 +1,93 @@
+/** Arms that count the work of a step, and arms that train. */
+import { encodeModel } from "../../../formats/modelFile.ts";
+import type { StageContext } from "../../../regimen/system.ts";
+import type { Metrics } from "../../../regimen/trainer.ts";
+import { trainStage } from "../../../regimen/trainStage.ts";
+import { runMultiplyAdds } from "../../../runtime/cost.ts";
+import type { Arm } from "../arms.node.ts";
+import {
+  armNames,
+  claimedMethod,
+  definitionOf,
+  type RefinementBench,
+  type RefinementSetting,
+  stageOf,
+} from "./setting.ts";
+
+/** Schedules whose work is averaged. */
+const countedSteps = 64;
+
+/** Multiply-adds of a method's training step, averaged over the first schedules that training draws. */
+async function stepCost(setting: RefinementSetting, method: string, context: StageContext): Promise<number> {
+  const { task } = await stageOf(setting, method, context.seed, 1).create(context);
+  let total = 0;
+  for (let step = 0; step < countedSteps; step++) {
+    const values = await task.nextBatch({ step, weights: setting.base.weights, device: context.device });
+    total += runMultiplyAdds(task.graph, values);
+  }
+  task.dispose?.();
+  return total / countedSteps;
+}
+
+/** Multiply-adds per step, by method. */
+export function costArm(bench: RefinementBench): Arm {
+  const { setting } = bench;
+  return {
+    name: armNames.cost(setting.set),
+    definition: definitionOf(setting, { methods: setting.methods, countedSteps }),
+    run: async ({ signal }) => {
+      const numbers: Record<string, number> = {};
+      for (const method of Object.keys(setting.methods))
+        numbers[method] = await stepCost(setting, method, bench.context(0, signal));
+      return { numbers };
+    },
+  };
+}
+
+const listed = (metrics: Metrics): Record<string, number | number[]> =>
+  Object.fromEntries(
+    Object.entries(metrics).map(([name, value]) => [name, typeof value === "number" ? value : [...value]]),
+  );
+
+/** One method from the base, as many steps as the claimed method's work allows. */
+export function trainingArm(bench: RefinementBench, method: string, seed: number): Arm {
+  const { setting } = bench;
+  const { set, methods, refine, base } = setting;
+  const claimed = claimedMethod(setting);
+  return {
+    name: armNames.training(set, method, seed),
+    definition: definitionOf(setting, {
+      method: methods[method],
+      claimed: methods[claimed],
+      seed,
+      countedSteps,
+    }),
+    run: async ({ rows, signal }) => {
+      const cost = rows.get(armNames.cost(set))?.numbers ?? {};
+      const [own, allowed] = [Number(cost[method]), refine.steps * Number(cost[claimed])];
+      const steps = Math.round(allowed / own);
+      const training = trainStage(stageOf(setting, method, seed, steps), bench.context(seed, signal));
+      let held: Metrics = {};
+      let startMs: number | undefined;
+      let next = await training.next();
+      for (; !next.done; next = await training.next()) {
+        const { report, run, best } = next.value;
+        startMs ??= performance.now(); // the first step compiles
+        setting.onProgress?.(
+          `${method}, seed ${seed}: step ${report.step} of ${steps}, loss ${report.loss.toFixed(4)}`,
+        );
+        if (report.step === steps) held = (await run.observe(best)).metrics;
+      }
+      const seconds = (performance.now() - (startMs ?? 0)) / 1000;
+      return {
+        numbers: {
+          steps,
+          multiplyAdds: steps * own,
+          secondsPerStep: seconds / Math.max(1, steps - 1),
+          ...listed(held),
+        },
+        model: encodeModel({ description: base.description, weights: new Map(next.value) }, "F16"),
+      };
+    },
+  };
+}
