@@ -49,6 +49,18 @@ const listed = (metrics: Metrics): Record<string, number | number[]> =>
     Object.entries(metrics).map(([name, value]) => [name, typeof value === "number" ? value : [...value]]),
   );
 
+/** Means of equal stretches: a curve of at most 30 points. */
+function binned(values: readonly number[]): number[] {
+  const bins = Math.min(30, values.length);
+  return Array.from({ length: bins }, (_, i) => {
+    const part = values.slice(
+      Math.floor((i * values.length) / bins),
+      Math.floor(((i + 1) * values.length) / bins),
+    );
+    return part.reduce((sum, value) => sum + value, 0) / part.length;
+  });
+}
+
 /** One method from the base, as many steps as the claimed method's work allows. */
 export function trainingArm(bench: RefinementBench, method: string, seed: number): Arm {
   const { setting } = bench;
@@ -68,6 +80,7 @@ export function trainingArm(bench: RefinementBench, method: string, seed: number
       const steps = Math.round(allowed / own);
       const training = trainStage(stageOf(setting, method, seed, steps), bench.context(seed, signal));
       let held: Metrics = {};
+      const curve: number[] = [];
       let startMs: number | undefined;
       let next = await training.next();
       for (; !next.done; next = await training.next()) {
@@ -76,6 +89,7 @@ export function trainingArm(bench: RefinementBench, method: string, seed: number
         setting.onProgress?.(
           `${method}, seed ${seed}: step ${report.step} of ${steps}, loss ${report.loss.toFixed(4)}`,
         );
+        curve.push(Number(report.metrics.teacherLoss ?? report.loss));
         if (report.step === steps) held = (await run.observe(best)).metrics;
       }
       const seconds = (performance.now() - (startMs ?? 0)) / 1000;
@@ -84,6 +98,7 @@ export function trainingArm(bench: RefinementBench, method: string, seed: number
           steps,
           multiplyAdds: steps * own,
           secondsPerStep: seconds / Math.max(1, steps - 1),
+          curve: binned(curve),
           ...listed(held),
         },
         model: encodeModel({ description: base.description, weights: new Map(next.value) }, "F16"),
