@@ -8,6 +8,10 @@ export type FrozenClassifiers = Readonly<
 >;
 
 export const frozenClassifiers: FrozenClassifiers = {
+  tiles: {
+    folder: "tiles-32",
+    sha256: "c082107709113902e25d8e2f54a5411715ea2169eb750d7b178645adb7a249ff",
+  },
   synth: {
     folder: "synth-32",
     sha256: "ee2881dd6c03297cc236e7404314e9bbb1242630f4ea5aa83eafce6523643dae",
