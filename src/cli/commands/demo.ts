@@ -1,17 +1,21 @@
-/** `nextx demo`, also `npm start`: a grid of pictures from a shipped model, in the terminal and as a PNG. */
+/** `nextx demo`: the story of SAR in the terminal; with a model's name, a grid of its pictures there and as a PNG. */
 import type { Command } from "commander";
 import { load } from "../../load.node.ts";
 import { shippedModels } from "../../models.node.ts";
 import { samplePicture } from "../../picture.node.ts";
+import { canTellStory } from "../../refinementStory.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
 import { requireReplaceable, writeOutput } from "../files.ts";
 import { integer } from "../numbers.ts";
 import { interruptSignal, print, printJson } from "../output.ts";
+import { tellStory } from "../story.ts";
 import { showsImages, terminalImage } from "../terminalImage.ts";
 
 interface Flags {
   readonly seed: number;
+  readonly seconds: number;
+  readonly samples: number;
   readonly out?: string;
   readonly force?: boolean;
 }
@@ -19,15 +23,21 @@ interface Flags {
 /** Declares the command. */
 export function define(command: Command, context: Context): void {
   command
-    .argument("[model]", "shipped model; all of them when absent")
+    .argument("[model]", "shipped model to draw a grid with; the story of SAR when absent")
     .option("-s, --seed <n>", "same seed, same pictures", integer(0, Number.MAX_SAFE_INTEGER), 7)
     .option("-o, --out <file>", "PNG to write (default: nextx-<model>.png)")
+    .option("--seconds <n>", "of the story: how long the base is refined", integer(0, 3600), 60)
+    .option("--samples <n>", "of the story: pictures per measurement", integer(12, 10_000), 2000)
     .option("--force", "replace a file that nextx did not make")
     .option("--json", "machine output")
     .action((model: string | undefined, flags: Flags) => run(model, flags, context));
 }
 
 async function run(name: string | undefined, flags: Flags, { version, json }: Context): Promise<void> {
+  if (name === undefined && flags.out === undefined && canTellStory()) {
+    const { seconds, samples, seed } = flags;
+    return tellStory({ refineMs: 1000 * seconds, samples, seed, signal: interruptSignal() }, json);
+  }
   const names = name === undefined ? shippedModels().map((model) => model.name) : [name];
   const [first] = names;
   if (first === undefined) {
