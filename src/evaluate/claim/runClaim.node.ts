@@ -7,7 +7,7 @@ import { suggestion } from "../../formats/suggest.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { type ArmEvent, type ArmRow, runArms } from "./arms.node.ts";
 import type { Claim, ClaimMeasure, Rows } from "./claim.ts";
-import { judge, type Measure, parseResult, type Result } from "./result.ts";
+import { judge, type Measure, parseResult, type Result, resultSchema } from "./result.ts";
 
 /** Where a claim's files are: rows in a folder, the result beside it. */
 export interface ClaimPaths {
@@ -57,10 +57,10 @@ function measureOf({ arms: _, numbers, ...told }: ClaimMeasure, rows: Rows): Omi
   return { ...told, system: [...system], baseline: [...baseline] };
 }
 
-/** The result that rows give; every arm's must be there. */
+/** The result that rows give; every arm's must be there. Keys are in the schema's order, as in a file that was read. */
 export function composeResult(claim: Claim, rows: Rows, origin: ClaimOrigin): Result {
   const all = [...rows.values()];
-  return {
+  return resultSchema.parse({
     system: claim.system,
     protocol: claim.protocol(rows),
     ...judge(measuresOf(claim, rows)),
@@ -72,7 +72,7 @@ export function composeResult(claim: Claim, rows: Rows, origin: ClaimOrigin): Re
       minutes: Number(all.reduce((total, { minutes }) => total + minutes, 0).toFixed(1)),
       checkpoints: all.flatMap(({ checkpoint }) => (checkpoint ? [checkpoint] : [])),
     },
-  };
+  });
 }
 
 /** The file's text. */
