@@ -8,6 +8,10 @@ export type FrozenClassifiers = Readonly<
 >;
 
 export const frozenClassifiers: FrozenClassifiers = {
+  "fashion-mnist": {
+    folder: "fashion-mnist-32",
+    sha256: "6e734299f8b535a1d94a030f24fe9a204213530d84e2fed2ce3dd739a7c870e5",
+  },
   tiles: {
     folder: "tiles-32",
     sha256: "c082107709113902e25d8e2f54a5411715ea2169eb750d7b178645adb7a249ff",
