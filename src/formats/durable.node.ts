@@ -53,11 +53,24 @@ export function isTemporary(name: string): boolean {
 export async function writeFileDurably(
   path: string,
   bytes: Uint8Array | string,
+  options: DurableOptions = {},
+): Promise<void> {
+  await writePartsDurably(path, [asBytes(bytes)], options);
+}
+
+/**
+ * Replaces or creates a file from pieces that are made while it is written; for files larger than memory. When a piece
+ * cannot be made, the old file is still there.
+ * @throws NextxError as writeFileDurably; whatever making the pieces throws
+ */
+export async function writePartsDurably(
+  path: string,
+  parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   { files = nodeFiles }: DurableOptions = {},
 ): Promise<void> {
   const temporary = temporaryName(path);
   try {
-    await writeAndSync(files, temporary, asBytes(bytes));
+    await writeAndSync(files, temporary, parts);
     await files.rename(temporary, path);
   } catch (cause) {
     await files.remove(temporary).catch(() => undefined); // the first failure is the one to report
@@ -83,15 +96,13 @@ export async function writeFolderDurably(
     const listed: z.infer<typeof manifestSchema>["files"] = [];
     for (const [name, content] of entries) {
       const bytes = asBytes(content);
-      await writeAndSync(files, join(temporary, name), bytes);
+      await writeAndSync(files, join(temporary, name), [bytes]);
       listed.push({ name, sizeBytes: bytes.length, sha256: sha256Hex(bytes) });
     }
     const manifest = { format: "nextx-folder", version: manifestVersion, files: listed };
-    await writeAndSync(
-      files,
-      join(temporary, manifestName),
+    await writeAndSync(files, join(temporary, manifestName), [
       asBytes(`${JSON.stringify(manifest, null, 2)}\n`),
-    );
+    ]);
     await files.syncFolder(temporary);
     await files.rename(temporary, path);
   } catch (cause) {
@@ -188,10 +199,14 @@ function damaged(path: string, message: string, cause?: unknown): NextxError {
   });
 }
 
-async function writeAndSync(files: FileLayer, path: string, bytes: Uint8Array): Promise<void> {
+async function writeAndSync(
+  files: FileLayer,
+  path: string,
+  parts: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const sink = await files.open(path, "create");
   try {
-    await sink.write(bytes);
+    for await (const part of parts) await sink.write(part);
     await sink.sync();
   } catch (error) {
     await sink.close().catch(() => undefined); // the first failure is the one to report

@@ -2,7 +2,7 @@
 
 /** Kinds that we read, and the words for others. */
 export interface FileKind {
-  readonly kind: "safetensors" | "zip" | "pickle" | "other";
+  readonly kind: "safetensors" | "zip" | "pickle" | "json" | "other";
   /** Completes "the file is ...". */
   readonly words: string;
   readonly hint?: string;
@@ -50,7 +50,7 @@ export function fileKind(start: Uint8Array): FileKind {
   if (/^<(!doctype|html|\?xml|head|body)/i.test(trimmed)) {
     return { kind: "other", words: "a web page (HTML)", hint: pageHint };
   }
-  if (/^[[{]\s*["\]}[{\d]/.test(trimmed)) return { kind: "other", words: "JSON text" };
+  if (/^[[{]\s*["\]}[{\d]/.test(trimmed)) return { kind: "json", words: "JSON text" };
   const isText = start.every((byte) => byte >= 0x20 || (byte >= 0x09 && byte <= 0x0d));
   return { kind: "other", words: isText ? "text" : "of an unknown kind" };
 }

@@ -12,6 +12,7 @@ import {
   tensorBytes,
   viewTensor,
 } from "./hostTensor.ts";
+import type { TensorForm } from "./tensorFile.ts";
 
 const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 const maxHeaderBytes = 65536;
@@ -36,12 +37,18 @@ function refuse(code: string, message: string, hint: string): NextxError {
 
 const damaged = "The file is damaged; save it again with numpy.save.";
 
+/** Bytes that hold any header that is read. */
+export const npyStartBytes: number = 12 + maxHeaderBytes;
+
 /**
- * Reads an array; shares memory with `bytes` where aligned.
+ * An array's form and where its data start, from a file's first bytes (`npyStartBytes` of them or all).
  * @throws NextxError NPY_BAD_MAGIC, NPY_BAD_VERSION, NPY_TRUNCATED, NPY_BAD_HEADER, NPY_OBJECTS, NPY_UNSUPPORTED_DTYPE,
  * NPY_BIG_ENDIAN, NPY_FORTRAN_ORDER, NPY_BAD_SHAPE, NPY_SIZE_MISMATCH
  */
-export function readNpy(bytes: Uint8Array): HostTensor {
+export function parseNpyStart(
+  bytes: Uint8Array,
+  fileBytes: number,
+): TensorForm & { readonly dataAt: number } {
   if (!magic.every((byte, i) => bytes[i] === byte)) {
     throw refuse("BAD_MAGIC", "This is no .npy file.", "Save arrays with numpy.save.");
   }
@@ -56,15 +63,22 @@ export function readNpy(bytes: Uint8Array): HostTensor {
   if (length > maxHeaderBytes) throw refuse("BAD_HEADER", `A header of ${length} bytes.`, damaged);
   if (start + length > bytes.length) throw refuse("TRUNCATED", "The file ends inside its header.", damaged);
   const { dtype, shape } = parseHeader(new TextDecoder().decode(bytes.subarray(start, start + length)));
-  const data = bytes.subarray(start + length);
   const count = checkedElementCount(shape);
   if (count === undefined)
     throw refuse("BAD_SHAPE", `The shape (${shape.join(", ")}) is too large.`, damaged);
-  if (data.length !== count * dtypeBytes(dtype)) {
-    const expected = count * dtypeBytes(dtype);
-    throw refuse("SIZE_MISMATCH", `Expected ${expected} bytes of data, got ${data.length}.`, damaged);
-  }
-  return viewTensor(dtype, shape, data);
+  const [expected, got] = [count * dtypeBytes(dtype), fileBytes - start - length];
+  if (got !== expected)
+    throw refuse("SIZE_MISMATCH", `Expected ${expected} bytes of data, got ${got}.`, damaged);
+  return { dtype, shape, dataAt: start + length };
+}
+
+/**
+ * Reads an array; shares memory with `bytes` where aligned.
+ * @throws NextxError the codes of parseNpyStart
+ */
+export function readNpy(bytes: Uint8Array): HostTensor {
+  const { dtype, shape, dataAt } = parseNpyStart(bytes, bytes.length);
+  return viewTensor(dtype, shape, bytes.subarray(dataAt));
 }
 
 const grammar =

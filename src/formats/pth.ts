@@ -5,42 +5,33 @@
  */
 import { NextxError } from "../tensor/errors.ts";
 import { type ByteSource, bytesSource } from "./byteSource.ts";
-import { dtypeBytes, type HostTensor, viewTensor } from "./hostTensor.ts";
+import type { HostTensor } from "./hostTensor.ts";
 import { PickleDict, PickleList, type PickleValue, readPickle } from "./pickle.ts";
-import { selectStateDict, stateDicts } from "./stateDict.ts";
-import { readEntry, readZipDirectory } from "./storedZip.ts";
-import { type TorchStorage, type TorchTable, type TorchTensor, torchTable } from "./torchPickle.ts";
+import { type StateDict, selectStateDict, stateDicts } from "./stateDict.ts";
+import type { TensorDict } from "./tensorFile.ts";
+import { type TorchTable, torchTable } from "./torchPickle.ts";
+import { type StorageReader, TensorReader } from "./torchTensors.ts";
+import { readZipDirectory, type ZipEntry } from "./zipDirectory.ts";
+import { EntryReader, readEntry } from "./zipEntry.ts";
 
-/** What a checkpoint says about one tensor. */
-export interface PthTensorInfo {
-  readonly dtype: HostTensor["dtype"];
-  readonly shape: readonly number[];
-}
-
-/** One dict of tensors of an open checkpoint. */
-export interface PthStateDict {
-  /** Keys joined by dots; empty for the root. */
-  readonly key: string;
-  readonly tensors: ReadonlyMap<string, PthTensorInfo>;
-  /** Names of entries that are no tensors (numbers, text, nested dicts): left out. */
-  readonly skipped: readonly string[];
-  /** One tensor's data. @throws NextxError PTH_NO_TENSOR, ZIP_DAMAGED, ZIP_CRC, and the codes of the source */
-  read(name: string): Promise<HostTensor>;
-  /** All of them; a storage is read once. @throws NextxError as `read`, and PTH_TOO_LARGE */
-  readAll(): Promise<Map<string, HostTensor>>;
-}
+/**
+ * One dict of tensors of an open checkpoint. `read` takes one tensor's bytes only (the codes PTH_NO_TENSOR, ZIP_DAMAGED,
+ * ZIP_CRC, and those of the source); `readAll` reads each storage once, or throws PTH_TOO_LARGE.
+ */
+export type PthStateDict = TensorDict;
 
 export interface PthFile {
   /** Keys of all dicts that hold tensors, with how many. */
   readonly keys: readonly { readonly key: string; readonly tensors: number }[];
   /** @throws NextxError PTH_NO_TENSORS, PTH_KEY_NEEDED, PTH_NO_KEY, PTH_DUPLICATE_NAME */
   stateDict(key?: string): PthStateDict;
+  /** All dicts that hold tensors. @throws NextxError PTH_DUPLICATE_NAME */
+  stateDicts(): readonly PthStateDict[];
 }
 
 /** A checkpoint's content and how its storages are read. */
-interface Archive {
+interface Archive extends StorageReader {
   readonly root: PickleValue;
-  readStorage(storage: TorchStorage): Promise<Uint8Array>;
 }
 
 /** Pickles are small: tensors' data lie outside. */
@@ -59,19 +50,20 @@ const legacyVersion = 1001;
 export async function openPth(source: ByteSource): Promise<PthFile> {
   const start = await source.read(0, Math.min(512, source.sizeBytes));
   const archive = await openArchive(source, start);
-  const keys = stateDicts(archive.root).map(({ key, tensors }) => ({ key, tensors: tensors.size }));
+  const dicts = stateDicts(archive.root);
+  const opened = ({ tensors, ...rest }: StateDict): PthStateDict => {
+    const reader = new TensorReader(source, archive, tensors);
+    return {
+      ...rest,
+      tensors: new Map([...tensors].map(([name, { dtype, shape }]) => [name, { dtype, shape }])),
+      read: (name) => reader.read(name),
+      readAll: () => reader.readAll(),
+    };
+  };
   return {
-    keys,
-    stateDict: (key) => {
-      const { tensors, ...rest } = selectStateDict(archive.root, key, source.path);
-      const reader = new TensorReader(source, archive, tensors);
-      return {
-        ...rest,
-        tensors: new Map([...tensors].map(([name, { dtype, shape }]) => [name, { dtype, shape }])),
-        read: (name) => reader.read(name),
-        readAll: () => reader.readAll(),
-      };
-    },
+    keys: dicts.map(({ key, tensors }) => ({ key, tensors: tensors.size })),
+    stateDict: (key) => opened(selectStateDict(archive.root, key, source.path)),
+    stateDicts: () => dicts.map(opened),
   };
 }
 
@@ -104,21 +96,27 @@ async function openZip(source: ByteSource): Promise<Archive> {
   if (isScript || entries.has(`${prefix}constants.pkl`)) {
     throw notTorch(source, "PTH_TORCHSCRIPT", "is a TorchScript program, not a checkpoint");
   }
-  const read = async (name: string): Promise<Uint8Array> => {
+  const entryOf = (name: string): ZipEntry => {
     const entry = entries.get(name);
     if (!entry) throw notTorch(source, "PTH_BAD_STORAGE", `lacks the entry "${name.slice(0, 200)}"`);
     if (name === main && entry.sizeBytes > maxPickleBytes) throw tooLarge(source, "data.pkl exceeds 64 MB");
-    return readEntry(source, entry);
+    return entry;
   };
-  const orderName = `${prefix}byteorder`;
-  const order = entries.has(orderName) ? new TextDecoder().decode(await read(orderName)) : "little";
+  const orderEntry = entries.get(`${prefix}byteorder`);
+  const order = orderEntry ? new TextDecoder().decode(await readEntry(source, orderEntry)) : "little";
   if (order !== "little") throw bigEndian(source);
   const sizeOf = (key: string) => entries.get(`${prefix}data/${key}`)?.sizeBytes ?? -1;
   const table = torchTable(sizeOf);
-  const bytes = await read(main);
+  const bytes = await readEntry(source, entryOf(main));
   const { value: root, end } = explained(table, () => readPickle(bytes, table));
   if (end !== bytes.length) throw trailing(source, bytes.length - end);
-  return { root, readStorage: ({ key }) => read(`${prefix}data/${key}`) };
+  const storages = new Map<string, EntryReader>();
+  const readerOf = (key: string): EntryReader => {
+    const reader = storages.get(key) ?? new EntryReader(source, entryOf(`${prefix}data/${key}`));
+    storages.set(key, reader);
+    return reader;
+  };
+  return { root, readStorage: ({ key }, offset, length) => readerOf(key).read(offset, length) };
 }
 
 /** Magic, version, system, content, list of storage keys; then per key an int64 length and the data. */
@@ -163,7 +161,10 @@ async function openLegacy(source: ByteSource): Promise<Archive> {
   if (at > source.sizeBytes) throw notTorch(source, "FILE_TRUNCATED", "is cut off inside the tensors' data");
   if (at < source.sizeBytes) throw trailing(source, source.sizeBytes - at);
   const offsetOf = (key: string) => offsets.get(key) ?? -1; // all are there
-  return { root, readStorage: ({ key, sizeBytes }) => source.read(offsetOf(key), sizeBytes) };
+  return {
+    root,
+    readStorage: ({ key }, offset, length) => source.read(offsetOf(key) + offset, length),
+  };
 }
 
 function explained<T>(table: TorchTable, run: () => T): T {
@@ -184,92 +185,6 @@ function trailing(source: ByteSource, count: number): NextxError {
 
 function tooLarge({ path }: ByteSource, what: string): NextxError {
   return new NextxError("PTH_TOO_LARGE", `${path}: ${what}.`, { path, hint: "Read single tensors instead." });
-}
-
-/** Turns descriptions into data. Contiguous tensors share their storage's memory, others are gathered into copies. */
-class TensorReader {
-  private readonly source: ByteSource;
-  private readonly archive: Archive;
-  private readonly tensors: ReadonlyMap<string, TorchTensor>;
-
-  constructor(source: ByteSource, archive: Archive, tensors: ReadonlyMap<string, TorchTensor>) {
-    this.source = source;
-    this.archive = archive;
-    this.tensors = tensors;
-  }
-
-  async read(name: string): Promise<HostTensor> {
-    const { path } = this.source;
-    const tensor = this.tensors.get(name);
-    if (!tensor) throw new NextxError("PTH_NO_TENSOR", `${path} has no tensor "${name}".`, { path: name });
-    return materialise(tensor, await this.archive.readStorage(tensor.storage));
-  }
-
-  async readAll(): Promise<Map<string, HostTensor>> {
-    this.requireModest();
-    const storages = new Map<string, Uint8Array>();
-    const all = new Map<string, HostTensor>();
-    for (const [name, tensor] of this.tensors) {
-      const { storage } = tensor;
-      const bytes = storages.get(storage.key) ?? (await this.archive.readStorage(storage));
-      storages.set(storage.key, bytes);
-      all.set(name, materialise(tensor, bytes));
-    }
-    return all;
-  }
-
-  /** Copies may not multiply a small file without bound. */
-  private requireModest(): void {
-    const copied = [...this.tensors.values()]
-      .filter((tensor) => !isContiguous(tensor))
-      .reduce((sum, { shape, dtype }) => sum + shape.reduce((a, b) => a * b, dtypeBytes(dtype)), 0);
-    if (copied > 2 * this.source.sizeBytes + 2 ** 26) {
-      throw tooLarge(this.source, `its strided tensors unfold to ${copied} bytes`);
-    }
-  }
-}
-
-/** Whether elements lie in row-major order without gaps; sides of 1 and empty tensors have no order. */
-function isContiguous({ shape, strides }: TorchTensor): boolean {
-  if (shape.includes(0)) return true;
-  let expected = 1;
-  for (let axis = shape.length - 1; axis >= 0; axis--) {
-    const side = shape[axis] as number; // in range
-    if (side !== 1 && strides[axis] !== expected) return false;
-    expected *= side;
-  }
-  return true;
-}
-
-function materialise(tensor: TorchTensor, bytes: Uint8Array): HostTensor {
-  const { dtype, shape, strides, offset } = tensor;
-  const itemBytes = dtypeBytes(dtype);
-  const count = shape.reduce((a, b) => a * b, 1);
-  if (count === 0) return viewTensor(dtype, shape, new Uint8Array(0));
-  if (isContiguous(tensor)) {
-    return viewTensor(dtype, shape, bytes.subarray(offset * itemBytes, (offset + count) * itemBytes));
-  }
-  const source = viewTensor(
-    dtype,
-    [Math.floor(bytes.length / itemBytes)],
-    bytes.subarray(0, bytes.length - (bytes.length % itemBytes)),
-  );
-  const result = viewTensor(dtype, shape, new Uint8Array(count * itemBytes));
-  const [from, to] = [source.data, result.data] as [Float32Array, Float32Array]; // same class, whichever it is
-  const position = shape.map(() => 0);
-  let at = offset;
-  for (let i = 0; i < count; i++) {
-    to[i] = from[at] as number; // verified to lie inside
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const [side, stride] = [shape[axis] as number, strides[axis] as number]; // in range
-      position[axis] = (position[axis] as number) + 1;
-      at += stride;
-      if ((position[axis] as number) < side) break;
-      at -= side * stride;
-      position[axis] = 0;
-    }
-  }
-  return result;
 }
 
 /**

@@ -75,7 +75,7 @@ test.each<[string, Uint8Array, RegExp]>([
 });
 
 test("folders, missing files, other archives and pickles", async () => {
-  expect(await codeOf(() => readCheckpoint(folder))).toBe("FILE_NOT_REGULAR");
+  expect(await codeOf(() => readCheckpoint(folder))).toBe("CHECKPOINT_FOLDER");
   expect(await codeOf(() => readCheckpoint(joinPath(folder, "none")))).toBe("FILE_NOT_FOUND");
   const archive = await write("x.zip", zip([{ name: "a.txt", data: join("x") }]));
   const pickle = await write("x.pkl", op.pickle(op.int(1)));

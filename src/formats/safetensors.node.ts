@@ -1,8 +1,17 @@
 /** Safetensors files by path: the header at once, tensors when they are asked for; works above 2 GiB. */
 import { NextxError } from "../tensor/errors.ts";
-import { type HostTensor, viewTensor } from "./hostTensor.ts";
+import { writePartsDurably } from "./durable.node.ts";
+import { type HostTensor, tensorBytes, viewTensor } from "./hostTensor.ts";
 import { openFile } from "./openFile.node.ts";
-import { parseHeader, parseHeaderLength, type SafetensorsHeader, type TensorInfo } from "./safetensors.ts";
+import {
+  layOutSafetensors,
+  type MetadataInput,
+  parseHeader,
+  parseHeaderLength,
+  type SafetensorsHeader,
+  type TensorInfo,
+} from "./safetensors.ts";
+import type { TensorForm } from "./tensorFile.ts";
 
 /** An open file; close it, or use `await using`. */
 export interface SafetensorsFile extends SafetensorsHeader, AsyncDisposable {
@@ -36,4 +45,43 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
 
 function missing(path: string, name: string): TensorInfo {
   throw new NextxError("SAFETENSORS_NO_TENSOR", `${path} has no tensor "${name}".`, { path: name });
+}
+
+/** Tensors to write, whose data are asked for one by one. */
+export interface TensorSupply {
+  readonly tensors: ReadonlyMap<string, TensorForm>;
+  read(name: string): Promise<HostTensor>;
+}
+
+/**
+ * Writes a file tensor by tensor: never more than one in memory. The file appears whole or not at all.
+ * @throws NextxError the codes of layOutSafetensors and writeFileDurably; TENSOR_SIZE_MISMATCH when `read` gives another
+ * form than announced; whatever `read` throws
+ */
+export async function writeSafetensorsFile(
+  path: string,
+  supply: TensorSupply,
+  metadata: MetadataInput = {},
+  onProgress: (writtenBytes: number, totalBytes: number) => void = () => {},
+): Promise<{ readonly sizeBytes: number }> {
+  const { header, order, sizeBytes } = layOutSafetensors(supply.tensors, metadata);
+  async function* parts(): AsyncGenerator<Uint8Array> {
+    yield header;
+    let written = header.length;
+    for (const name of order) {
+      const tensor = await supply.read(name);
+      const form = supply.tensors.get(name);
+      if (tensor.dtype !== form?.dtype || String(tensor.shape) !== String(form.shape)) {
+        throw new NextxError("TENSOR_SIZE_MISMATCH", `${tensor.dtype} [${tensor.shape}] was not announced.`, {
+          path: name,
+        });
+      }
+      const bytes = tensorBytes(tensor);
+      yield bytes;
+      written += bytes.length;
+      onProgress(written, sizeBytes);
+    }
+  }
+  await writePartsDurably(path, parts());
+  return { sizeBytes };
 }

@@ -18,6 +18,7 @@ import {
   viewTensor,
 } from "./hostTensor.ts";
 import { isJsonObject, jsonInteger, parseStrictJson, type StrictJson } from "./strictJson.ts";
+import type { TensorForm } from "./tensorFile.ts";
 
 /** What the header says about one tensor. */
 export interface TensorInfo {
@@ -217,12 +218,54 @@ export interface WriteSafetensorsOptions {
   readonly dtype?: "F32" | "F16" | "BF16";
 }
 
+/** How a file will be laid out: what its header says and in which order the tensors' bytes follow. */
+export interface SafetensorsLayout {
+  /** Length and header. */
+  readonly header: Uint8Array;
+  readonly order: readonly string[];
+  /** Of the whole file. */
+  readonly sizeBytes: number;
+}
+
+/**
+ * The layout of a file from the forms of its tensors alone, for files larger than memory. The same content gives the same
+ * bytes: the header lists names in code-unit order, the data lie by element size (largest first) and name, so that every
+ * tensor is aligned and can be read without a copy.
+ * @throws NextxError SAFETENSORS_BAD_NAME, SAFETENSORS_BAD_METADATA, SAFETENSORS_TOO_MANY_TENSORS,
+ * SAFETENSORS_HEADER_TOO_LARGE, TENSOR_BAD_SHAPE (path: the tensor)
+ */
+export function layOutSafetensors(
+  tensors: ReadonlyMap<string, TensorForm>,
+  metadata: MetadataInput = {},
+): SafetensorsLayout {
+  if (tensors.size > maxTensors) throw tooMany(undefined);
+  const names = [...tensors.keys()].sort();
+  const formOf = (name: string) => tensors.get(name) as TensorForm; // names are its keys
+  const order = [...names].sort((a, b) => dtypeBytes(formOf(b).dtype) - dtypeBytes(formOf(a).dtype)); // stable
+  const offsets = new Map<string, [number, number]>();
+  let end = 0;
+  for (const name of order) {
+    requireName(name);
+    const { dtype, shape } = formOf(name);
+    const start = end;
+    end += (checkedElementCount(shape) ?? Number.NaN) * dtypeBytes(dtype);
+    if (!Number.isSafeInteger(end)) {
+      throw new NextxError("TENSOR_BAD_SHAPE", `[${shape.join(", ")}] is no shape.`, { path: name });
+    }
+    offsets.set(name, [start, end]);
+  }
+  const entries = names.map((name) => {
+    const { dtype, shape } = formOf(name);
+    return `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: offsets.get(name) })}`;
+  });
+  const header = encodeHeader([...metadataEntry(metadata), ...entries]);
+  return { header, order, sizeBytes: header.length + end };
+}
+
 /**
  * A file's bytes in pieces: length and header, then the tensors one by one; for files too large for one array.
- * The same content gives the same bytes: the header lists names in code-unit order, the data lie by element size (largest
- * first) and name, so that every tensor is aligned and can be read without a copy.
- * @throws NextxError SAFETENSORS_BAD_NAME, SAFETENSORS_BAD_METADATA, SAFETENSORS_TOO_MANY_TENSORS,
- * SAFETENSORS_HEADER_TOO_LARGE, TENSOR_SIZE_MISMATCH, TENSOR_BAD_SHAPE, TENSOR_BAD_DATA, TENSOR_FLOAT_RANGE (path: the tensor)
+ * @throws NextxError the codes of layOutSafetensors; TENSOR_SIZE_MISMATCH, TENSOR_BAD_SHAPE, TENSOR_BAD_DATA,
+ * TENSOR_FLOAT_RANGE (path: the tensor)
  */
 export function* safetensorsParts(
   tensors: ReadonlyMap<string, HostTensor>,
@@ -230,22 +273,10 @@ export function* safetensorsParts(
   options: WriteSafetensorsOptions = {},
 ): Generator<Uint8Array> {
   if (tensors.size > maxTensors) throw tooMany(undefined);
-  const names = [...tensors.keys()].sort();
-  const stored = new Map(names.map((name) => [name, prepare(name, tensors.get(name), options)]));
-  const bytesOf = (name: string) => dtypeBytes((stored.get(name) as HostTensor).dtype); // names are its keys
-  const layout = [...names].sort((a, b) => bytesOf(b) - bytesOf(a)); // stable: equal sizes stay by name
-  const offsets = new Map<string, [number, number]>();
-  let end = 0;
-  for (const name of layout) {
-    const start = end;
-    end += (stored.get(name) as HostTensor).data.byteLength; // names are its keys
-    offsets.set(name, [start, end]);
-  }
-  const entries = [...stored].map(([name, { dtype, shape }]) => {
-    return `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: offsets.get(name) })}`;
-  });
-  yield encodeHeader([...metadataEntry(metadata), ...entries]);
-  for (const name of layout) yield tensorBytes(stored.get(name) as HostTensor); // names are its keys
+  const stored = new Map([...tensors].map(([name, tensor]) => [name, prepare(name, tensor, options)]));
+  const { header, order } = layOutSafetensors(stored, metadata);
+  yield header;
+  for (const name of order) yield tensorBytes(stored.get(name) as HostTensor); // names are its keys
 }
 
 function encodeHeader(entries: readonly string[]): Uint8Array {
@@ -277,11 +308,14 @@ export function writeSafetensors(
   return bytes;
 }
 
+function requireName(name: string): void {
+  if (name !== metadataKey && !hasLoneSurrogate(name)) return;
+  throw new NextxError("SAFETENSORS_BAD_NAME", "This cannot be a tensor's name.", { path: name });
+}
+
 /** A tensor as it will be stored, checked; not tied to its caller's object. */
-function prepare(name: string, tensor: HostTensor | undefined, options: WriteSafetensorsOptions): HostTensor {
-  if (tensor === undefined || name === metadataKey || hasLoneSurrogate(name)) {
-    throw new NextxError("SAFETENSORS_BAD_NAME", "This cannot be a tensor's name.", { path: name });
-  }
+function prepare(name: string, tensor: HostTensor, options: WriteSafetensorsOptions): HostTensor {
+  requireName(name);
   try {
     const checked = hostTensor(tensor.dtype, tensor.shape, tensor.data);
     return options.dtype === undefined ? checked : convertFloats(checked, options.dtype);

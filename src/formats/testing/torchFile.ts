@@ -65,6 +65,8 @@ export interface ZipPart {
   readonly localName?: string;
   readonly localSize?: number;
   readonly size?: number;
+  /** Of a packed entry. */
+  readonly unpackedSize?: number;
 }
 
 /** An archive of stored entries, sizes in the local headers. */
@@ -74,11 +76,12 @@ export function zip(parts: readonly ZipPart[]): Uint8Array {
   let at = 0;
   for (const part of parts) {
     const { name, data, flags = 0, method = 0, crc = crc32(data), size = data.length } = part;
-    const local = localHeader(part.localName ?? name, flags, method, crc, part.localSize ?? size);
+    const sizes = [part.localSize ?? size, part.unpackedSize ?? part.localSize ?? size] as const;
+    const local = localHeader(part.localName ?? name, flags, method, crc, sizes);
     centrals.push(
       join(
         "PK\x01\x02\x14\x00",
-        common(flags, method, crc, size),
+        common(flags, method, crc, [size, part.unpackedSize ?? size]),
         little(Buffer.byteLength(name), 2),
         new Uint8Array(12),
         little(at, 4),
@@ -103,14 +106,16 @@ export function zip(parts: readonly ZipPart[]): Uint8Array {
   return join(...locals, directory, end);
 }
 
-function common(flags: number, method: number, crc: number, size: number): Uint8Array {
-  const sizes = [little(crc, 4), little(size, 4), little(size, 4)];
+type Sizes = readonly [packed: number, unpacked: number];
+
+function common(flags: number, method: number, crc: number, [packed, unpacked]: Sizes): Uint8Array {
+  const sizes = [little(crc, 4), little(packed, 4), little(unpacked, 4)];
   return join(0x14, 0, little(flags, 2), little(method, 2), new Uint8Array(4), ...sizes);
 }
 
-function localHeader(name: string, flags: number, method: number, crc: number, size: number): Uint8Array {
+function localHeader(name: string, flags: number, method: number, crc: number, sizes: Sizes): Uint8Array {
   const lengths = [little(Buffer.byteLength(name), 2), new Uint8Array(2)];
-  return join("PK\x03\x04", common(flags, method, crc, size), ...lengths, Buffer.from(name));
+  return join("PK\x03\x04", common(flags, method, crc, sizes), ...lengths, Buffer.from(name));
 }
 
 /** The archive of a checkpoint. */

@@ -1,16 +1,20 @@
 /**
- * Zip archives whose entries are stored, not compressed, as torch.save writes them; ZIP64 included. Read by hand instead of
- * by a library because only a strict reader is of use here: one meaning per file (no comment, nothing between directory and
- * end, unique names, no overlaps), local and central headers must agree, and every entry's CRC is checked.
+ * The directory of a zip archive; ZIP64 included. Read by hand instead of by a library because only a strict reader is of
+ * use here: one meaning per file (no comment, nothing between directory and end, unique names, no overlaps), local and
+ * central headers must agree, and every entry's CRC is checked (`zipEntry.ts`). Entries are stored, as torch.save writes
+ * them; compressed ones are read where the caller allows it.
  * Source: PKWARE APPNOTE.TXT 6.3.10, sections 4.3 and 4.5.3.
  */
 import { NextxError } from "../tensor/errors.ts";
 import type { ByteSource } from "./byteSource.ts";
-import { crc32 } from "./pngChunks.ts";
 
 export interface ZipEntry {
   readonly name: string;
+  /** Unpacked. */
   readonly sizeBytes: number;
+  /** As it lies in the archive: the same for a stored entry. */
+  readonly packedBytes: number;
+  readonly method: typeof stored | typeof deflated;
   readonly crc: number;
   readonly flags: number;
   /** Where its local header starts. */
@@ -19,37 +23,53 @@ export interface ZipEntry {
   readonly limitOffset: number;
 }
 
+/** Methods of packing that are read. */
+export const stored = 0;
+export const deflated = 8;
+
+export interface ZipOptions {
+  /** Also read deflated entries; else they are refused as ZIP_COMPRESSED. */
+  readonly deflate?: boolean;
+}
+
 const maxEntries = 200_000;
 const maxDirectoryBytes = 2 ** 26;
 const endBytes = 22;
-const unset32 = 0xffffffff;
+/** Stands for a size that the ZIP64 field has. */
+export const unset32 = 0xffffffff;
 /** Bit 3: sizes follow the data; bit 11: names are UTF-8. */
 const allowedFlags = 0x0808;
+/** Bits 1 and 2: how hard deflate tried. */
+const deflateFlags = 0x0006;
 
-function bad(path: string, what: string, code = "ZIP_DAMAGED"): NextxError {
-  return new NextxError(code, `${path}: ${what}.`, { path, hint: "Get a fresh copy of the file." });
+export function zipError(path: string, what: string, code = "ZIP_DAMAGED", cause?: unknown): NextxError {
+  const hint = "Get a fresh copy of the file.";
+  return new NextxError(code, `${path}: ${what}.`, { path, hint, cause });
 }
 
 /**
  * The entries of an archive by name; data are read by `readEntry`.
  * @throws NextxError ZIP_DAMAGED, ZIP_COMPRESSED, ZIP_ENCRYPTED, ZIP_BAD_NAME, ZIP_TOO_LARGE, FILE_TRUNCATED
  */
-export async function readZipDirectory(source: ByteSource): Promise<Map<string, ZipEntry>> {
+export async function readZipDirectory(
+  source: ByteSource,
+  { deflate = false }: ZipOptions = {},
+): Promise<Map<string, ZipEntry>> {
   const { path } = source;
   const { count, offset, sizeBytes } = await findDirectory(source);
   if (count > maxEntries || sizeBytes > maxDirectoryBytes) {
-    throw bad(path, "more than 200,000 entries", "ZIP_TOO_LARGE");
+    throw zipError(path, "more than 200,000 entries", "ZIP_TOO_LARGE");
   }
   const directory = await source.read(offset, sizeBytes);
   const entries = new Map<string, CentralEntry>();
   let at = 0;
   for (let i = 0; i < count; i++) {
-    const { entry, end } = parseCentral(directory, at, path);
-    if (entries.has(entry.name)) throw bad(path, `two entries "${entry.name}"`, "ZIP_BAD_NAME");
+    const { entry, end } = parseCentral(directory, at, path, deflate);
+    if (entries.has(entry.name)) throw zipError(path, `two entries "${entry.name}"`, "ZIP_BAD_NAME");
     entries.set(entry.name, entry);
     at = end;
   }
-  if (at !== sizeBytes) throw bad(path, "the directory's size and its entries differ");
+  if (at !== sizeBytes) throw zipError(path, "the directory's size and its entries differ");
   return withLimits([...entries.values()], offset, path);
 }
 
@@ -63,11 +83,11 @@ interface DirectoryPlace {
 
 async function findDirectory(source: ByteSource): Promise<DirectoryPlace> {
   const { path, sizeBytes: fileBytes } = source;
-  if (fileBytes < endBytes) throw bad(path, "too short for a zip archive");
+  if (fileBytes < endBytes) throw zipError(path, "too short for a zip archive");
   const endAt = fileBytes - endBytes;
   const end = viewOf(await source.read(endAt, endBytes));
   if (end.getUint32(0, true) !== 0x06054b50 || end.getUint16(20, true) !== 0) {
-    throw bad(path, "no end of a zip archive at its end: cut off, or something was added");
+    throw zipError(path, "no end of a zip archive at its end: cut off, or something was added");
   }
   const small = {
     disks: [end.getUint16(4, true), end.getUint16(6, true)],
@@ -84,7 +104,7 @@ async function findDirectory(source: ByteSource): Promise<DirectoryPlace> {
       (small.offset === unset32 || small.offset === offset));
   const [count, total] = counts as [number, number]; // both branches give two
   if (!agrees || disks.some((disk) => disk !== 0) || count !== total || offset + sizeBytes !== at) {
-    throw bad(path, "the end of the zip archive contradicts its directory");
+    throw zipError(path, "the end of the zip archive contradicts its directory");
   }
   return { count, offset, sizeBytes };
 }
@@ -102,7 +122,7 @@ async function findLargeEnd(source: ByteSource, endAt: number) {
     view.getUint32(60, true) === 0 &&
     number(64) === at &&
     view.getUint32(72, true) <= 1;
-  if (!isWhole) throw bad(source.path, "a damaged ZIP64 end");
+  if (!isWhole) throw zipError(source.path, "a damaged ZIP64 end");
   return {
     at,
     disks: [view.getUint32(16, true), view.getUint32(20, true)],
@@ -112,38 +132,54 @@ async function findLargeEnd(source: ByteSource, endAt: number) {
   };
 }
 
-function parseCentral(directory: Uint8Array, at: number, path: string): { entry: CentralEntry; end: number } {
+function parseCentral(
+  directory: Uint8Array,
+  at: number,
+  path: string,
+  deflate: boolean,
+): { entry: CentralEntry; end: number } {
   const view = viewOf(directory);
   if (at + 46 > directory.length || view.getUint32(at, true) !== 0x02014b50) {
-    throw bad(path, "a damaged directory entry");
+    throw zipError(path, "a damaged directory entry");
   }
   const flags = view.getUint16(at + 8, true);
   const nameEnd = at + 46 + view.getUint16(at + 28, true);
   const extraEnd = nameEnd + view.getUint16(at + 30, true);
   const end = extraEnd + view.getUint16(at + 32, true);
-  if (end > directory.length) throw bad(path, "a damaged directory entry");
+  if (end > directory.length) throw zipError(path, "a damaged directory entry");
   const name = entryName(directory.subarray(at + 46, nameEnd), path);
   const [sizeBytes, packedBytes, headerOffset] = largeSizes(
     directory.subarray(nameEnd, extraEnd),
     [view.getUint32(at + 24, true), view.getUint32(at + 20, true), view.getUint32(at + 42, true)],
     path,
   );
-  requireStored(name, flags, view.getUint16(at + 10, true), path);
-  if (sizeBytes !== packedBytes || view.getUint16(at + 34, true) !== 0) {
-    throw bad(path, `the entry "${name}" contradicts itself`);
+  const method = requireMethod(name, flags, view.getUint16(at + 10, true), path, deflate);
+  if ((method === stored && sizeBytes !== packedBytes) || view.getUint16(at + 34, true) !== 0) {
+    throw zipError(path, `the entry "${name}" contradicts itself`);
   }
-  return { entry: { name, sizeBytes, crc: view.getUint32(at + 16, true), flags, headerOffset }, end };
+  const crc = view.getUint32(at + 16, true);
+  return { entry: { name, sizeBytes, packedBytes, method, crc, flags, headerOffset }, end };
 }
 
-function requireStored(name: string, flags: number, method: number, path: string): void {
-  if ((flags & 0x2041) !== 0) throw bad(path, `the entry "${name}" is encrypted`, "ZIP_ENCRYPTED");
-  if (method !== 0) {
-    throw new NextxError("ZIP_COMPRESSED", `${path}: the entry "${name}" is compressed.`, {
+function requireMethod(
+  name: string,
+  flags: number,
+  method: number,
+  path: string,
+  deflate: boolean,
+): ZipEntry["method"] {
+  if ((flags & 0x2041) !== 0) throw zipError(path, `the entry "${name}" is encrypted`, "ZIP_ENCRYPTED");
+  const known = method === stored || (method === deflated && deflate);
+  if (!known) {
+    throw new NextxError("ZIP_COMPRESSED", `${path}: the entry "${name}" is compressed (method ${method}).`, {
       path,
       hint: "torch.save stores entries uncompressed; the archive was packed by something else.",
     });
   }
-  if ((flags & ~allowedFlags) !== 0) throw bad(path, `the entry "${name}" has unknown flags`);
+  if ((flags & ~(method === deflated ? allowedFlags | deflateFlags : allowedFlags)) !== 0) {
+    throw zipError(path, `the entry "${name}" has unknown flags`);
+  }
+  return method;
 }
 
 function entryName(bytes: Uint8Array, path: string): string {
@@ -156,11 +192,11 @@ function entryName(bytes: Uint8Array, path: string): string {
   const parts = name.split("/");
   const isPlain = parts.every((part, i) => part !== "." && part !== ".." && (part !== "" || i > 0));
   if (isPlain && !["\\", ":", "\0"].some((mark) => name.includes(mark))) return name;
-  throw bad(path, `the entry name ${JSON.stringify(name.slice(0, 200))} is not plain`, "ZIP_BAD_NAME");
+  throw zipError(path, `the entry name ${JSON.stringify(name.slice(0, 200))} is not plain`, "ZIP_BAD_NAME");
 }
 
 /** Replaces sizes that are all ones by those of the ZIP64 extra field, in the field's order. */
-function largeSizes(
+export function largeSizes(
   extra: Uint8Array,
   small: readonly [number, number, number],
   path: string,
@@ -176,7 +212,7 @@ function largeSizes(
       let next = at + 4;
       for (const i of [0, 1, 2] as const) {
         if (sizes[i] !== unset32) continue;
-        if (next + 8 > end) throw bad(path, "a damaged ZIP64 field");
+        if (next + 8 > end) throw zipError(path, "a damaged ZIP64 field");
         sizes[i] = Number(view.getBigUint64(next, true));
         next += 8;
       }
@@ -184,53 +220,21 @@ function largeSizes(
     }
     at = end;
   }
-  throw bad(path, "a ZIP64 field is missing");
+  throw zipError(path, "a ZIP64 field is missing");
 }
 
 function withLimits(entries: CentralEntry[], directoryOffset: number, path: string): Map<string, ZipEntry> {
   entries.sort((a, b) => a.headerOffset - b.headerOffset);
   const bounded = entries.map((entry, i) => {
     const limitOffset = entries[i + 1]?.headerOffset ?? directoryOffset;
-    if (entry.headerOffset + 30 + entry.sizeBytes > limitOffset) throw overlaps(entry.name, path);
+    if (entry.headerOffset + 30 + entry.packedBytes > limitOffset) throw overlaps(entry.name, path);
     return [entry.name, { ...entry, limitOffset }] as const;
   });
   return new Map(bounded);
 }
 
-function overlaps(name: string, path: string): NextxError {
-  return bad(path, `the entry "${name}" overlaps what follows`);
-}
-
-/**
- * An entry's bytes, after comparing its local header with the directory and its CRC with the data.
- * @throws NextxError ZIP_DAMAGED, ZIP_CRC, and the codes of the source
- */
-export async function readEntry(source: ByteSource, entry: ZipEntry): Promise<Uint8Array> {
-  const { path } = source;
-  const { name, sizeBytes, headerOffset } = entry;
-  const header = await source.read(headerOffset, 30);
-  const view = viewOf(header);
-  const nameLength = view.getUint16(26, true);
-  const localName = await source.read(headerOffset + 30, nameLength);
-  const later = (entry.flags & 8) !== 0; // CRC and sizes may follow the data
-  const same = (local: number, central: number) =>
-    local === central || (later && local === 0) || (local === unset32 && central >= unset32);
-  const agrees =
-    view.getUint32(0, true) === 0x04034b50 &&
-    view.getUint16(6, true) === entry.flags &&
-    view.getUint16(8, true) === 0 &&
-    same(view.getUint32(14, true), entry.crc) &&
-    same(view.getUint32(18, true), sizeBytes) &&
-    same(view.getUint32(22, true), sizeBytes) &&
-    new TextDecoder().decode(localName) === name;
-  if (!agrees) throw bad(path, `the local header of "${name}" contradicts the directory`);
-  const dataOffset = headerOffset + 30 + nameLength + view.getUint16(28, true);
-  if (dataOffset + sizeBytes > entry.limitOffset) throw overlaps(name, path);
-  const data = await source.read(dataOffset, sizeBytes);
-  if (crc32(data) !== entry.crc) {
-    throw bad(path, `the data of "${name}" do not match their checksum`, "ZIP_CRC");
-  }
-  return data;
+export function overlaps(name: string, path: string): NextxError {
+  return zipError(path, `the entry "${name}" overlaps what follows`);
 }
 
 function viewOf(bytes: Uint8Array): DataView {

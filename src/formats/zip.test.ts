@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { bytesSource } from "./byteSource.ts";
-import { readEntry, readZipDirectory } from "./storedZip.ts";
 import { codeOf, readDamaged } from "./testing/hostile.ts";
 import { join, type ZipPart, zip } from "./testing/torchFile.ts";
+import { readZipDirectory } from "./zipDirectory.ts";
+import { readEntry } from "./zipEntry.ts";
 
 /** All entries' bytes. */
 async function unzip(bytes: Uint8Array): Promise<Map<string, string>> {
