@@ -14,6 +14,12 @@ export const guidanceGrid = [0, 0.5, 1, 1.5, 2.5] as const;
 const guidanceSamples = 2_000;
 const noise = { guidance: 7_001, judging: 9_001 } as const;
 
+/** The base with what an arm's file changed. */
+export function wholeModel(base: ModelFile, moved: Uint8Array): ModelFile {
+  const { description, weights } = decodeModel(moved);
+  return { description, weights: new Map([...base.weights, ...weights]) };
+}
+
 interface SampleOptions {
   readonly count: number;
   readonly seed: number;
@@ -65,7 +71,7 @@ export function guidanceArm(bench: RefinementBench, method: string): Arm {
       ...{ first, guidanceGrid, guidanceSamples, noise: noise.guidance },
     }),
     run: async ({ model, signal }) => {
-      const file = decodeModel(await model(armNames.training(set, method, first)));
+      const file = wholeModel(setting.base, await model(armNames.training(set, method, first)));
       const tables: number[][] = [];
       for (const cfgScale of guidanceGrid) {
         const samples = await samplesOf(bench, file, {
@@ -103,7 +109,7 @@ export function judgingArm(bench: RefinementBench, method: string, seed: number)
       ...{ seed, guidanceGrid, guidanceSamples, noise },
     }),
     run: async ({ rows, model, signal }) => {
-      const file = decodeModel(await model(armNames.training(set, method, seed)));
+      const file = wholeModel(setting.base, await model(armNames.training(set, method, seed)));
       const chosen = Number(rows.get(armNames.guidance(set, method))?.numbers.chosen);
       return { numbers: await judged(bench, file, chosen, signal) };
     },

@@ -1,9 +1,11 @@
 /** Arms that count the work of a step, and arms that train. */
-import { encodeModel } from "../../../formats/modelFile.ts";
+import { encodeModel, type ModelFile } from "../../../formats/modelFile.ts";
+import type { Weights } from "../../../nn/scope.ts";
 import type { StageContext } from "../../../regimen/system.ts";
 import type { Metrics } from "../../../regimen/trainer.ts";
 import { trainStage } from "../../../regimen/trainStage.ts";
 import { runMultiplyAdds } from "../../../runtime/cost.ts";
+import type { Value } from "../../../runtime/values.ts";
 import type { Arm } from "../arms.node.ts";
 import {
   armNames,
@@ -48,6 +50,11 @@ const listed = (metrics: Metrics): Record<string, number | number[]> =>
   Object.fromEntries(
     Object.entries(metrics).map(([name, value]) => [name, typeof value === "number" ? value : [...value]]),
   );
+
+/** What training changed: an arm's file holds only this, the rest is the base's. */
+function movedWeights(base: ModelFile, weights: Weights): Map<string, Value> {
+  return new Map([...weights].filter(([name, value]) => base.weights.get(name)?.data !== value.data));
+}
 
 /** Means of equal stretches: a curve of at most 30 points. */
 function binned(values: readonly number[]): number[] {
@@ -101,7 +108,7 @@ export function trainingArm(bench: RefinementBench, method: string, seed: number
           curve: binned(curve),
           ...listed(held),
         },
-        model: encodeModel({ description: base.description, weights: new Map(next.value) }, "F16"),
+        model: encodeModel({ description: base.description, weights: movedWeights(base, next.value) }, "F16"),
       };
     },
   };
