@@ -1,12 +1,16 @@
 /** Which models there are and where: shipped ones by name, run folders, files. */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { sha256Hex } from "./formats/durable.node.ts";
-import { decodeModel, type ModelFile } from "./formats/modelFile.ts";
+import { tensorBytes } from "./formats/hostTensor.ts";
+import { describedModel, type ModelFile, type ModelFileDescription } from "./formats/modelFile.ts";
+import { openFile } from "./formats/openFile.node.ts";
+import { openSafetensors } from "./formats/safetensors.node.ts";
 import { suggestion } from "./formats/suggest.ts";
+import type { TensorForm } from "./formats/tensorFile.ts";
+import { toValue } from "./formats/tensorValue.ts";
 import { modelFileName } from "./regimen/trainRun.node.ts";
 import { imageSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
@@ -90,21 +94,61 @@ function locate(name: string): { path: string; shipped?: ShippedModel } {
   });
 }
 
+/** A model's file without its weights. */
+export interface ModelPlace {
+  /** Shipped name, or the path as given. */
+  readonly name: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly description: ModelFileDescription;
+  readonly tensors: ReadonlyMap<string, TensorForm>;
+  readonly card: ModelCard | undefined;
+}
+
 /**
- * Reads a model by shipped name, system id, run folder or file.
- * @throws NextxError MODEL_NOT_FOUND, MODEL_DAMAGED, and the codes of decodeModel
+ * Finds a model and reads what it says about itself, not its weights.
+ * @throws NextxError MODEL_NOT_FOUND, and the codes of openSafetensors and describedModel
+ */
+export async function findModelPlace(name: string): Promise<ModelPlace> {
+  const { path, shipped } = locate(name);
+  await using file = await openSafetensors(realpathSync(path));
+  const { sizeBytes, tensors } = file;
+  const description = describedModel(file.metadata, path);
+  return { name: shipped?.name ?? name, path, sizeBytes, description, tensors, card: shipped?.card };
+}
+
+/**
+ * Reads a model by shipped name, system id, run folder or file, tensor by tensor, so that files above 2 GiB work.
+ * @throws NextxError MODEL_NOT_FOUND, MODEL_DAMAGED, and the codes of openSafetensors and describedModel
  */
 export async function findModel(name: string): Promise<FoundModel> {
   const { path, shipped } = locate(name);
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw new NextxError("MODEL_UNREADABLE", `${path} cannot be read.`, { path, cause });
-  });
-  const sha256 = sha256Hex(bytes);
+  const { description, weights, sha256 } = await readModel(path);
   if (shipped && shipped.card.sha256 !== sha256) {
     throw new NextxError("MODEL_DAMAGED", `${path} is not the file that its card describes.`, {
       path,
       hint: "Install nextx again, or restore the file with git.",
     });
   }
-  return { ...decodeModel(bytes, path), name: shipped?.name ?? name, path, sha256, card: shipped?.card };
+  return { description, weights, name: shipped?.name ?? name, path, sha256, card: shipped?.card };
+}
+
+/** Header and tensors are the whole file, in the order of their bytes: hashing them hashes the file. */
+async function readModel(path: string): Promise<ModelFile & { readonly sha256: string }> {
+  const real = realpathSync(path);
+  const hash = createHash("sha256");
+  await using file = await openSafetensors(real);
+  const description = describedModel(file.metadata, path);
+  {
+    await using head = await openFile(real);
+    const end = Math.min(...[...file.tensors.values()].map(({ offset }) => offset), file.sizeBytes);
+    hash.update(await head.read(0, end));
+  }
+  const weights: ModelFile["weights"] = new Map();
+  for (const tensorName of file.tensors.keys()) {
+    const tensor = await file.read(tensorName);
+    hash.update(tensorBytes(tensor));
+    weights.set(tensorName, toValue(tensor));
+  }
+  return { description, weights, sha256: hash.digest("hex") };
 }

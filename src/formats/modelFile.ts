@@ -34,25 +34,38 @@ export interface ModelFile {
 
 export const modelVersion = 1;
 
-/** A model file's bytes; the same model gives the same bytes. */
-export function encodeModel({ description, weights }: ModelFile, floats: "F32" | "F16"): Uint8Array {
-  const head = { format: "nextx-model", version: modelVersion, ...description };
-  const tensors = new Map([...weights].map(([name, value]) => [name, fromValue(value, floats)]));
-  return writeSafetensors(tensors, { nextx: JSON.stringify(head) });
+/** The metadata that make a safetensors file a model. */
+export function modelMetadata(description: ModelFileDescription): Readonly<Record<string, string>> {
+  return { nextx: JSON.stringify({ format: "nextx-model", version: modelVersion, ...description }) };
 }
 
-/** @throws NextxError MODEL_NOT_NEXTX, MODEL_NEWER_VERSION, MODEL_BAD_HEAD and the codes of readSafetensors */
+/** A model file's bytes; the same model gives the same bytes. */
+export function encodeModel({ description, weights }: ModelFile, floats: "F32" | "F16"): Uint8Array {
+  const tensors = new Map([...weights].map(([name, value]) => [name, fromValue(value, floats)]));
+  return writeSafetensors(tensors, modelMetadata(description));
+}
+
+/** @throws NextxError the codes of describedModel and readSafetensors */
 export function decodeModel(bytes: Uint8Array, path = "model"): ModelFile {
   const { tensors, metadata } = readSafetensors(bytes);
+  const description = describedModel(metadata, path);
+  return { description, weights: new Map([...tensors].map(([name, tensor]) => [name, toValue(tensor)])) };
+}
+
+/**
+ * What the metadata of a safetensors file say about its model.
+ * @throws NextxError MODEL_NOT_NEXTX, MODEL_NEWER_VERSION, MODEL_BAD_HEAD
+ */
+export function describedModel(metadata: ReadonlyMap<string, string>, path: string): ModelFileDescription {
   const text = metadata.get("nextx");
   if (text === undefined) {
     throw new NextxError("MODEL_NOT_NEXTX", `${path} holds tensors, but does not say which model they are.`, {
       path,
-      hint: "Models that nextx trained say it in their metadata.",
+      hint: "Models of nextx say it in their metadata; `nextx convert` makes one from a published checkpoint.",
     });
   }
   const { format: _, version: __, ...description } = parseHead(text, path);
-  return { description, weights: new Map([...tensors].map(([name, tensor]) => [name, toValue(tensor)])) };
+  return description;
 }
 
 function parseHead(text: string, path: string): z.infer<typeof descriptionSchema> {

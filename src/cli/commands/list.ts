@@ -9,10 +9,16 @@ import { print, printJson } from "../output.ts";
 /** Declares the command. */
 export function define(command: Command, { json }: Context): void {
   command.option("--json", "machine output").action(() => {
-    const systems = [...imageSystems.values()].map(({ id, title, source, recipes }) => ({
+    const systems = [...imageSystems.values()].map(({ id, title, source, recipes, official }) => ({
       id,
       title,
       source,
+      official: (official?.presets ?? []).map(({ name, description, imageSize, numClasses }) => ({
+        name,
+        description,
+        imageSize,
+        numClasses,
+      })),
       recipes: Object.entries(recipes).map(([name, { description, expect }]) => ({
         name,
         description,
@@ -31,6 +37,9 @@ export function define(command: Command, { json }: Context): void {
       print(`  ${id}  ${title}; ${source}`);
       for (const { name, description } of recipes) print(`    ${name.padEnd(12)} ${description}`);
     }
+    print("\nPublished checkpoints that are read (nextx convert TRANSFORMER TOKENIZER OUT):");
+    for (const { name, description } of systems.flatMap(({ official }) => official))
+      print(`  ${name.padEnd(16)} ${description}`);
     print("\nModels that ship (nextx sample NAME):");
     for (const { name, title, licence } of models) print(`  ${name.padEnd(16)} ${title} (${licence})`);
     print("\nPicture data:");

@@ -2,6 +2,7 @@
 import type { ImageSet } from "../../data/types.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
+import { sarOfficial } from "./official.ts";
 import { sarParity } from "./parity.ts";
 import { advanceGraph, decodeGraph, positionsGraph, tokenizeGraph } from "./programs.ts";
 import { sarRecipeSchema, sarRecipes } from "./recipe.ts";
@@ -44,5 +45,6 @@ export const sarSystem: ImageSystem = {
   open: async (description, weights, device) =>
     new SarModel(description, sarModelSchema.parse(description.config), weights, device),
   scaleWise: ({ config }, weights, sides) => sarSubject(sarModelSchema.parse(config), weights, sides),
+  official: sarOfficial,
   parity: sarParity,
 };

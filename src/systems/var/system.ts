@@ -3,6 +3,7 @@
 import type { ImageSet } from "../../data/types.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
+import { varOfficial } from "./official.ts";
 import { varParity } from "./parity.ts";
 import { advanceGraph, decodeGraph, positionsGraph, tokenizeGraph } from "./programs.ts";
 import { varRecipeSchema, varRecipes } from "./recipe.ts";
@@ -44,5 +45,6 @@ export const varSystem: ImageSystem = {
   open: async (description, weights, device) =>
     new VarModel(description, varModelSchema.parse(description.config), weights, device),
   scaleWise: ({ config }, weights, sides) => varSubject(varModelSchema.parse(config), weights, sides),
+  official: varOfficial,
   parity: varParity,
 };

@@ -1,0 +1,273 @@
+/**
+ * Published checkpoints as model files of nextx: recognised by their tensors, compared with what the model needs, copied
+ * tensor by tensor. Nothing is written unless everything that is needed is there.
+ */
+import { convertFloats, type HostTensor, isFloat } from "./formats/hostTensor.ts";
+import { modelMetadata } from "./formats/modelFile.ts";
+import { writeSafetensorsFile } from "./formats/safetensors.node.ts";
+import { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
+import type { TensorForm } from "./formats/tensorFile.ts";
+import type { OfficialForm } from "./regimen/officialForm.ts";
+import { type FoundPart, fatesOf, findParts, type TensorFate } from "./regimen/officialMatch.ts";
+import type { ImageSystem, ModelDescription } from "./regimen/system.ts";
+import { imageSystems } from "./systems/registry.ts";
+import { NextxError } from "./tensor/errors.ts";
+
+export interface ConvertOptions {
+  /** Which of several state dicts to take, such as `ema`; every part is looked for in all of them. */
+  readonly keys?: readonly string[];
+  /** Configuration that files do not say, by path: `tokenizer.numGroups`. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Names of the classes; their numbers when absent. */
+  readonly classNames?: readonly string[];
+  /** How floating tensors are stored; as they are when absent. */
+  readonly dtype?: "F32" | "F16" | "BF16";
+  readonly onProgress?: (writtenBytes: number, totalBytes: number) => void;
+}
+
+/** A file, and dicts in it that were not taken. */
+export interface ConvertInput {
+  readonly path: string;
+  readonly format: TensorFile["format"];
+  readonly sizeBytes: number;
+  readonly ignored: readonly { readonly key: string; readonly tensors: number }[];
+}
+
+export interface ConvertReport {
+  readonly system: string;
+  readonly parts: readonly {
+    readonly part: string;
+    readonly file: string;
+    readonly key: string;
+    readonly summary: string;
+  }[];
+  readonly inputs: readonly ConvertInput[];
+  readonly tensors: readonly TensorFate[];
+  readonly counts: Readonly<Record<TensorFate["fate"], number>>;
+  /** Whether the file can be sampled: all parts are there. */
+  readonly isModel: boolean;
+  /** Parts that no input has. */
+  readonly absent: readonly string[];
+  readonly sizeBytes?: number;
+}
+
+const forms = (): ReadonlyMap<string, OfficialForm> =>
+  new Map(
+    [...imageSystems.values()].flatMap(({ id, official }) => (official ? [[id, official] as const] : [])),
+  );
+
+/** The parts of published models in an open checkpoint. Errors: those of reading. */
+export function recognise(file: TensorFile): Promise<FoundPart[]> {
+  return findParts(
+    file.dicts.map((dict) => ({ file: file.path, dict })),
+    forms(),
+  );
+}
+
+/**
+ * Reads published checkpoints and writes one safetensors file: a model that `load` opens when all parts are there, else
+ * the part under its official names.
+ * @throws NextxError CONVERT_UNKNOWN, CONVERT_SYSTEMS, CONVERT_KEY_NEEDED, CONVERT_NO_KEY, CONVERT_UNKNOWN_SCHEDULE,
+ * CONVERT_CLASS_NAMES, CONVERT_INCOMPLETE (its cause is a ConvertFailure with the report), CONFIG_ codes, and the codes of
+ * openTensors and writeSafetensorsFile
+ */
+export async function convert(
+  inputs: readonly string[],
+  out: string,
+  options: ConvertOptions = {},
+): Promise<ConvertReport> {
+  const files: TensorFile[] = [];
+  try {
+    for (const path of inputs) files.push(await openTensors(path));
+    const found = choose((await Promise.all(files.map(recognise))).flat(), options.keys ?? [], inputs);
+    return await write(files, found, out, options);
+  } finally {
+    for (const file of files) await file.close();
+  }
+}
+
+/** One part of each kind, of one system. */
+function choose(all: readonly FoundPart[], keys: readonly string[], inputs: readonly string[]): FoundPart[] {
+  const path = inputs.join(", ");
+  const unknown = keys.find((key) => !all.some((found) => found.key === key));
+  if (unknown !== undefined) {
+    const there = [...new Set(all.map(({ key }) => `"${key}"`))].join(", ");
+    throw new NextxError("CONVERT_NO_KEY", `No known part lies at "${unknown}".`, {
+      path,
+      hint: `There is ${there}.`,
+    });
+  }
+  if (all.length === 0) {
+    throw new NextxError("CONVERT_UNKNOWN", `${path} holds no published model that nextx knows.`, {
+      path,
+      hint: "`nextx inspect FILE --tensors` shows what it holds, `nextx list` what is known.",
+    });
+  }
+  const systems = [...new Set(all.map(({ system }) => system))];
+  if (systems.length > 1) {
+    throw new NextxError("CONVERT_SYSTEMS", `The files belong to different systems: ${systems.join(", ")}.`, {
+      path,
+      hint: "Give the transformer and the tokenizer of one system.",
+    });
+  }
+  const parts = [...new Set(all.map(({ part }) => part))];
+  return parts.map((part) =>
+    chosen(
+      all.filter((found) => found.part === part),
+      keys,
+    ),
+  );
+}
+
+function chosen(candidates: readonly FoundPart[], keys: readonly string[]): FoundPart {
+  const named = candidates.filter(({ key }) => keys.includes(key));
+  const [first, ...more] = named.length > 0 ? named : candidates;
+  if (first && more.length === 0) return first;
+  const places = candidates.map(({ file, key }) => `"${key}" of ${file}`).join(", ");
+  throw new NextxError(
+    "CONVERT_KEY_NEEDED",
+    `The ${candidates[0]?.part.name} is there several times: ${places}.`,
+    {
+      hint: "Choose one: --key KEY (averaged weights, `ema`, usually sample better).",
+    },
+  );
+}
+
+/** What is known once parts are chosen. */
+interface Plan {
+  readonly system: ImageSystem;
+  readonly description: ModelDescription;
+  readonly absent: readonly string[];
+}
+
+function planOf(found: readonly FoundPart[], { settings = {}, classNames }: ConvertOptions): Plan {
+  const system = imageSystems.get(found[0]?.system ?? "") as ImageSystem; // its form found the parts
+  const form = system.official as OfficialForm; // the same
+  const sections: Record<string, Record<string, unknown>> = {};
+  for (const { implied } of found) {
+    for (const [name, section] of Object.entries(implied)) sections[name] = { ...section };
+  }
+  for (const { part, section } of found) sections[part.name] = { ...sections[part.name], ...section };
+  for (const [path, value] of Object.entries(settings)) {
+    const [section = "", ...rest] = path.split(".");
+    if (!form.parts.some((part) => part.name === section) || rest.length !== 1) {
+      throw new NextxError("CONFIG_UNKNOWN_KEY", `There is no setting "${path}".`, {
+        path,
+        hint: `Settings are PART.KEY; parts are ${form.parts.map((part) => part.name).join(", ")}.`,
+      });
+    }
+    sections[section] = { ...sections[section], [rest[0] as string]: value }; // exactly one
+  }
+  const { config, imageSize, numClasses } = form.describe(sections);
+  if (classNames && classNames.length !== numClasses) {
+    throw new NextxError(
+      "CONVERT_CLASS_NAMES",
+      `The model has ${numClasses} classes, ${classNames.length} names were given.`,
+      { path: "classNames" },
+    );
+  }
+  const names = classNames ?? Array.from({ length: numClasses }, (_, i) => String(i));
+  const absent = form.parts
+    .map(({ name }) => name)
+    .filter((name) => !found.some(({ part }) => part.name === name));
+  return { system, absent, description: { system: system.id, config, classNames: names, imageSize } };
+}
+
+async function write(
+  files: readonly TensorFile[],
+  found: readonly FoundPart[],
+  out: string,
+  options: ConvertOptions,
+): Promise<ConvertReport> {
+  const { system, description, absent } = planOf(found, options);
+  const all = system.parameters(description);
+  const fates: TensorFate[] = [];
+  for (const one of found) {
+    const own = new Map([...all].filter(([name]) => name.startsWith(one.part.prefix)));
+    fates.push(...(await fatesOf(one, own)));
+  }
+  const report: ConvertReport = {
+    system: system.id,
+    parts: found.map(({ part, file, key, section }) => ({
+      part: part.name,
+      file,
+      key,
+      summary: part.summary(section),
+    })),
+    inputs: files.map((file) => ignoredOf(file, found)),
+    tensors: fates,
+    counts: countFates(fates),
+    isModel: absent.length === 0,
+    absent,
+  };
+  const { missing, unexpected, "wrong shape": misshapen } = report.counts;
+  if (missing + unexpected + misshapen > 0) throw incomplete(report);
+  const supply = supplyOf(found, fates, report.isModel, options.dtype);
+  const metadata = report.isModel ? modelMetadata(description) : {};
+  const { sizeBytes } = await writeSafetensorsFile(out, supply, metadata, options.onProgress);
+  return { ...report, sizeBytes };
+}
+
+function ignoredOf(
+  { path, format, sizeBytes, dicts }: TensorFile,
+  found: readonly FoundPart[],
+): ConvertInput {
+  const ignored = dicts
+    .filter(
+      ({ key }) =>
+        !found.some((one) => one.file === path && `${one.key}.`.startsWith(key === "" ? "" : `${key}.`)),
+    )
+    .map(({ key, tensors }) => ({ key, tensors: tensors.size }));
+  return { path, format, sizeBytes, ignored };
+}
+
+function countFates(fates: readonly TensorFate[]): ConvertReport["counts"] {
+  const counts = { used: 0, renamed: 0, derivable: 0, missing: 0, unexpected: 0, "wrong shape": 0 };
+  for (const { fate } of fates) counts[fate]++;
+  return counts;
+}
+
+/** Carries the report of a conversion that cannot be made. */
+export class ConvertFailure extends Error {
+  readonly report: ConvertReport;
+  constructor(report: ConvertReport) {
+    super("The tensors do not make the model.");
+    this.report = report;
+  }
+}
+
+function incomplete(report: ConvertReport): NextxError {
+  const { missing, unexpected, "wrong shape": misshapen } = report.counts;
+  const first = report.tensors.find(({ fate }) => ["missing", "unexpected", "wrong shape"].includes(fate));
+  const what = `${missing} tensors missing, ${unexpected} unexpected, ${misshapen} of another shape`;
+  return new NextxError("CONVERT_INCOMPLETE", `Nothing was written: ${what}, the first ${first?.name}.`, {
+    path: first?.name ?? "",
+    hint: "If the file has a configuration that its shapes do not show, say it: --set tokenizer.numGroups=16",
+    cause: new ConvertFailure(report),
+  });
+}
+
+/** Under full names for a model, under official ones for a part. */
+function supplyOf(
+  found: readonly FoundPart[],
+  fates: readonly TensorFate[],
+  isModel: boolean,
+  dtype: ConvertOptions["dtype"],
+) {
+  const kept = new Set(fates.flatMap(({ as }) => as ?? []));
+  const tensors = new Map<string, TensorForm>();
+  const sources = new Map<string, () => Promise<HostTensor>>();
+  for (const one of found) {
+    for (const [name, form] of one.tensors) {
+      if (!kept.has(one.part.prefix + name)) continue;
+      const out = isModel ? one.part.prefix + name : name;
+      tensors.set(out, { shape: form.shape, dtype: dtype && isFloat(form.dtype) ? dtype : form.dtype });
+      sources.set(out, () => one.read(name));
+    }
+  }
+  const read = async (name: string): Promise<HostTensor> => {
+    const tensor = await (sources.get(name) as () => Promise<HostTensor>)(); // announced above
+    return dtype ? convertFloats(tensor, dtype) : tensor;
+  };
+  return { tensors, read };
+}

@@ -1,0 +1,279 @@
+/** Published checkpoints, small, through reading, recognising, converting, loading and sampling. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type ConvertFailure, convert } from "./convert.node.ts";
+import { type HostTensor, hostTensor, tensorBytes } from "./formats/hostTensor.ts";
+import { readCheckpoint } from "./formats/readCheckpoint.node.ts";
+import { writeSafetensors } from "./formats/safetensors.ts";
+import { fromValue, toValue } from "./formats/tensorValue.ts";
+import { codeOf } from "./formats/testing/hostile.ts";
+import { op, torchZip } from "./formats/testing/torchFile.ts";
+import { load } from "./load.node.ts";
+import { findModel } from "./models.node.ts";
+import { initialise, type Weights } from "./nn/scope.ts";
+import { imageSystems } from "./systems/registry.ts";
+import { tinyConfig as sarConfig } from "./systems/sar/testing/tiny.ts";
+import { NextxError } from "./tensor/errors.ts";
+import { RandomStream } from "./tensor/random.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "nextx-convert-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const file = (name: string) => join(folder, name);
+const fixture = (name: string) =>
+  fileURLToPath(new URL(`../test/fixtures/golden/var/${name}`, import.meta.url));
+
+type Tensors = ReadonlyMap<string, HostTensor>;
+
+/** Official names of one part: the prefix of model files off. */
+const partOf = (weights: Weights, prefix: string): Tensors =>
+  new Map(
+    [...weights]
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, value]) => [name.slice(prefix.length), fromValue(value)]),
+  );
+
+/** Rewrites names, as wrappers do. */
+const wrapped = (tensors: Tensors, rename: (name: string) => string): Tensors =>
+  new Map([...tensors].map(([name, tensor]) => [rename(name), tensor]));
+
+/** A .pth with state dicts nested as keys say. */
+function writePth(path: string, tree: Readonly<Record<string, Tensors>>): void {
+  const storages: Record<string, Uint8Array> = {};
+  const types = { F32: "FloatStorage", I64: "LongStorage" } as const;
+  const dictOf = (tensors: Tensors) =>
+    op.dict(
+      ...[...tensors].flatMap(([name, tensor]) => {
+        const { dtype, shape, data } = tensor;
+        const key = String(Object.keys(storages).length);
+        storages[key] = new Uint8Array(tensorBytes(tensor));
+        const strides = shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * b, 1));
+        const storage = op.storage(types[dtype as "F32" | "I64"], key, data.length);
+        return [op.text(name), op.tensor(storage, 0, shape, strides)];
+      }),
+    );
+  const nested = (keys: readonly string[], tensors: Tensors): Uint8Array =>
+    keys.length === 0 ? dictOf(tensors) : op.dict(op.text(keys[0] ?? ""), nested(keys.slice(1), tensors));
+  const entries = Object.entries(tree);
+  const root =
+    entries.length === 1 && entries[0]?.[0] === ""
+      ? dictOf(entries[0][1])
+      : op.dict(
+          op.text("epoch"),
+          op.int(3),
+          ...entries.flatMap(([key, tensors]) => {
+            const [first = "", ...rest] = key.split(".");
+            return [op.text(first), nested(rest, tensors)];
+          }),
+        );
+  writeFileSync(path, torchZip(op.pickle(root), storages));
+}
+
+const sar = imageSystems.get("sar");
+const description = { system: "sar", config: sarConfig, classNames: ["a", "b", "c"], imageSize: 16 };
+let weights: Weights;
+let [transformer, tokenizer]: [Tensors, Tensors] = [new Map(), new Map()];
+beforeAll(() => {
+  const specs = sar?.parameters(description) ?? new Map();
+  weights = initialise(specs, RandomStream.from(5, "test/convert"));
+  [transformer, tokenizer] = [partOf(weights, "var."), partOf(weights, "vae.")];
+});
+
+/** What the shapes of the tiny SAR do not say. */
+const { tokenizer: codes, transformer: own } = sarConfig;
+const settings = {
+  "tokenizer.numGroups": codes.numGroups,
+  "tokenizer.patchSize": codes.patchSize,
+  "tokenizer.inChannels": codes.inChannels,
+  "tokenizer.latentSide": codes.latentSide,
+  "transformer.patchNums": own.patchNums,
+  "transformer.sampledSides": own.sampledSides,
+};
+const buffers = (depth: number, width: number): Tensors =>
+  new Map<string, HostTensor>([
+    ["attn_bias_for_masking", hostTensor("F32", [1, 1, 2, 2], new Float32Array(4))],
+    ...Array.from({ length: depth }, (_, i): [string, HostTensor] => [
+      `blocks.${i}.attn.zero_k_bias`,
+      hostTensor("F32", [width], new Float32Array(width)),
+    ]),
+  ]);
+
+describe("VAR's own files", () => {
+  it("a .pth and a tokenizer become a model that samples as the same weights do", async () => {
+    const all = await readCheckpoint(fixture("weights.safetensors"));
+    const vae = new Map(
+      [...all].filter(([name]) => name.startsWith("vae.")).map(([n, t]) => [n.slice(4), t]),
+    );
+    writeFileSync(file("vae.safetensors"), writeSafetensors(vae));
+    const out = file("var.safetensors");
+    const report = await convert([fixture("weights.pth"), file("vae.safetensors")], out, {
+      settings: { "tokenizer.numGroups": 2 },
+    });
+    expect(report).toMatchObject({ system: "var", isModel: true, absent: [] });
+    expect(report.counts).toMatchObject({ missing: 0, unexpected: 0, "wrong shape": 0, renamed: 0 });
+    const derivable = report.tensors.filter(({ fate }) => fate === "derivable").map(({ name }) => name);
+    expect(derivable).toContain("lvl_1L");
+    expect(derivable).toContain("blocks.1.attn.zero_k_bias");
+    const found = await findModel(out);
+    expect(found.description.imageSize).toBe(64);
+    for (const [name, { data }] of found.weights)
+      expect(data, name).toEqual(toValue(all.get(name) as HostTensor).data);
+    using model = await load(out);
+    for await (const event of model.sample({ class: 3, seed: 1, topK: 1 }))
+      expect(event.pixels).toHaveLength(64 * 64 * 3);
+  });
+
+  it("says which of two transformers to take, and takes it", async () => {
+    const out = file("two.safetensors");
+    const one = { settings: { "tokenizer.numGroups": 2 } };
+    expect(await codeOf(() => convert([fixture("weights.safetensors")], out, one))).toBe(
+      "CONVERT_KEY_NEEDED",
+    );
+    const none = { ...one, keys: ["ema"] };
+    expect(await codeOf(() => convert([fixture("weights.safetensors")], out, none))).toBe("CONVERT_NO_KEY");
+    const report = await convert([fixture("weights.safetensors")], out, {
+      ...one,
+      keys: ["var"],
+      dtype: "F16",
+    });
+    expect(report.isModel).toBe(true);
+    expect(report.counts.used).toBe(0);
+  });
+});
+
+describe("SAR's files", () => {
+  const converted = async (
+    name: string,
+    tree: Readonly<Record<string, Tensors>>,
+    keys: readonly string[] = [],
+  ) => {
+    writePth(file(`${name}.pth`), tree);
+    writePth(file("FlexVAE.pth"), { model: tokenizer });
+    const inputs = [file(`${name}.pth`), file("FlexVAE.pth")];
+    return convert(inputs, file(`${name}.safetensors`), { settings, keys });
+  };
+
+  it.each<[string, () => Record<string, Tensors>]>([
+    ["bare", () => ({ "": transformer })],
+    [
+      "trained",
+      () => ({
+        "trainer.var_wo_ddp": transformer,
+        optimizer: new Map([["exp_avg", hostTensor("F32", [1], Float32Array.of(1))]]),
+      }),
+    ],
+    ["ddp", () => ({ model: wrapped(transformer, (name) => `module.${name}`) })],
+    ["compiled", () => ({ model: wrapped(transformer, (name) => `_orig_mod.${name}`) })],
+    [
+      "compiledBlocks",
+      () => ({
+        model: wrapped(transformer, (name) => `module.${name.replace(/^(blocks\.\d+)\./, "$1._orig_mod.")}`),
+      }),
+    ],
+    ["buffers", () => ({ "": new Map([...transformer, ...buffers(own.depth, own.embedDim)]) })],
+  ])("%s", async (name, tree) => {
+    const report = await converted(name, tree());
+    expect(report).toMatchObject({ system: "sar", isModel: true });
+    const found = await findModel(file(`${name}.safetensors`));
+    expect(found.description).toMatchObject({
+      system: "sar",
+      config: sarConfig,
+      classNames: ["0", "1", "2"],
+    });
+    expect([...found.weights.keys()].sort()).toEqual([...weights.keys()].sort());
+    for (const [key, { data }] of weights) expect(found.weights.get(key)?.data, key).toEqual(data);
+  });
+
+  it("averaged weights beside the others", async () => {
+    const tree = { model: transformer, ema: transformer };
+    expect(await codeOf(() => converted("ema", tree))).toBe("CONVERT_KEY_NEEDED");
+    expect((await converted("ema", tree, ["ema"])).parts[0]?.key).toBe("ema");
+  });
+
+  it("one part alone keeps its official names, and goes on as an input", async () => {
+    writePth(file("t.pth"), { "": transformer });
+    const report = await convert([file("t.pth")], file("t.safetensors"), { settings });
+    expect(report).toMatchObject({ isModel: false, absent: ["tokenizer"] });
+    expect([...(await readCheckpoint(file("t.safetensors"))).keys()].sort()).toEqual(
+      [...transformer.keys()].sort(),
+    );
+    writePth(file("FlexVAE.pth"), { model: tokenizer });
+    const whole = await convert([file("t.safetensors"), file("FlexVAE.pth")], file("w.safetensors"), {
+      settings,
+    });
+    expect(whole.isModel).toBe(true);
+  });
+
+  it("tells what is missing, unexpected or of another shape, and writes nothing", async () => {
+    const broken = new Map(transformer);
+    broken.delete("head.bias");
+    broken.set("head.extra", hostTensor("F32", [1], Float32Array.of(1)));
+    broken.set("word_embed.bias", hostTensor("F32", [1], Float32Array.of(1)));
+    broken.set("blocks.0.attn.zero_k_bias", hostTensor("F32", [1], Float32Array.of(1)));
+    writePth(file("broken.pth"), { "": broken });
+    const failure = await convert([file("broken.pth")], file("broken.safetensors"), { settings }).catch(
+      (e) => e,
+    );
+    expect(failure).toBeInstanceOf(NextxError);
+    expect(failure.code).toBe("CONVERT_INCOMPLETE");
+    const { report } = failure.cause as ConvertFailure;
+    const of = (fate: string) =>
+      report.tensors.filter((tensor) => tensor.fate === fate).map(({ name }) => name);
+    expect(of("missing")).toEqual(["head.bias"]);
+    expect(of("unexpected").sort()).toEqual(["blocks.0.attn.zero_k_bias", "head.extra"]);
+    expect(of("wrong shape")).toEqual(["word_embed.bias"]);
+    expect(await codeOf(() => findModel(file("broken.safetensors")))).toBe("MODEL_NOT_FOUND");
+  });
+
+  it("refuses what is no model, and parts of different systems", async () => {
+    writeFileSync(
+      file("x.safetensors"),
+      writeSafetensors(new Map([["w", hostTensor("F32", [1], Float32Array.of(1))]])),
+    );
+    expect(await codeOf(() => convert([file("x.safetensors")], file("y.safetensors")))).toBe(
+      "CONVERT_UNKNOWN",
+    );
+    writePth(file("FlexVAE.pth"), { model: tokenizer });
+    const mixed = [fixture("weights.pth"), file("FlexVAE.pth")];
+    expect(await codeOf(() => convert(mixed, file("y.safetensors")))).toBe("CONVERT_SYSTEMS");
+    const setting = { settings: { ...settings, "tokenizer.numGroup": 1 } };
+    expect(await codeOf(() => convert([file("FlexVAE.pth")], file("y.safetensors"), setting))).toBe(
+      "CONFIG_UNKNOWN_KEY",
+    );
+  });
+});
+
+describe("published sizes", () => {
+  const presets = [...imageSystems.values()].flatMap(({ id, official }) =>
+    (official?.presets ?? []).map((preset) => [preset.name, id, preset] as const),
+  );
+  it.each(presets)(
+    "%s builds, and is recognised by its shapes",
+    async (_, id, { config, imageSize, numClasses }) => {
+      const system = imageSystems.get(id);
+      const specs = system?.parameters({ system: id, config, classNames: [], imageSize }) ?? new Map();
+      for (const part of system?.official?.parts ?? []) {
+        const shapes = new Map(
+          [...specs]
+            .filter(([name]) => name.startsWith(part.prefix))
+            .map(([name, { shape }]) => [name.slice(part.prefix.length), shape]),
+        );
+        const read = () => Promise.reject(new Error("shapes are enough"));
+        const recognised = await part.recognise({
+          names: new Set(shapes.keys()),
+          shape: (name) => shapes.get(name),
+          read,
+        });
+        expect(recognised).toBeDefined();
+        const described = system?.official?.describe({ [part.name]: recognised?.section });
+        const wanted = (config as Record<string, Record<string, unknown>>)[part.name] ?? {};
+        const got = ((described?.config ?? {}) as Record<string, unknown>)[part.name]; // sections by part
+        const { dropPathRate: _a, patchNums: _b, ...rest } = wanted; // rates of training, and the tokenizer's schedule
+        expect(got).toMatchObject(rest);
+        if (part.name === "transformer") expect(described).toMatchObject({ imageSize, numClasses });
+      }
+    },
+  );
+});
