@@ -1,6 +1,10 @@
 /** The public API: what the command line, the studio and your program use. */
 
 export { composeContactSheet } from "./data/contactSheet.ts";
+export { type DynamicsOptions, dynamics } from "./dynamics.node.ts";
+export type { Difficulty, DynamicsReport, PastReport } from "./evaluate/dynamics/measure.ts";
+export { renderDynamicsPage } from "./evaluate/dynamics/page.ts";
+export type { PerScale } from "./evaluate/dynamics/scaleMeans.ts";
 export { encodePng, type RgbImage, readPngRecipe } from "./formats/png.ts";
 export {
   type LoadOptions,

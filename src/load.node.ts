@@ -3,6 +3,7 @@ import { basename, resolve } from "node:path";
 import { suggestion } from "./formats/suggest.ts";
 import { type FoundModel, findModel, type ModelCard } from "./models.node.ts";
 import type { Weights } from "./nn/scope.ts";
+import type { ScaleWiseSubject } from "./regimen/scaleWiseSubject.ts";
 import type { ImageModel, ImageSystem, SampleEvent } from "./regimen/system.ts";
 import { openCpu } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";
@@ -117,6 +118,16 @@ export class Model implements Disposable {
   async reconstruct(pixels: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     if (this.#model.reconstruct) return this.#model.reconstruct(pixels, signal);
     throw new NextxError("RECONSTRUCT_NOT_POSSIBLE", `${this.name} has no tokenizer to go through.`);
+  }
+
+  /**
+   * The model for measurements per scale, with its own schedule or the given sides.
+   * @throws NextxError MODEL_NOT_SCALE_WISE, SCHEDULE_ and PLAN_ codes
+   */
+  scaleWise(sides?: readonly number[]): ScaleWiseSubject {
+    const subject = this.system.scaleWise?.(this.#model.description, this.#weights, sides);
+    if (subject) return subject;
+    throw new NextxError("MODEL_NOT_SCALE_WISE", `${this.name} does not predict scale by scale.`);
   }
 
   /** One of the model's programs as an .onnx file's bytes, weights inside. @throws NextxError EXPORT_UNKNOWN_GRAPH */

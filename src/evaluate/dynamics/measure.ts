@@ -48,6 +48,18 @@ export interface Dynamics {
   readonly difficulty: Difficulty;
 }
 
+/** What was measured, of what, on what: enough to trust and redo the numbers. */
+export interface DynamicsReport extends Dynamics {
+  readonly model: { readonly name: string; readonly sha256: string; readonly system: string };
+  readonly data: {
+    readonly set: string;
+    readonly split: string;
+    readonly version: string;
+    readonly size: number;
+  };
+  readonly runtime: string;
+}
+
 export interface MeasureDynamicsOptions {
   readonly device: Device;
   /** Seed of rollouts and corruption. */
