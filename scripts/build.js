@@ -27,7 +27,7 @@ const options = {
 
 function entries() {
   const index = existsSync(join(root, "src/index.node.ts")) ? { index: "src/index.node.ts" } : {};
-  return { main: "src/cli/main.ts", ...index };
+  return { main: "src/cli/main.ts", computeWorker: "src/server/compute/worker.node.ts", ...index };
 }
 
 /** Builds the command line into `folder` (relative to the repository); another process that was first wins. */

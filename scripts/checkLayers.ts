@@ -21,7 +21,7 @@ const layers: readonly (readonly string[])[] = [
   ["evaluate"],
   ["claims"],
   ["api"],
-  ["serve"],
+  ["server"],
   ["cli"],
 ];
 /** Siblings: an implementation sees the interfaces (types.ts) of other axes only, regimen's included. */
@@ -143,7 +143,7 @@ function checkStudio({ from, to }: Edge): Finding {
 /** A file that a page may load reaches Node-only code by import() only; type imports vanish. */
 function checkNodeOnly({ from, to, kind, specifier }: Edge): Finding {
   if (from.top !== "src" || from.isTest || from.isNode || kind !== "value") return undefined;
-  if (from.layer === "cli" || from.layer === "serve") return undefined;
+  if (from.layer === "cli" || from.layer === "server") return undefined;
   if (!to?.isNode && (to || !nodeOnlyPackages.test(specifier))) return undefined;
   const what = to?.path ?? specifier;
   return ["node-only", `${what} is for Node only: import() it, or move this code to a *.node.ts file`];

@@ -4,3 +4,14 @@
 export function dataRootFromEnvironment(): string | undefined {
   return process.env.NEXTX_DATA || undefined;
 }
+
+/** `NEXTX_TOKEN`: what clients of `nextx serve` must know. */
+export function tokenFromEnvironment(): string | undefined {
+  return process.env.NEXTX_TOKEN || undefined;
+}
+
+/** Whether a program with a window could open here. */
+export function hasDesktop(): boolean {
+  if (process.platform !== "linux") return true;
+  return Boolean(process.env.DISPLAY || process.env.WAYLAND_DISPLAY);
+}

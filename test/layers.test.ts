@@ -14,7 +14,7 @@ describe("direction", () => {
     expect(broken({})).toEqual([]);
     expect(
       broken({
-        "src/cli/main.ts": from("../index.ts") + from("../serve/server.ts") + from("commander"),
+        "src/cli/main.ts": from("../index.ts") + from("../server/server.ts") + from("commander"),
         "src/index.ts": from("./evaluate/arena.ts") + from("./systems/var/model.ts"),
         "src/evaluate/arena.ts": from("../regimen/trainer.ts") + from("../decoding/loop.ts"),
         "src/regimen/trainer.ts": from("../codec/vq.ts") + from("../formats/npy.ts"),
@@ -32,7 +32,7 @@ describe("direction", () => {
     ["src/regimen/a.ts", "../systems/var/b.ts"],
     ["src/systems/var/a.ts", "../../evaluate/b.ts"],
     ["src/evaluate/a.ts", "../index.ts"],
-    ["src/serve/a.ts", "../cli/b.ts"],
+    ["src/server/a.ts", "../cli/b.ts"],
     ["src/nn/a.ts", "../../scripts/b.ts"],
     ["src/nn/a.ts", "nextx"],
   ])("refuses %s importing %s", (file, target) => {
@@ -134,13 +134,13 @@ describe("systems and evaluate", () => {
 });
 
 describe("Node-only code", () => {
-  it("is reached by import(), or from cli, serve and other Node-only files", () => {
+  it("is reached by import(), or from cli, server and other Node-only files", () => {
     expect(
       broken({
         "src/runtime/device.ts": `const m = await import("./device.node.ts");\n${typesFrom("./device.node.ts")}`,
         "src/runtime/device.node.ts": from("./files.node.ts") + from("node:fs") + from("onnxruntime-node"),
         "src/cli/main.ts": from("../runtime/device.node.ts") + from("node:fs"),
-        "src/serve/server.ts": from("../runtime/device.node.ts"),
+        "src/server/server.ts": from("../runtime/device.node.ts"),
       }),
     ).toEqual([]);
   });

@@ -25,17 +25,25 @@ function innerOf(schema: unknown): unknown {
 export function validate<S extends z.ZodType>(schema: S, value: unknown, name: string): z.infer<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const { issues } = parsed.error;
+  throw validationError(parsed.error.issues, name, schema);
+}
+
+/** The first problem as an error: CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE. `schema` is asked for near keys. */
+export function validationError(
+  issues: readonly z.core.$ZodIssue[],
+  name: string,
+  schema?: z.ZodType,
+): NextxError {
   const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]; // a typo also misses its key
   const where = issue?.path ?? [];
   const path = [name, ...where].map(String).join(".");
   if (issue?.code === "unrecognized_keys") {
     const [key = ""] = issue.keys;
-    const near = nearest(key, keysAt(schema, where));
-    throw new NextxError("CONFIG_UNKNOWN_KEY", `${path} has no "${key}".`, {
+    const near = schema && nearest(key, keysAt(schema, where));
+    return new NextxError("CONFIG_UNKNOWN_KEY", `${path} has no "${key}".`, {
       path: `${path}.${key}`,
       ...(near && { hint: `Did you mean "${near}"?` }),
     });
   }
-  throw new NextxError("CONFIG_BAD_VALUE", `${path}: ${issue?.message ?? "not valid"}.`, { path });
+  return new NextxError("CONFIG_BAD_VALUE", `${path}: ${issue?.message ?? "not valid"}.`, { path });
 }

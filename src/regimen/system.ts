@@ -146,6 +146,8 @@ export interface ImageSystem {
   recipeOf(description: ModelDescription): Readonly<Record<string, unknown>>;
   /** Names and shapes of a model's parameters, nothing allocated. */
   parameters(description: ModelDescription): ReadonlyMap<string, ParameterSpec>;
+  /** Tokens that one picture takes with these sampling settings, all steps together: what a server limits. */
+  tokensPerPicture?(description: ModelDescription, settings: Readonly<Record<string, unknown>>): number;
   open(description: ModelDescription, weights: Weights, device: Device): Promise<ImageModel>;
   /** A model for measurements per scale, with a schedule of its own or of `sides`; absent where there are no scales. */
   scaleWise?(description: ModelDescription, weights: Weights, sides?: readonly number[]): ScaleWiseSubject;

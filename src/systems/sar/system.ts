@@ -1,6 +1,7 @@
 /** SAR, with its FlexVAR base, as the rest of nextx sees it. */
 import type { ImageSet } from "../../data/types.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
+import { scalePlan } from "../../plan/scales.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { sarOfficial } from "./official.ts";
 import { sarParity } from "./parity.ts";
@@ -41,6 +42,10 @@ export const sarSystem: ImageSystem = {
     positionsGraph(transformer);
     advanceGraph(tokenizer, transformer);
     return new Map([...scopes.tokenizer.specs, ...scopes.transformer.specs]);
+  },
+  tokensPerPicture: ({ config }, settings) => {
+    const { schedule } = sarSamplingSchema.parse(settings);
+    return scalePlan(schedule ?? sarModelSchema.parse(config).transformer.patchNums).length;
   },
   open: async (description, weights, device) =>
     new SarModel(description, sarModelSchema.parse(description.config), weights, device),

@@ -2,6 +2,7 @@
 
 import type { ImageSet } from "../../data/types.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
+import { scalePlan } from "../../plan/scales.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { varOfficial } from "./official.ts";
 import { varParity } from "./parity.ts";
@@ -42,6 +43,7 @@ export const varSystem: ImageSystem = {
     advanceGraph(tokenizer, transformer);
     return new Map([...scopes.tokenizer.specs, ...scopes.transformer.specs]);
   },
+  tokensPerPicture: ({ config }) => scalePlan(varModelSchema.parse(config).tokenizer.patchNums).length,
   open: async (description, weights, device) =>
     new VarModel(description, varModelSchema.parse(description.config), weights, device),
   scaleWise: ({ config }, weights, sides) => varSubject(varModelSchema.parse(config), weights, sides),

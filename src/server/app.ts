@@ -1,0 +1,82 @@
+/** The HTTP side: guards, limits, error bodies, and the routes with their OpenAPI description. */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
+import { validationError } from "../formats/validate.ts";
+import { NextxError } from "../tensor/errors.ts";
+import type { App } from "./appType.ts";
+import { errorBody, statusOf, toNextxError } from "./errors.ts";
+import { type GuardOptions, guard } from "./guard.ts";
+import { addDocs } from "./routes/docs.ts";
+import { addGenerate } from "./routes/generate.ts";
+import { addHealth } from "./routes/health.ts";
+import { addJobs } from "./routes/jobs.ts";
+import { addModels } from "./routes/models.ts";
+import { addStudio } from "./routes/studio.ts";
+import type { Service } from "./service.node.ts";
+import type { StaticFiles } from "./staticFiles.node.ts";
+
+/** Most bytes of a request's body: a picture to edit in base64, and some. */
+const maxBodyBytes = 2 * 2 ** 20;
+
+const headers: Readonly<Record<string, string>> = {
+  "Content-Security-Policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; " +
+    "font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Referrer-Policy": "no-referrer",
+  "X-Content-Type-Options": "nosniff",
+};
+
+export interface AppOptions extends GuardOptions {
+  readonly version: string;
+  /** The built studio, when there is one. */
+  readonly studio: StaticFiles | undefined;
+}
+
+export function createApp(service: Service, options: AppOptions): App {
+  const app: App = new OpenAPIHono({
+    defaultHook: (result) => {
+      if (!result.success) throw validationError(result.error.issues, "request");
+    },
+  });
+  app.use(async (c, next) => {
+    await next();
+    for (const [name, value] of Object.entries(headers)) c.header(name, value);
+  });
+  app.use(guard(options));
+  app.use(
+    bodyLimit({
+      maxSize: maxBodyBytes,
+      onError: () => {
+        throw new NextxError("BODY_TOO_LARGE", `A request's body has at most ${maxBodyBytes} bytes.`);
+      },
+    }),
+  );
+  app.onError((error, c) => {
+    const known = fromHttp(error) ?? toNextxError(error);
+    const status = statusOf(known);
+    if (status === 429 || status === 503) c.header("Retry-After", String(service.retryAfterSeconds));
+    if (known.code === "INTERNAL") process.stderr.write(`nextx serve: ${error.stack ?? error.message}\n`);
+    return c.json(errorBody(known), status as 400); // any of the statuses
+  });
+  app.notFound((c) => c.json(errorBody(new NextxError("NOT_FOUND", "There is nothing here.")), 404));
+  addHealth(app, service);
+  addModels(app, service);
+  addGenerate(app, service);
+  addJobs(app, service);
+  addDocs(app, options.version);
+  addStudio(app, options.studio);
+  return app;
+}
+
+/** hono's own errors: a body that is no JSON, and the like. */
+function fromHttp(error: unknown): NextxError | undefined {
+  if (!(error instanceof HTTPException)) return undefined;
+  if (error.status === 413) return new NextxError("BODY_TOO_LARGE", "The body is too large.");
+  return new NextxError("REQUEST_BAD_BODY", "The body is not what this address takes.", {
+    hint: "Send JSON with the header Content-Type: application/json.",
+  });
+}

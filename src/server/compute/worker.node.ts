@@ -1,0 +1,137 @@
+/**
+ * The process that computes: takes batches over the channel to its parent, looks for a cancel between model steps, ends
+ * with its parent. Killing it loses the batch at hand and nothing else.
+ */
+import { setPriority } from "node:os";
+import { encodePng } from "../../formats/png.ts";
+import { load, type Model } from "../../load.node.ts";
+import { editSource, gridOf, packPicture } from "../../picture.node.ts";
+import type { EditRequest, SampleEvent } from "../../regimen/system.ts";
+import type { SampleOptions } from "../../sampleRecipe.ts";
+import { NextxError } from "../../tensor/errors.ts";
+import type { Batch, BatchPart, FromCompute, PartResult, PlainError, ToCompute } from "./messages.ts";
+
+/** Models kept open. */
+const maxModels = 4;
+/** Below the server's own priority, so that it answers while all cores compute. */
+const niceness = 5;
+
+const [threadsText = "2", version = ""] = process.argv.slice(2);
+const threads = Number(threadsText);
+const models = new Map<string, Model>();
+const running = new Map<number, AbortController>();
+
+const send = (message: FromCompute): void => {
+  process.send?.(message);
+};
+
+/** The model, opened again when its file changed. The one not used for longest goes. */
+async function openModel({ model: name, sha256 }: Batch): Promise<Model> {
+  const known = models.get(name);
+  models.delete(name);
+  if (known && known.sha256 !== sha256) known[Symbol.dispose]();
+  const model = known?.sha256 === sha256 ? known : await load(name, { threads });
+  models.set(name, model);
+  for (const [oldest, unused] of models) {
+    if (models.size <= maxModels) break;
+    models.delete(oldest);
+    unused[Symbol.dispose]();
+  }
+  if (model.sha256 === sha256) return model;
+  throw new NextxError("MODEL_CHANGED", "The model's file changed meanwhile.", { hint: "Ask again." });
+}
+
+function optionsOf(
+  part: BatchPart,
+  settings: Batch["settings"],
+  edit: EditRequest | undefined,
+): SampleOptions {
+  const { labels, seed, first, previews } = part;
+  const classes = labels.filter((label) => label !== null);
+  return {
+    ...settings,
+    ...(classes.length > 0 && { class: classes }),
+    count: labels.length,
+    seed,
+    first,
+    previews,
+    ...(edit && { edit }),
+  };
+}
+
+const strip = (pixels: Uint8Array, size: number): Uint8Array =>
+  encodePng({ width: size, height: pixels.length / size / 3, pixels });
+
+function pack(model: Model, part: BatchPart, options: SampleOptions, { pixels }: SampleEvent): PartResult {
+  const { labels, first } = part;
+  const size = model.imageSize;
+  const each = size * size * 3;
+  const shared = { version, ...(options.edit && { edit: options.edit }) };
+  const recipe = model.recipe(options);
+  const pictures = labels.map((label, i) => {
+    const { first: _, ...rest } = recipe;
+    const own = { ...rest, labels: [label], ...(first + i > 0 && { first: first + i }) };
+    const grid = gridOf(1, size);
+    return packPicture(model, own, pixels.subarray(i * each, (i + 1) * each), { ...shared, grid }).png;
+  });
+  const grid = gridOf(labels.length, size, part.columns);
+  return { pictures, grid: packPicture(model, recipe, pixels, { ...shared, grid }).png };
+}
+
+async function run(id: number, batch: Batch, signal: AbortSignal): Promise<void> {
+  const model = await openModel(batch);
+  const start = performance.now();
+  const edit = batch.edit && {
+    pixels: await editSource(batch.edit.png, "edit", model.imageSize),
+    box: batch.edit.box,
+    where: batch.edit.where,
+  };
+  const options = batch.parts.map((part) => optionsOf(part, batch.settings, edit));
+  let events: readonly SampleEvent[] = [];
+  for await (events of model.sampleTogether(options, signal)) {
+    const { done = 0, total = 0 } = events[0] ?? {};
+    if (done === total) break;
+    const strips = events.map(({ pixels }, i) =>
+      batch.parts[i]?.previews ? strip(pixels, model.imageSize) : null,
+    );
+    send({ kind: "step", id, step: { done, total, strips } });
+  }
+  const parts = batch.parts.map(
+    (part, i) => pack(model, part, options[i] as SampleOptions, events[i] as SampleEvent), // one of each per part
+  );
+  const { done = 0, total = 0 } = events[0] ?? {};
+  const strips = events.map(({ pixels }, i) =>
+    batch.parts[i]?.previews ? strip(pixels, model.imageSize) : null,
+  );
+  send({ kind: "step", id, step: { done, total, strips } });
+  send({ kind: "finished", id, result: { parts, computedMs: performance.now() - start } });
+}
+
+function plain(error: unknown): PlainError {
+  if (!(error instanceof NextxError)) return { code: "INTERNAL", message: String(error) };
+  const { code, message, path, hint } = error;
+  return { code, message, ...(path !== undefined && { path }), ...(hint !== undefined && { hint }) };
+}
+
+process.on("message", (message: ToCompute) => {
+  if (message.kind === "cancel") {
+    running.get(message.id)?.abort();
+    return;
+  }
+  const { id, batch } = message;
+  const controller = new AbortController();
+  running.set(id, controller);
+  run(id, batch, controller.signal)
+    .catch((error: unknown) => send({ kind: "failed", id, error: plain(error) }))
+    .finally(() => running.delete(id));
+});
+// A process that exits while the runtime computes aborts noisily; nothing here needs an orderly end.
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+process.on("SIGINT", () => undefined); // the parent decides
+process.on("SIGTERM", () => undefined);
+try {
+  setPriority(niceness);
+} catch {
+  // not allowed here: health checks may answer later under load
+}
+send({ kind: "ready" });

@@ -1,0 +1,40 @@
+/** Errors as clients see them: the OpenAI shape with our code, no stack, no path of this machine. */
+import { NextxError } from "../tensor/errors.ts";
+import type { ErrorBody } from "./protocol.ts";
+
+/** What is thrown inside as a NextxError; what is not one is a defect and says nothing to clients. */
+export function toNextxError(error: unknown): NextxError {
+  if (error instanceof NextxError) return error;
+  return new NextxError("INTERNAL", "Something went wrong inside the server.", { cause: error });
+}
+
+const statuses: readonly (readonly [RegExp, 400 | 401 | 403 | 404 | 409 | 413 | 429 | 499 | 503])[] = [
+  [/^(CONFIG_|SAMPLING_|LABEL_|RANDOM_BAD_SEED|EDIT_|PNG_|IMAGE_|FIT_|REQUEST_)/, 400],
+  [/^AUTH_/, 401],
+  [/^(HOST_|ORIGIN_)/, 403],
+  [/^(MODEL_NOT_FOUND|JOB_NOT_FOUND|NOT_FOUND)$/, 404],
+  [/^JOB_/, 409],
+  [/^BODY_TOO_LARGE$/, 413],
+  [/^QUEUE_FULL$/, 429],
+  [/^ABORTED$/, 499],
+  [/^(SERVER_STOPPING|DEVICE_LOST|COMPUTE_CRASHED)$/, 503],
+];
+
+/** HTTP status of an error. */
+export function statusOf({ code }: NextxError): number {
+  return statuses.find(([pattern]) => pattern.test(code))?.[1] ?? 500;
+}
+
+const types: Readonly<Record<number, string>> = {
+  401: "authentication_error",
+  403: "permission_error",
+  404: "not_found_error",
+  429: "rate_limit_error",
+};
+
+export function errorBody(error: NextxError): ErrorBody {
+  const status = statusOf(error);
+  const type = types[status] ?? (status < 500 ? "invalid_request_error" : "server_error");
+  const { message, code, path, hint } = error;
+  return { error: { message, type, code, param: path ?? null, ...(hint !== undefined && { hint }) } };
+}

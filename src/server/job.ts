@@ -1,0 +1,80 @@
+/** One request on its way: its state, its events, who listens. */
+import type { NextxError } from "../tensor/errors.ts";
+import type { Batch, BatchPart } from "./compute/messages.ts";
+import type { GenerateRequest, JobState, ServerEvent } from "./protocol.ts";
+
+/** A request that was checked against its model. */
+export interface PlannedRequest {
+  readonly request: GenerateRequest;
+  readonly recipe: Readonly<Record<string, unknown>>;
+  readonly batch: Omit<Batch, "parts">;
+  readonly part: BatchPart;
+  /** Requests with the same key can share a batch. */
+  readonly key: string;
+  /** Tokens of all pictures. */
+  readonly cost: number;
+}
+
+const terminal: ReadonlySet<JobState> = new Set(["finished", "failed", "cancelled", "parked"]);
+
+export class Job {
+  readonly id: string;
+  readonly plan: PlannedRequest;
+  readonly createdMs = performance.now();
+  readonly #listeners = new Set<(event: ServerEvent) => void>();
+  readonly #events: ServerEvent[] = [];
+  state: JobState = "queued";
+  /** How often it ended with its process. */
+  crashes: number;
+  error: NextxError | undefined;
+
+  constructor(id: string, plan: PlannedRequest, crashes = 0) {
+    this.id = id;
+    this.plan = plan;
+    this.crashes = crashes;
+  }
+
+  get isOver(): boolean {
+    return terminal.has(this.state);
+  }
+
+  emit(event: ServerEvent): void {
+    this.#events.push(event);
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Forgets what happened in an attempt that crashed. */
+  restart(): void {
+    this.state = "queued";
+    this.#events.splice(1); // all but "accepted"
+  }
+
+  /** Every event from the first on, then new ones until the job is over or `signal` aborts. */
+  async *events(signal: AbortSignal): AsyncGenerator<ServerEvent> {
+    const waiting: ServerEvent[] = [...this.#events];
+    let wake: () => void = () => undefined;
+    const listener = (event: ServerEvent) => {
+      waiting.push(event);
+      wake();
+    };
+    const onAbort = () => wake();
+    this.#listeners.add(listener);
+    signal.addEventListener("abort", onAbort);
+    try {
+      while (!signal.aborted) {
+        const event = waiting.shift();
+        if (event) {
+          yield event;
+          if (event.kind === "finished" || event.kind === "failed" || event.kind === "cancelled") return;
+        } else {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+      }
+    } finally {
+      this.#listeners.delete(listener);
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+}

@@ -1,0 +1,148 @@
+/** What clients send and get: schemas of requests, types of events. Runs in the page too; every number has bounds. */
+import { z } from "zod";
+
+/** Most pictures of one request. */
+export const maxPictures = 32;
+/** Most tokens of one request, over all its pictures. */
+export const maxRequestTokens = 2 ** 16;
+
+const fraction = z.number().min(0).max(1);
+const classSchema = z.union([z.int().min(0).max(1_000_000), z.string().min(1).max(200)]);
+const seedSchema = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+const modelId = z.string().min(1).max(200).describe("Id of a model, from /v1/models.");
+
+const editSchema = z
+  .strictObject({
+    png: z.base64().max(1_500_000).describe("The picture to change, a PNG in base64."),
+    box: z
+      .strictObject({ y0: fraction, x0: fraction, y1: fraction, x1: fraction })
+      .refine(({ y0, x0, y1, x1 }) => y1 > y0 && x1 > x0, { error: "the box is empty" })
+      .describe("Fractions of the picture; x1 and y1 are exclusive ends."),
+    where: z.enum(["inside", "outside"]).default("inside").describe("Where new content goes."),
+  })
+  .describe("In-painting (inside), out-painting (outside), with `class` a change of class.");
+
+export const generateSchema = z.strictObject({
+  model: modelId,
+  class: z
+    .union([classSchema, z.array(classSchema).min(1).max(maxPictures)])
+    .optional()
+    .describe("A class by number or name, or several that are taken in turn; all classes when absent."),
+  count: z.int().min(1).max(maxPictures).optional().describe("Pictures; as many as classes, else 1."),
+  seed: seedSchema.default(0).describe("The same seed gives the same pictures."),
+  first: z
+    .int()
+    .min(0)
+    .max(1_000_000_000)
+    .default(0)
+    .describe("Number of the first picture: 3 makes the fourth picture of a grid alone."),
+  columns: z.int().min(1).max(maxPictures).optional().describe("Pictures per row of the grid."),
+  settings: z
+    .record(z.string().max(64), z.unknown())
+    .default({})
+    .describe("Settings of the model's system (cfgScale, topK, ...); their schema is in /v1/models."),
+  previews: z.boolean().default(true).describe("Send a picture after every scale."),
+  edit: editSchema.optional(),
+});
+export type GenerateRequest = z.infer<typeof generateSchema>;
+/** A request as a client may write it: what has a default can be left out. */
+export type GenerateInput = z.input<typeof generateSchema>;
+
+export const errorSchema = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    code: z.string(),
+    param: z.string().nullable(),
+    hint: z.string().optional(),
+  }),
+});
+export type ErrorBody = z.infer<typeof errorSchema>;
+
+export const modelSchema = z.object({
+  id: z.string(),
+  object: z.literal("model"),
+  created: z.int(),
+  owned_by: z.string(),
+  title: z.string(),
+  system: z.string(),
+  systemTitle: z.string(),
+  sha256: z.string(),
+  imageSize: z.int(),
+  classNames: z.array(z.string()),
+  licence: z.string().nullable(),
+  data: z.string().nullable(),
+  defaults: z.record(z.string(), z.unknown()).describe("Settings with the values that suit the model."),
+  settings: z.record(z.string(), z.unknown()).describe("JSON Schema of the settings."),
+});
+export type ModelInfo = z.infer<typeof modelSchema>;
+
+const base64Png = z.string().describe("PNG in base64.");
+
+/** Server-sent events of a request, in order; `event:` is the kind. */
+export const eventSchemas = {
+  accepted: z.object({
+    id: z.string(),
+    /** Requests that were there before. */
+    waiting: z.int(),
+    recipe: z.record(z.string(), z.unknown()),
+  }),
+  started: z.looseObject({}),
+  preview: z.object({
+    /** Scales done and in all. */
+    done: z.int(),
+    total: z.int(),
+    /** Pictures below each other, without gaps. */
+    strip: base64Png,
+  }),
+  finished: z.object({
+    /** Each picture with its own recipe inside. */
+    pictures: z.array(base64Png),
+    /** All pictures as one, with the recipe of all. */
+    grid: base64Png,
+    waitedMs: z.number(),
+    computedMs: z.number(),
+  }),
+  failed: errorSchema,
+  cancelled: z.looseObject({}),
+} as const;
+export type EventKind = keyof typeof eventSchemas;
+export type ServerEvent = {
+  [K in EventKind]: { readonly kind: K } & z.infer<(typeof eventSchemas)[K]>;
+}[EventKind];
+
+export const jobStates = ["queued", "running", "finished", "failed", "cancelled", "parked"] as const;
+export type JobState = (typeof jobStates)[number];
+
+export const jobSchema = z.object({
+  id: z.string(),
+  state: z.enum(jobStates),
+  /** How often it ended with its process. */
+  crashes: z.int(),
+  request: generateSchema,
+  error: errorSchema.shape.error.optional(),
+});
+export type JobInfo = z.infer<typeof jobSchema>;
+
+/** The images endpoint of OpenAI's API; what makes no sense here is accepted and ignored. */
+export const imagesSchema = z.strictObject({
+  model: modelId,
+  prompt: z.string().min(1).max(1000).describe("A class by name or number."),
+  n: z.int().min(1).max(maxPictures).nullish(),
+  seed: seedSchema.optional().describe("Not in OpenAI's API."),
+  settings: z.record(z.string().max(64), z.unknown()).optional().describe("Not in OpenAI's API."),
+  size: z.string().max(20).nullish().describe("auto, or the model's own size such as 32x32."),
+  response_format: z.literal("b64_json").nullish(),
+  output_format: z.literal("png").nullish(),
+  quality: z.string().max(20).nullish(),
+  style: z.string().max(20).nullish(),
+  background: z.string().max(20).nullish(),
+  moderation: z.string().max(20).nullish(),
+  user: z.string().max(200).nullish(),
+});
+
+export const imagesResultSchema = z.object({
+  created: z.int(),
+  output_format: z.literal("png"),
+  data: z.array(z.object({ b64_json: base64Png })),
+});

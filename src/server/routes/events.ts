@@ -1,0 +1,25 @@
+/** A job's events as server-sent events. */
+import type { Context } from "hono";
+import { streamSSE } from "hono/streaming";
+import type { Job } from "../job.ts";
+
+/** A comment line after so much silence keeps proxies from hanging up. */
+const pingMs = 15_000;
+
+/** Streams until the job is over or the client is gone; then `onGone` is called. */
+export function streamEvents(c: Context, job: Job, onGone: () => Promise<void>): Response {
+  const gone = new AbortController();
+  c.req.raw.signal.addEventListener("abort", () => gone.abort(), { once: true });
+  c.header("X-Accel-Buffering", "no");
+  return streamSSE(c, async (stream) => {
+    stream.onAbort(() => gone.abort());
+    const ping = setInterval(() => void stream.write(": still here\n\n"), pingMs);
+    try {
+      for await (const { kind, ...data } of job.events(gone.signal))
+        await stream.writeSSE({ event: kind, data: JSON.stringify(data) });
+    } finally {
+      clearInterval(ping);
+      if (gone.signal.aborted) await onGone();
+    }
+  });
+}

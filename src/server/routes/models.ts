@@ -1,0 +1,61 @@
+/** Which models there are, and what a picture says it was made with. */
+import { createRoute, z } from "@hono/zod-openapi";
+import { readPictureRecipe } from "../../picture.node.ts";
+import type { App } from "../appType.ts";
+import { modelSchema } from "../protocol.ts";
+import type { Service } from "../service.node.ts";
+import { failures, notFound } from "./responses.ts";
+
+const listSchema = z.object({ object: z.literal("list"), data: z.array(modelSchema) });
+const recipeSchema = z.object({
+  recipe: z.record(z.string(), z.unknown()),
+  model: z.string().nullable().describe("Id of the model that made it, when it is here."),
+});
+
+export function addModels(app: App, service: Service): void {
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/v1/models",
+      summary: "All models, with their classes and settings",
+      responses: { 200: { description: "Models.", content: { "application/json": { schema: listSchema } } } },
+    }),
+    async (c) =>
+      c.json(
+        { object: "list" as const, data: (await service.catalogue.list()).map(({ info }) => info) },
+        200,
+      ),
+  );
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/v1/models/{id}",
+      summary: "One model",
+      request: { params: z.object({ id: z.string().max(200) }) },
+      responses: {
+        200: { description: "The model.", content: { "application/json": { schema: modelSchema } } },
+        ...notFound,
+      },
+    }),
+    (c) => c.json(service.catalogue.get(c.req.valid("param").id).info, 200),
+  );
+  app.openapi(
+    createRoute({
+      method: "post",
+      path: "/v1/recipes",
+      summary: "The recipe inside a PNG",
+      request: {
+        body: { content: { "image/png": { schema: z.string().meta({ format: "binary" }) } }, required: true },
+      },
+      responses: {
+        200: { description: "The recipe.", content: { "application/json": { schema: recipeSchema } } },
+        400: failures[400],
+      },
+    }),
+    async (c) => {
+      const recipe = readPictureRecipe(new Uint8Array(await c.req.arrayBuffer()), "The picture");
+      const model = service.catalogue.bySha256(recipe.sha256)?.info.id ?? null;
+      return c.json({ recipe, model }, 200) as never; // JSON: that is what it was read from
+    },
+  );
+}

@@ -1,0 +1,17 @@
+/** Parts that several routes describe alike. */
+import { errorSchema } from "../protocol.ts";
+
+const failure = (description: string) => ({
+  description,
+  content: { "application/json": { schema: errorSchema } },
+});
+
+/** Answers of every route that takes work. */
+export const failures = {
+  400: failure("A value is wrong; `param` says where."),
+  404: failure("No such model."),
+  429: failure("The queue is full; `Retry-After` says when to try again."),
+  503: failure("The server is stopping or its device is lost."),
+} as const;
+
+export const notFound = { 404: failure("There is no such thing.") } as const;

@@ -1,0 +1,164 @@
+/** The queue before a device, with a device that does what the test says. */
+import { describe, expect, it } from "vitest";
+import { NextxError } from "../tensor/errors.ts";
+import type { Batch, BatchResult, BatchStep, Compute } from "./compute/messages.ts";
+import { Job } from "./job.ts";
+import type { ServerEvent } from "./protocol.ts";
+import { Scheduler } from "./scheduler.ts";
+
+interface Call {
+  readonly batch: Batch;
+  readonly signal: AbortSignal;
+  step(): void;
+  finish(): void;
+  fail(code: string): void;
+}
+
+class FakeCompute implements Compute {
+  readonly calls: Call[] = [];
+
+  run(batch: Batch, onStep: (step: BatchStep) => void, signal: AbortSignal): Promise<BatchResult> {
+    return new Promise((resolve, reject) => {
+      const fail = (code: string) => reject(new NextxError(code, "as the test says"));
+      signal.addEventListener("abort", () => fail("ABORTED"));
+      this.calls.push({
+        batch,
+        signal,
+        fail,
+        step: () => onStep({ done: 1, total: 2, strips: batch.parts.map(() => new Uint8Array([1])) }),
+        finish: () =>
+          resolve({
+            computedMs: 1,
+            parts: batch.parts.map(({ seed }) => ({
+              pictures: [new Uint8Array([seed])],
+              grid: new Uint8Array([seed]),
+            })),
+          }),
+      });
+    });
+  }
+}
+
+const limits = { maxWaiting: 3, maxWaitingTokens: 1000, maxRows: 4 };
+const hooks = {
+  onStart: () => undefined,
+  onEnd: () => undefined,
+  onStep: () => undefined,
+  onCrash: () => undefined,
+};
+const settle = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+function job(id: string, { key = "k", rows = 1, seed = 0, cost = 10, crashes = 0 } = {}): Job {
+  const labels = Array<number>(rows).fill(0);
+  return new Job(
+    id,
+    {
+      request: { model: "m", seed, first: 0, settings: {}, previews: true },
+      recipe: {},
+      batch: { model: "m", sha256: "", settings: {}, edit: undefined },
+      part: { labels, seed, first: 0, columns: undefined, previews: true },
+      key,
+      cost,
+    },
+    crashes,
+  );
+}
+
+async function events(of: Job): Promise<ServerEvent[]> {
+  const all: ServerEvent[] = [];
+  for await (const event of of.events(AbortSignal.timeout(2000))) all.push(event);
+  return all;
+}
+
+function setup() {
+  const compute = new FakeCompute();
+  return { compute, scheduler: new Scheduler(compute, limits, hooks) };
+}
+
+describe("the scheduler", () => {
+  it("starts waiting requests of one key together, up to the rows of a batch, and leaves the others", async () => {
+    const { compute, scheduler } = setup();
+    const first = job("first");
+    scheduler.add(first);
+    await settle();
+    const [a, other, b, large] = [
+      job("a", { seed: 1 }),
+      job("other", { key: "o" }),
+      job("b", { seed: 2 }),
+      job("large", { rows: 3 }),
+    ] as const;
+    for (const one of [a, other, b, large]) scheduler.add(one);
+    compute.calls[0]?.finish();
+    await settle();
+    expect(compute.calls[1]?.batch.parts.map(({ seed }) => seed)).toEqual([1, 2]);
+    compute.calls[1]?.finish();
+    expect((await events(b)).at(-1)).toMatchObject({ kind: "finished", grid: "Ag==" });
+    await settle();
+    expect(compute.calls[2]?.batch.parts).toHaveLength(1);
+    expect(other.state).toBe("running");
+    expect(large.state).toBe("queued");
+  });
+
+  it("refuses beyond its bounds in requests and in tokens", async () => {
+    const { scheduler } = setup();
+    scheduler.add(job("runs"));
+    await settle();
+    scheduler.add(job("a", { cost: 900 }));
+    expect(() => scheduler.requireRoom(200)).toThrowError(expect.objectContaining({ code: "QUEUE_FULL" }));
+    scheduler.requireRoom(100);
+    scheduler.add(job("b"));
+    scheduler.add(job("c"));
+    expect(() => scheduler.requireRoom(1)).toThrowError(expect.objectContaining({ code: "QUEUE_FULL" }));
+    expect(scheduler.retryAfterSeconds).toBeGreaterThanOrEqual(1);
+  });
+
+  it("stops the work when everyone who wanted it is gone, not before", async () => {
+    const { compute, scheduler } = setup();
+    scheduler.add(job("runs"));
+    await settle();
+    const [a, b] = [job("a"), job("b")];
+    scheduler.add(a);
+    scheduler.add(b);
+    compute.calls[0]?.finish();
+    await settle();
+    await scheduler.cancel(a);
+    expect(compute.calls[1]?.signal.aborted).toBe(false);
+    await scheduler.cancel(b);
+    expect(compute.calls[1]?.signal.aborted).toBe(true);
+    expect((await events(a)).at(-1)).toEqual({ kind: "cancelled" });
+    await settle();
+    expect(scheduler.running + scheduler.waiting).toBe(0);
+  });
+
+  it("tries crashed jobs once more, each alone, and parks the one that crashes again", async () => {
+    const { compute, scheduler } = setup();
+    scheduler.add(job("runs"));
+    await settle();
+    const [poison, innocent] = [job("poison", { seed: 1 }), job("innocent", { seed: 2 })];
+    scheduler.add(poison);
+    scheduler.add(innocent);
+    compute.calls[0]?.finish();
+    await settle();
+    compute.calls[1]?.fail("COMPUTE_CRASHED");
+    await settle();
+    expect(compute.calls[2]?.batch.parts.map(({ seed }) => seed)).toEqual([1]);
+    compute.calls[2]?.fail("COMPUTE_CRASHED");
+    await settle();
+    compute.calls[3]?.finish();
+    await settle();
+    expect(poison).toMatchObject({ state: "parked", crashes: 2 });
+    expect((await events(poison)).at(-1)).toMatchObject({ error: { code: "COMPUTE_CRASHED" } });
+    expect(innocent).toMatchObject({ state: "finished", crashes: 1 });
+  });
+
+  it("fails a job with its own error at once", async () => {
+    const { compute, scheduler } = setup();
+    const one = job("one");
+    scheduler.add(one);
+    await settle();
+    compute.calls[0]?.fail("RUNTIME_OUT_OF_MEMORY");
+    await settle();
+    expect(one.state).toBe("failed");
+    expect(compute.calls).toHaveLength(1);
+  });
+});

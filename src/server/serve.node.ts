@@ -1,0 +1,121 @@
+/** A running server: the computing process, the queue, the jobs, HTTP on a socket. */
+import { join } from "node:path";
+import { createAdaptorServer } from "@hono/node-server";
+import { packageRoot } from "../models.node.ts";
+import { NextxError } from "../tensor/errors.ts";
+import { createApp } from "./app.ts";
+import { Catalogue } from "./catalogue.node.ts";
+import { ComputeProcess } from "./compute/process.node.ts";
+import { loopbackHosts } from "./guard.ts";
+import { JobStore } from "./jobStore.node.ts";
+import { Metrics } from "./metrics.ts";
+import { maxPictures } from "./protocol.ts";
+import { Service } from "./service.node.ts";
+import { readStaticFiles } from "./staticFiles.node.ts";
+
+export interface ServeOptions {
+  readonly version: string;
+  /** Entry of the computing process. */
+  readonly worker: URL;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Further names by which clients may call. */
+  readonly allowHosts: readonly string[];
+  readonly token: string | undefined;
+  readonly threads: number;
+  readonly maxWaiting: number;
+  readonly models: readonly string[];
+  readonly runs: string;
+  /** Folder of the jobs. */
+  readonly jobs: string;
+}
+
+export interface Running {
+  readonly url: string;
+  readonly hasStudio: boolean;
+  /** Stops taking work, ends what runs, leaves jobs for the next server. */
+  stop(): Promise<void>;
+}
+
+const isLoopback = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host);
+const inUrl = (host: string): string => (host.includes(":") ? `[${host}]` : host);
+
+/** Most tokens that wait: about 100 requests of 16 pictures of a small model. */
+const maxWaitingTokens = 2 ** 19;
+
+/**
+ * @throws NextxError SERVE_TOKEN_REQUIRED beyond this machine, SERVE_PORT_BUSY, SERVE_BAD_HOST, RUN_LOCKED when another
+ * server uses the folder of jobs, MODEL_ codes
+ */
+export async function startServer(options: ServeOptions): Promise<Running> {
+  const { host, port, token, version } = options;
+  if (!isLoopback(host) && token === undefined) {
+    throw new NextxError("SERVE_TOKEN_REQUIRED", `Listening on ${host} needs a token.`, {
+      path: "token",
+      hint: "Set NEXTX_TOKEN, or listen on 127.0.0.1.",
+    });
+  }
+  const catalogue = await Catalogue.open({ models: options.models, runs: options.runs });
+  const store = await JobStore.open(options.jobs);
+  const compute = new ComputeProcess(options.worker, { threads: options.threads, version });
+  const limits = { maxWaiting: options.maxWaiting, maxWaitingTokens, maxRows: maxPictures };
+  const service = new Service({ catalogue, compute, store, metrics: new Metrics(), limits });
+  await service.recover();
+  const studio = readStaticFiles(join(packageRoot(), "dist/studio"));
+  const hosts = [...loopbackHosts, inUrl(host), ...options.allowHosts];
+  const app = createApp(service, { hosts, token, version, studio });
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    hostname: host,
+    serverOptions: {
+      headersTimeout: 10_000,
+      requestTimeout: 30_000,
+      keepAliveTimeout: 5_000,
+      connectionsCheckingInterval: 2_000,
+      maxHeaderSize: 16_384,
+    },
+  }) as import("node:http").Server; // no TLS, no HTTP/2
+  const abandon = async () => {
+    compute[Symbol.dispose]();
+    await store[Symbol.asyncDispose]();
+  };
+  try {
+    await listen(server, host, port);
+  } catch (error) {
+    await abandon();
+    throw error;
+  }
+  const address = server.address();
+  const actual = typeof address === "object" && address ? address.port : port;
+  return {
+    url: `http://${inUrl(host)}:${actual}/`,
+    hasStudio: studio !== undefined,
+    stop: async () => {
+      await service.stop();
+      server.close();
+      server.closeAllConnections();
+      await abandon();
+    },
+  };
+}
+
+function listen(server: import("node:http").Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      const busy = cause.code === "EADDRINUSE";
+      reject(
+        new NextxError(
+          busy ? "SERVE_PORT_BUSY" : "SERVE_BAD_HOST",
+          busy ? `Port ${port} is taken.` : `Cannot listen on ${host}:${port} (${cause.code}).`,
+          {
+            path: busy ? "port" : "host",
+            hint: busy ? "Choose another: --port N (0 takes a free one)." : "Use --host 127.0.0.1.",
+            cause,
+          },
+        ),
+      );
+    });
+    server.listen(port, host, resolve);
+  });
+}

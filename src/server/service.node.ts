@@ -1,0 +1,173 @@
+/** The server without HTTP: takes requests, keeps jobs, tells metrics. */
+import { createHash, randomBytes } from "node:crypto";
+import { NextxError } from "../tensor/errors.ts";
+import type { Catalogue } from "./catalogue.node.ts";
+import type { Compute, PartResult } from "./compute/messages.ts";
+import { errorBody } from "./errors.ts";
+import { Job } from "./job.ts";
+import type { JobStore } from "./jobStore.node.ts";
+import type { Metrics } from "./metrics.ts";
+import { planRequest } from "./planRequest.ts";
+import type { GenerateRequest, JobInfo } from "./protocol.ts";
+import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
+
+export interface ServiceParts {
+  readonly catalogue: Catalogue;
+  readonly compute: Compute & { readonly isLost: boolean };
+  readonly store: JobStore;
+  readonly metrics: Metrics;
+  readonly limits: SchedulerOptions;
+}
+
+/** Jobs that are over, the newest of which stay. */
+const keptJobs = 1000;
+const maxCrashes = 2;
+
+const newId = (): string => `${Date.now().toString(36)}-${randomBytes(6).toString("hex")}`;
+
+export class Service {
+  readonly catalogue: Catalogue;
+  readonly metrics: Metrics;
+  readonly store: JobStore;
+  readonly #compute: ServiceParts["compute"];
+  readonly #scheduler: Scheduler;
+  /** Stored jobs that are not over. */
+  readonly #stored = new Map<string, Job>();
+
+  constructor({ catalogue, compute, store, metrics, limits }: ServiceParts) {
+    this.catalogue = catalogue;
+    this.metrics = metrics;
+    this.store = store;
+    this.#compute = compute;
+    this.#scheduler = new Scheduler(compute, limits, {
+      onStart: (job) => this.#onStart(job),
+      onEnd: (job, result) => this.#onEnd(job, result),
+      onStep: (rows) => metrics.step(rows),
+      onCrash: () => metrics.crashes.inc(),
+    });
+    metrics.watch(() => ({ running: this.#scheduler.running, waiting: this.#scheduler.waiting }));
+  }
+
+  /** Why new work is not taken; undefined when it is. */
+  get unready(): string | undefined {
+    if (this.#compute.isLost) return "device lost";
+    if (this.#scheduler.isStopped) return "stopping";
+    return this.#scheduler.isFull ? "queue full" : undefined;
+  }
+
+  get retryAfterSeconds(): number {
+    return this.#scheduler.retryAfterSeconds;
+  }
+
+  /** A request whose client waits for it. @throws NextxError QUEUE_FULL and those of planRequest */
+  submit(request: GenerateRequest): Job {
+    const job = new Job(newId(), this.#admit(request));
+    this.#scheduler.add(job);
+    return job;
+  }
+
+  /** A request that outlives its client. The same key gives the same job. @throws as submit; FILE_ codes; JOB_OTHER_REQUEST */
+  async enqueue(request: GenerateRequest, key?: string): Promise<JobInfo> {
+    const id =
+      key === undefined ? newId() : `key-${createHash("sha256").update(key).digest("hex").slice(0, 32)}`;
+    if (key !== undefined) {
+      const known = await this.store.read(id).catch(() => undefined);
+      if (known && JSON.stringify(known.request) !== JSON.stringify(request))
+        throw new NextxError("JOB_OTHER_REQUEST", "This Idempotency-Key belongs to another request.");
+      if (known) return known;
+    }
+    const job = new Job(id, this.#admit(request));
+    this.#stored.set(id, job);
+    try {
+      await this.store.create(id, request);
+    } catch (error) {
+      this.#stored.delete(id);
+      throw error;
+    }
+    this.#scheduler.add(job);
+    return { id, state: "queued", crashes: 0, request };
+  }
+
+  /** A job that is not over, to follow its events. */
+  active(id: string): Job | undefined {
+    return this.#stored.get(id);
+  }
+
+  async cancel(job: Job): Promise<void> {
+    await this.#scheduler.cancel(job);
+  }
+
+  /** Takes up what was left by a server before, after a kill too. */
+  async recover(): Promise<void> {
+    const jobs = await this.store.list();
+    const over = jobs.filter(({ state }) => state !== "queued" && state !== "running");
+    for (const { id } of over.slice(0, Math.max(0, over.length - keptJobs))) await this.store.remove(id);
+    for (const { id, state, crashes: before, request } of jobs) {
+      if (state !== "queued" && state !== "running") continue;
+      const crashes = before + (state === "running" ? 1 : 0);
+      try {
+        if (crashes >= maxCrashes)
+          throw new NextxError("COMPUTE_CRASHED", "The job ended with its process twice.");
+        const job = new Job(id, planRequest(this.catalogue, request), crashes);
+        this.#stored.set(id, job);
+        await this.store.setState(id, { state: "queued", crashes });
+        this.#scheduler.add(job);
+      } catch (error) {
+        const failed =
+          error instanceof NextxError ? error : new NextxError("INTERNAL", "It cannot be planned.");
+        const parked = crashes >= maxCrashes;
+        await this.store.setState(id, { state: parked ? "parked" : "failed", crashes, ...errorBody(failed) });
+      }
+    }
+  }
+
+  /** Queues a job that was parked, failed or cancelled again. @throws NextxError JOB_NOT_RETRYABLE, QUEUE_FULL */
+  async retry(id: string): Promise<JobInfo> {
+    const { state, request } = await this.store.read(id);
+    if (state === "finished" || state === "queued" || state === "running")
+      throw new NextxError("JOB_NOT_RETRYABLE", `The job is ${state}.`, { path: "id" });
+    const job = new Job(id, this.#admit(request));
+    await this.store.setState(id, { state: "queued", crashes: 0 });
+    this.#stored.set(id, job);
+    this.#scheduler.add(job);
+    return { id, state: "queued", crashes: 0, request };
+  }
+
+  /** Ends what runs; stored jobs go on with the next server. */
+  async stop(): Promise<void> {
+    for (const job of this.#scheduler.stop()) {
+      if (this.#stored.has(job.id)) {
+        await this.store.setState(job.id, { state: "queued", crashes: job.crashes });
+        job.emit({ kind: "cancelled" });
+      } else await this.#scheduler.cancel(job);
+    }
+  }
+
+  #admit(request: GenerateRequest) {
+    if (this.#compute.isLost) throw new NextxError("DEVICE_LOST", "The computing process does not start.");
+    try {
+      this.#scheduler.requireRoom(0); // before anything is decoded
+      const plan = planRequest(this.catalogue, request);
+      this.#scheduler.requireRoom(plan.cost);
+      return plan;
+    } catch (error) {
+      this.metrics.rejected.inc({ code: error instanceof NextxError ? error.code : "INTERNAL" });
+      throw error;
+    }
+  }
+
+  async #onStart(job: Job): Promise<void> {
+    this.metrics.queueTime.observe((performance.now() - job.createdMs) / 1000);
+    if (this.#stored.has(job.id))
+      await this.store.setState(job.id, { state: "running", crashes: job.crashes });
+  }
+
+  async #onEnd(job: Job, result: PartResult | undefined): Promise<void> {
+    this.metrics.end(job.state, job.plan.part.labels.length, (performance.now() - job.createdMs) / 1000);
+    if (!this.#stored.has(job.id)) return;
+    if (result) await this.store.finish(job.id, result);
+    const error = job.error && errorBody(job.error);
+    await this.store.setState(job.id, { state: job.state, crashes: job.crashes, ...error });
+    this.#stored.delete(job.id);
+  }
+}

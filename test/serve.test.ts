@@ -1,0 +1,315 @@
+/** `nextx serve` through the real binary: events, limits, guards, cancel, and what survives kill -9. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { request as httpRequest } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { decodePng, readPngRecipe } from "../src/formats/png.ts";
+import type { GenerateInput, JobInfo } from "../src/server/protocol.ts";
+
+const bin = fileURLToPath(new URL("../bin/nextx.js", import.meta.url));
+const work = mkdtempSync(join(tmpdir(), "nextx-serve-"));
+const started: ChildProcess[] = [];
+afterAll(() => {
+  for (const child of started) child.kill("SIGKILL");
+  rmSync(work, { recursive: true, force: true });
+});
+
+interface Server {
+  readonly url: string;
+  readonly child: ChildProcess;
+}
+
+async function serve(args: readonly string[], env: Record<string, string> = {}): Promise<Server> {
+  const child = spawn(process.execPath, [bin, "serve", "--json", "--port=0", ...args], {
+    cwd: work,
+    env: { ...process.env, ...env },
+  });
+  started.push(child);
+  let [out, err] = ["", ""];
+  child.stderr.on("data", (data) => {
+    err += data;
+  });
+  return await new Promise((resolve, reject) => {
+    child.stdout.on("data", (data) => {
+      out += data;
+      if (!out.includes("\n")) return;
+      const line = JSON.parse(out.split("\n")[0] ?? "");
+      if (line.url) resolve({ url: line.url, child });
+      else reject(new Error(out));
+    });
+    child.on("exit", (code) => reject(new Error(`exit ${code}: ${out}${err}`)));
+  });
+}
+
+function generate(url: string, body: GenerateInput, signal?: AbortSignal): Promise<Response> {
+  return post(`${url}v1/generate`, body, signal);
+}
+
+function post(url: string, body: unknown, signal?: AbortSignal, headers = {}): Promise<Response> {
+  return fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify(body),
+    ...(signal && { signal }),
+  });
+}
+
+async function events(response: Response): Promise<{ kind: string; data: Record<string, unknown> }[]> {
+  const text = await response.text();
+  return [...text.matchAll(/^event: (\w+)\ndata: (.*)$/gm)].map(([, kind = "", data = ""]) => ({
+    kind,
+    data: JSON.parse(data),
+  }));
+}
+
+const png = (base64: unknown): Uint8Array => new Uint8Array(Buffer.from(String(base64), "base64"));
+const metric = async (url: string, name: string): Promise<number> => {
+  const text = await (await fetch(`${url}metrics`)).text();
+  return Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(text)?.[1] ?? 0);
+};
+const jobsOf = async (url: string): Promise<JobInfo[]> => (await (await fetch(`${url}v1/jobs`)).json()).data;
+const computeOf = ({ child }: Server): number =>
+  Number(
+    execFileSync("ps", ["--ppid", String(child.pid), "-o", "pid="], { encoding: "utf8" })
+      .trim()
+      .split("\n")[0],
+  );
+
+async function until(what: () => Promise<boolean> | boolean, ms = 60_000): Promise<void> {
+  const end = Date.now() + ms;
+  while (!(await what())) {
+    if (Date.now() > end) throw new Error(`waited ${ms} ms for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+let server: Server;
+beforeAll(async () => {
+  server = await serve(["--runs=a", "--max-waiting=8"]);
+}, 120_000);
+
+describe("generate", { timeout: 120_000 }, () => {
+  it("sends a preview after every scale, then pictures with their recipes", async () => {
+    const got = await events(await generate(server.url, { model: "synth-32", class: ["0", 5], seed: 7 }));
+    expect(got.map(({ kind }) => kind)).toEqual([
+      "accepted",
+      "started",
+      ...Array(6).fill("preview"),
+      "finished",
+    ]);
+    const strip = decodePng(png(got[2]?.data.strip));
+    expect(strip).toMatchObject({ width: 32, height: 64 });
+    const finished = got.at(-1)?.data;
+    expect(readPngRecipe(png(finished?.grid))).toMatchObject({ model: "synth-32", labels: [0, 5], seed: 7 });
+    const [, second] = (finished?.pictures ?? []) as string[];
+    expect(readPngRecipe(png(second))).toMatchObject({ labels: [5], seed: 7, first: 1 });
+  });
+
+  it("gives a request the same bytes alone and beside others", async () => {
+    const ask = async (seed: number) =>
+      (await events(await generate(server.url, { model: "synth-32", class: 3, seed, previews: false }))).at(
+        -1,
+      )?.data.grid;
+    const alone = await ask(11);
+    const together = await Promise.all([ask(1), ask(2), ask(11), ask(3)]);
+    expect(together[2]).toBe(alone);
+    expect(await metric(server.url, 'nextx_rows_per_step_bucket{le="1"}')).toBeLessThan(
+      await metric(server.url, "nextx_rows_per_step_count"),
+    );
+  });
+
+  it("edits a picture, and reads a recipe back", async () => {
+    const first = await events(await generate(server.url, { model: "synth-32", class: 2, seed: 1 }));
+    const source = String(first.at(-1)?.data.grid);
+    const edit = { png: source, box: { y0: 0, x0: 0, y1: 1, x1: 0.5 }, where: "inside" } as const;
+    const got = await events(await generate(server.url, { model: "synth-32", class: 9, seed: 2, edit }));
+    const [before, after] = [decodePng(png(source)), decodePng(png(got.at(-1)?.data.grid))];
+    const difference = (x0: number) => {
+      let sum = 0;
+      for (let y = 0; y < 32; y++)
+        for (let i = (y * 32 + x0) * 3; i < (y * 32 + x0 + 8) * 3; i++)
+          sum += Math.abs((before.pixels[i] ?? 0) - (after.pixels[i] ?? 0));
+      return sum;
+    };
+    expect(difference(4)).toBeGreaterThan(2 * difference(24));
+    const recipe = await fetch(`${server.url}v1/recipes`, {
+      method: "POST",
+      headers: { "Content-Type": "image/png" },
+      body: Uint8Array.from(png(got.at(-1)?.data.grid)),
+    });
+    expect(await recipe.json()).toMatchObject({
+      model: "synth-32",
+      recipe: { seed: 2, edit: { box: edit.box } },
+    });
+  });
+
+  it("answers in OpenAI's shape", async () => {
+    const response = await post(`${server.url}v1/images/generations`, {
+      model: "fashion-32",
+      prompt: "Bag",
+      n: 2,
+    });
+    const body = await response.json();
+    expect(body.data).toHaveLength(2);
+    expect(readPngRecipe(png(body.data[0].b64_json))).toMatchObject({ model: "fashion-32" });
+  });
+
+  it("stops when the client is gone", async () => {
+    const before = await metric(server.url, "nextx_rows_per_step_count");
+    const controller = new AbortController();
+    const response = await generate(server.url, { model: "synth-32", count: 32, seed: 5 }, controller.signal);
+    const reader = response.body?.getReader();
+    for (let text = ""; !text.includes("event: preview"); )
+      text += new TextDecoder().decode((await reader?.read())?.value);
+    controller.abort();
+    await until(async () => (await metric(server.url, "nextx_num_requests_running")) === 0);
+    expect((await metric(server.url, "nextx_rows_per_step_count")) - before).toBeLessThan(6);
+    expect(await metric(server.url, 'nextx_requests_total{state="cancelled"}')).toBe(1);
+  });
+});
+
+describe("limits and guards", { timeout: 60_000 }, () => {
+  it.each([
+    [{ model: "synth-32", count: 33 }, 400, "CONFIG_BAD_VALUE"],
+    [{ model: "synth-32", seed: -1 }, 400, "CONFIG_BAD_VALUE"],
+    [{ model: "synth-32", seed: 1.5 }, 400, "CONFIG_BAD_VALUE"],
+    [{ model: "synth-32", first: 1e12 }, 400, "CONFIG_BAD_VALUE"],
+    [{ model: "synth-32", extra: 1 }, 400, "CONFIG_UNKNOWN_KEY"],
+    [{ model: "synth-32", settings: { cfgScale: 1e9 } }, 400, "CONFIG_BAD_VALUE"],
+    [{ model: "synth-32", settings: { topk: 1 } }, 400, "CONFIG_UNKNOWN_KEY"],
+    [{ model: "synth-32", settings: { seed: 1 } }, 400, "CONFIG_UNKNOWN_KEY"],
+    [{ model: "synth-32", class: 99 }, 400, "LABEL_OUT_OF_RANGE"],
+    [{ model: "synth-32", edit: { png: "AAAA", box: { y0: 0, x0: 0, y1: 1, x1: 1 } } }, 400, "PNG_NOT_PNG"],
+    [
+      { model: "synth-32", edit: { png: "AAAA", box: { y0: 0, x0: 0, y1: 0, x1: 1 } } },
+      400,
+      "CONFIG_BAD_VALUE",
+    ],
+    [{ model: "../../package.json" }, 404, "MODEL_NOT_FOUND"],
+  ])("refuses %j with %d %s", async (body, status, code) => {
+    const response = await post(`${server.url}v1/generate`, body);
+    expect(response.status).toBe(status);
+    expect((await response.json()).error.code).toBe(code);
+  });
+
+  it("refuses what is no JSON, and bodies that are too large", async () => {
+    const send = (body: string) =>
+      fetch(`${server.url}v1/generate`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body,
+      });
+    expect((await send("{")).status).toBe(400);
+    expect((await send(JSON.stringify({ model: "x".repeat(3_000_000) }))).status).toBe(413);
+  });
+
+  it("refuses other host names and other origins", async () => {
+    const { port } = new URL(server.url);
+    const status = (headers: Record<string, string>) =>
+      new Promise((resolve, reject) => {
+        httpRequest({ port, host: "127.0.0.1", path: "/v1/models", headers }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        })
+          .on("error", reject)
+          .end();
+      });
+    expect(await status({ host: `localhost:${port}` })).toBe(200);
+    expect(await status({ host: `evil.example:${port}` })).toBe(403);
+    expect(await status({ host: `localhost:${port}`, origin: "http://evil.example" })).toBe(403);
+    expect(await status({ host: `localhost:${port}`, origin: `http://localhost:${port}` })).toBe(200);
+  });
+
+  it("takes a token beyond this machine", async () => {
+    await expect(serve(["--runs=t", "--host=0.0.0.0"])).rejects.toThrow("SERVE_TOKEN_REQUIRED");
+    const guarded = await serve(["--runs=t"], { NEXTX_TOKEN: "secret" });
+    expect((await fetch(`${guarded.url}v1/models`)).status).toBe(401);
+    expect((await fetch(`${guarded.url}livez`)).status).toBe(200);
+    const headers = { Authorization: "Bearer secret" };
+    expect((await fetch(`${guarded.url}v1/models`, { headers })).status).toBe(200);
+    guarded.child.kill("SIGTERM");
+    await until(() => guarded.child.exitCode === 0, 10_000);
+  });
+
+  it("refuses more than its queue holds at once, with the time to come back", async () => {
+    const controller = new AbortController();
+    const asked = Array.from({ length: 20 }, (_, seed) =>
+      generate(server.url, { model: "synth-32", count: 32, seed }, controller.signal),
+    );
+    const responses = await Promise.all(asked);
+    const refused = responses.filter(({ status }) => status === 429);
+    expect(refused.length).toBeGreaterThanOrEqual(20 - 8 - 1);
+    expect(Number(refused[0]?.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+    expect((await fetch(`${server.url}readyz`)).status).toBe(503);
+    expect((await fetch(`${server.url}livez`)).status).toBe(200);
+    controller.abort();
+    await until(async () => (await fetch(`${server.url}readyz`)).status === 200);
+  });
+
+  it("describes itself", async () => {
+    const { paths } = await (await fetch(`${server.url}openapi.json`)).json();
+    expect(Object.keys(paths)).toContain("/v1/generate");
+    expect(await (await fetch(`${server.url}docs`)).text()).toContain("/v1/images/generations");
+  });
+});
+
+describe("crashes", { timeout: 180_000 }, () => {
+  it("outlives its computing process, and parks a job that crashes twice", async () => {
+    const first = computeOf(server);
+    const answer = generate(server.url, { model: "synth-32", count: 32, seed: 1 }).then(events);
+    await until(async () => (await metric(server.url, "nextx_num_requests_running")) === 1);
+    process.kill(first, "SIGKILL");
+    await until(() => computeOf(server) !== first && computeOf(server) > 0);
+    expect((await fetch(`${server.url}livez`)).status).toBe(200);
+    const second = computeOf(server);
+    await until(async () => (await metric(server.url, "nextx_num_requests_running")) === 1);
+    process.kill(second, "SIGKILL");
+    expect((await answer).at(-1)).toMatchObject({
+      kind: "failed",
+      data: { error: { code: "COMPUTE_CRASHED" } },
+    });
+    const later = await events(await generate(server.url, { model: "synth-32", class: 1, seed: 1 }));
+    expect(later.at(-1)?.kind).toBe("finished");
+  });
+
+  it("loses no accepted job to kill -9, and runs none twice to completion", async () => {
+    const one = await serve(["--runs=k"]);
+    const body = { model: "synth-32", class: 1, count: 2 };
+    const ids: string[] = [];
+    for (let seed = 0; seed < 12; seed++) {
+      const response = await post(`${one.url}v1/jobs`, { ...body, seed });
+      expect(response.status).toBe(202);
+      ids.push((await response.json()).id);
+    }
+    const again = { "Idempotency-Key": "once" };
+    const [a, b] = [
+      await (await post(`${one.url}v1/jobs`, { ...body, seed: 99 }, undefined, again)).json(),
+      await (await post(`${one.url}v1/jobs`, { ...body, seed: 99 }, undefined, again)).json(),
+    ];
+    expect(b.id).toBe(a.id);
+    ids.push(a.id);
+    await until(async () => (await jobsOf(one.url)).some(({ state }) => state === "finished"));
+    one.child.kill("SIGKILL");
+    await until(() => one.child.signalCode !== null);
+    const two = await serve(["--runs=k"]);
+    const afterRestart = await jobsOf(two.url);
+    expect(afterRestart.map(({ id }) => id).sort()).toEqual([...ids].sort());
+    const finishedBefore = afterRestart.filter(({ state }) => state === "finished").length;
+    await until(async () => (await jobsOf(two.url)).every(({ state }) => state === "finished"), 120_000);
+    expect(await metric(two.url, 'nextx_requests_total{state="finished"}')).toBeLessThanOrEqual(
+      ids.length - finishedBefore + 1,
+    );
+    const grid = await fetch(`${two.url}v1/jobs/${ids[0]}/grid.png`);
+    expect(readPngRecipe(new Uint8Array(await grid.arrayBuffer()))).toMatchObject({
+      seed: 0,
+      labels: [1, 1],
+    });
+    expect((await fetch(`${two.url}v1/jobs/${ids[0]}`, { method: "DELETE" })).status).toBe(204);
+    expect((await fetch(`${two.url}v1/jobs/${ids[0]}`)).status).toBe(404);
+    expect((await fetch(`${two.url}v1/jobs/..%2f..%2fpackage.json`)).status).toBe(404);
+    two.child.kill("SIGKILL");
+  });
+});
