@@ -71,12 +71,18 @@ function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
+/** A system's own model, before bases that only carry its format: FlexVAR's are models of SAR's system. */
+function ofSystem(shipped: readonly ShippedModel[], id: string): ShippedModel | undefined {
+  const models = shipped.filter(({ card }) => card.system === id);
+  return models.find(({ name }) => name.startsWith(`${id}-`)) ?? models[0];
+}
+
 /** Where a name leads: a shipped model, a system id (its first shipped model), a run folder, or a file. */
 function locate(name: string): { path: string; shipped?: ShippedModel } {
   const shipped = shippedModels();
   const found =
     shipped.find((model) => model.name === name) ??
-    (imageSystems.has(name) ? shipped.find((model) => model.card.system === name) : undefined);
+    (imageSystems.has(name) ? ofSystem(shipped, name) : undefined);
   if (found) return { path: found.path, shipped: found };
   if (isFolder(name)) {
     const path = join(name, modelFileName);

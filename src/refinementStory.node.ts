@@ -16,7 +16,7 @@ import { NextxError } from "./tensor/errors.ts";
 /** The shipped models of the story. */
 export const storyModels = {
   base: "flexvar-synth-32",
-  control: "sar-control-synth-32",
+  control: "flexvar-continued-synth-32",
   refined: "sar-synth-32",
 } as const;
 export type StoryRole = keyof typeof storyModels;
