@@ -17,10 +17,16 @@ const vitest = join(root, "node_modules/vitest/vitest.mjs");
 const tasks = {
   start: { text: "make a first picture (nextx demo)", run: (args) => node("bin/nextx.js", "demo", ...args) },
   test: { text: "run the tests; arguments go to vitest", run: (args) => node(vitest, "run", ...args) },
+  contract: { text: "every op and program on cpu, wasm and WebGPU; prints a table", run: contract },
   check: { text: "format, lint, types and layers", run: check },
   layers: { text: "import rules; --report prints file sizes", run: layers },
   ship: { text: "put a finished run's model into models/ with its card", run: ship },
   classifier: { text: "train and freeze the classifier of a data set", run: classifier },
+  "random-checkpoint": { text: "a published size with random weights in its layout", run: randomCheckpoint },
+  pages: {
+    text: "docs/SYSTEMS.md and a page per system; --check says whether they are up to date",
+    run: pages,
+  },
   build: { text: "build dist/ for the package", run: buildPackage },
 };
 
@@ -29,7 +35,7 @@ const task = Object.hasOwn(tasks, name) ? tasks[name] : undefined;
 if (task) {
   process.exitCode = (await install()) || (await task.run(rest));
 } else {
-  const lines = Object.entries(tasks).map(([key, { text }]) => `  ${key.padEnd(11)}${text}`);
+  const lines = Object.entries(tasks).map(([key, { text }]) => `  ${key.padEnd(19)}${text}`);
   console.error(`Usage: node scripts/run.js <task> [arguments]\n${lines.join("\n")}`);
   process.exitCode = 64;
 }
@@ -55,6 +61,12 @@ async function layers(args) {
   return script.main(root, args);
 }
 
+async function contract(args) {
+  const { importTypeScript } = await import("./build.js");
+  const script = await importTypeScript("scripts/contract.ts");
+  return script.main(root, args);
+}
+
 async function ship(args) {
   const { importTypeScript } = await import("./build.js");
   const script = await importTypeScript("scripts/shipModel.ts");
@@ -64,6 +76,18 @@ async function ship(args) {
 async function classifier(args) {
   const { importTypeScript } = await import("./build.js");
   const script = await importTypeScript("scripts/trainClassifier.ts");
+  return script.main(root, args);
+}
+
+async function randomCheckpoint(args) {
+  const { importTypeScript } = await import("./build.js");
+  const script = await importTypeScript("scripts/randomCheckpoint.ts");
+  return script.main(root, args);
+}
+
+async function pages(args) {
+  const { importTypeScript } = await import("./build.js");
+  const script = await importTypeScript("scripts/systemPages.ts");
   return script.main(root, args);
 }
 

@@ -11,6 +11,7 @@ import type { ReadWeights } from "../nn/perceptual.ts";
 import type { ParameterSpec, Weights } from "../nn/scope.ts";
 import type { Device } from "../runtime/device.ts";
 import type { Graph } from "../runtime/trace.ts";
+import type { LoopExport } from "./exportLoop.ts";
 import type { OfficialForm } from "./officialForm.ts";
 import type { ScaleWiseSubject } from "./scaleWiseSubject.ts";
 import type { TokenCache } from "./tokenSet.ts";
@@ -151,6 +152,13 @@ export interface ImageSystem {
   open(description: ModelDescription, weights: Weights, device: Device): Promise<ImageModel>;
   /** A model for measurements per scale, with a schedule of its own or of `sides`; absent where there are no scales. */
   scaleWise?(description: ModelDescription, weights: Weights, sides?: readonly number[]): ScaleWiseSubject;
+  /** The loop of a model for other runtimes, with settings of the sampling schema. */
+  exportLoop?(
+    description: ModelDescription,
+    weights: Weights,
+    settings: Readonly<Record<string, unknown>>,
+    device: Device,
+  ): Promise<LoopExport>;
   /** Checkpoints of its authors, and the sizes they published. */
   readonly official?: OfficialForm;
   parity(parityCase: ParityCase, weights: Weights, device: Device): ParityTable & Disposable;

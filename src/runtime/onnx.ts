@@ -8,6 +8,7 @@ import {
   type AttributeProto,
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
+  TensorProto_DataLocation as DataLocation,
   GraphProtoSchema,
   ModelProtoSchema,
   type NodeProto,
@@ -57,6 +58,26 @@ function attribute(name: string, value: OnnxAttributes[string]): AttributeProto 
 function bytesOf(data: ArrayBufferView): Uint8Array<ArrayBuffer> {
   // nextx never makes shared buffers
   return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+}
+
+/** A float32 weight that stays in a file beside the model; bounds are the caller's to check. */
+export interface ExternalWeight {
+  readonly shape: readonly number[];
+  readonly file: { readonly name: string; readonly offset: number; readonly sizeBytes: number };
+}
+
+/** What a weight is bound to. */
+export type WeightSource = Value | ExternalWeight;
+
+function externalProto(name: string, { shape, file }: ExternalWeight): TensorProto {
+  const entries = { location: file.name, offset: String(file.offset), length: String(file.sizeBytes) };
+  return create(TensorProtoSchema, {
+    name,
+    dataType: ELEMENT.float32,
+    dims: shape.map(BigInt),
+    dataLocation: DataLocation.EXTERNAL,
+    externalData: Object.entries(entries).map(([key, value]) => ({ key, value })),
+  });
 }
 
 function tensorProto(
@@ -242,13 +263,13 @@ export interface OnnxModel {
 }
 
 /**
- * Lowers a graph. `weights` gives values that become initialisers; weights missing there stay inputs.
+ * Lowers a graph. `weights` gives values that become initialisers, inside or in a file; weights missing there stay inputs.
  * Errors: GRAPH_WEIGHT_SHAPE (shape, dtype or length), GRAPH_UNBOUND_DIM, GRAPH_TOO_LARGE (2 GiB limit of the format).
  */
 export function lowerToOnnx(
   graph: Graph,
   provider: Provider,
-  weights: ReadonlyMap<string, Value> = new Map(),
+  weights: ReadonlyMap<string, WeightSource> = new Map(),
 ): OnnxModel {
   const outputs = Object.entries(graph.outputs);
   const order = topologicalOrder(outputs.map(([, tensor]) => tensor));
@@ -324,7 +345,7 @@ function lowerNode(
   writer: ModelWriter,
   node: Tensor,
   names: Map<Tensor, string>,
-  weights: ReadonlyMap<string, Value>,
+  weights: ReadonlyMap<string, WeightSource>,
 ): string {
   const name = inputName(node);
   if (name === undefined) {
@@ -337,19 +358,26 @@ function lowerNode(
   const value = weights.get(name);
   if (value !== undefined) {
     checkWeight(name, node, value);
-    writer.initializers.push(tensorProto(name, node.dtype, value.shape, value.data));
+    writer.initializers.push(
+      "file" in value ? externalProto(name, value) : tensorProto(name, node.dtype, value.shape, value.data),
+    );
   }
   return name;
 }
 
-function checkWeight(name: string, node: Tensor, value: Value): void {
+function checkWeight(name: string, node: Tensor, value: WeightSource): void {
   const fail = (what: string, needs: string): never => {
     throw new NextxError("GRAPH_WEIGHT_SHAPE", `Weight ${what}, the model needs ${needs}.`, { path: name });
   };
   const fits =
     value.shape.length === node.shape.length && value.shape.every((side, i) => side === node.shape[i]);
   if (!fits) fail(`has shape [${value.shape}]`, shapeText(node.shape));
-  if (valueType(value) !== node.dtype) fail(`is ${valueType(value)}`, node.dtype);
   const count = elementCount(value.shape);
+  if ("file" in value) {
+    if (node.dtype !== "float32") fail("is float32", node.dtype);
+    if (value.file.sizeBytes !== 4 * count) fail(`has ${value.file.sizeBytes} bytes`, `${4 * count}`);
+    return;
+  }
+  if (valueType(value) !== node.dtype) fail(`is ${valueType(value)}`, node.dtype);
   if (value.data.length !== count) fail(`has ${value.data.length} elements`, `${count}`);
 }

@@ -1,30 +1,55 @@
-/** `nextx export MODEL`: one of the model's programs as .onnx, weights inside. */
+/** `nextx export MODEL`: one of the model's programs as .onnx, or its whole loop as a folder for any ONNX runtime. */
 import type { Command } from "commander";
+import { exportLoop } from "../../exportLoop.node.ts";
 import { load } from "../../load.node.ts";
 import type { Context } from "../context.ts";
 import { requireReplaceable, writeOutput } from "../files.ts";
 import { print, printJson } from "../output.ts";
 
+interface Flags {
+  readonly graph?: string;
+  readonly out?: string;
+  readonly onnx?: string;
+  readonly schedule?: readonly number[];
+  readonly force?: boolean;
+}
+
 /** Declares the command. */
 export function define(command: Command, { json }: Context): void {
   command
     .argument("<model>", "shipped model, system id, run folder or file")
-    .option("--graph <name>", "program to write; without it they are listed")
+    .option("--onnx <folder>", "the whole loop: graphs over one weights file, and manifest.json")
+    .option("--schedule <n,n,...>", "with --onnx: sides of the scales, where the system takes any", (text) =>
+      text.split(",").map(Number),
+    )
+    .option("--graph <name>", "one program to write, weights inside; without it they are listed")
     .option("-o, --out <file>", "file to write (default: <program>.onnx)")
-    .option("--force", "replace an existing file")
+    .option("--force", "replace an existing file or folder")
     .option("--json", "machine output")
-    .action(async (name: string, flags: { graph?: string; out?: string; force?: boolean }) => {
-      using model = await load(name);
-      if (flags.graph === undefined) {
-        if (json) printJson({ graphs: model.graphNames });
-        else print(`programs of ${model.name}: ${model.graphNames.join(", ")}`);
-        return;
-      }
-      const out = flags.out ?? `${flags.graph}.onnx`;
-      requireReplaceable(out, flags.force === true);
-      const bytes = model.exportOnnx(flags.graph);
-      await writeOutput(out, bytes);
-      if (json) printJson({ out, bytes: bytes.length });
-      else print(`${out}: ${(bytes.length / 2 ** 20).toFixed(1)} MB`);
-    });
+    .action((name: string, flags: Flags) =>
+      flags.onnx === undefined ? exportGraph(name, flags, json) : exportFolder(name, flags.onnx, flags, json),
+    );
+}
+
+async function exportFolder(name: string, folder: string, flags: Flags, json: boolean): Promise<void> {
+  const settings = flags.schedule ? { schedule: flags.schedule } : {};
+  const manifest = await exportLoop(name, folder, { settings, force: flags.force === true });
+  if (json) return printJson({ out: folder, manifest });
+  print(`${folder}: ${Object.keys(manifest.graphs).join(", ")}; weights.safetensors; manifest.json`);
+  print(`next: npm install onnxruntime-node, then node examples/onnx/loop.mjs ${folder} --class 0 --seed 0`);
+}
+
+async function exportGraph(name: string, flags: Flags, json: boolean): Promise<void> {
+  using model = await load(name);
+  if (flags.graph === undefined) {
+    if (json) printJson({ graphs: model.graphNames });
+    else print(`programs of ${model.name}: ${model.graphNames.join(", ")}`);
+    return;
+  }
+  const out = flags.out ?? `${flags.graph}.onnx`;
+  requireReplaceable(out, flags.force === true);
+  const bytes = model.exportOnnx(flags.graph);
+  await writeOutput(out, bytes);
+  if (json) printJson({ out, bytes: bytes.length });
+  else print(`${out}: ${(bytes.length / 2 ** 20).toFixed(1)} MB`);
 }

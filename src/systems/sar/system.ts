@@ -3,6 +3,7 @@ import type { ImageSet } from "../../data/types.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
+import { sarLoop } from "./exportLoop.ts";
 import { sarOfficial } from "./official.ts";
 import { sarParity } from "./parity.ts";
 import { advanceGraph, decodeGraph, positionsGraph, tokenizeGraph } from "./programs.ts";
@@ -50,6 +51,7 @@ export const sarSystem: ImageSystem = {
   open: async (description, weights, device) =>
     new SarModel(description, sarModelSchema.parse(description.config), weights, device),
   scaleWise: ({ config }, weights, sides) => sarSubject(sarModelSchema.parse(config), weights, sides),
+  exportLoop: sarLoop,
   official: sarOfficial,
   parity: sarParity,
 };

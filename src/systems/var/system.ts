@@ -4,6 +4,7 @@ import type { ImageSet } from "../../data/types.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
+import { varLoop } from "./exportLoop.ts";
 import { varOfficial } from "./official.ts";
 import { varParity } from "./parity.ts";
 import { advanceGraph, decodeGraph, positionsGraph, tokenizeGraph } from "./programs.ts";
@@ -47,6 +48,7 @@ export const varSystem: ImageSystem = {
   open: async (description, weights, device) =>
     new VarModel(description, varModelSchema.parse(description.config), weights, device),
   scaleWise: ({ config }, weights, sides) => varSubject(varModelSchema.parse(config), weights, sides),
+  exportLoop: varLoop,
   official: varOfficial,
   parity: varParity,
 };

@@ -1,0 +1,171 @@
+/**
+ * `nextx export MODEL --onnx FOLDER`: graphs as small .onnx files over one weights.safetensors, and manifest.json, which
+ * tells any ONNX runtime the loop. The folder appears whole or not at all.
+ */
+
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { temporaryName } from "./formats/durable.node.ts";
+import { openSafetensors, writeSafetensorsFile } from "./formats/safetensors.node.ts";
+import { fromValue } from "./formats/tensorValue.ts";
+import { validate } from "./formats/validate.ts";
+import { systemOf } from "./load.node.ts";
+import { findModel } from "./models.node.ts";
+import type { LoopDescription } from "./regimen/exportLoop.ts";
+import { openCpu } from "./runtime/device.node.ts";
+import { type ExternalWeight, lowerToOnnx, type WeightSource } from "./runtime/onnx.ts";
+import type { Graph } from "./runtime/trace.ts";
+import type { Value } from "./runtime/values.ts";
+import { shapeText } from "./tensor/dims.ts";
+import { NextxError } from "./tensor/errors.ts";
+import type { Tensor } from "./tensor/tensor.ts";
+
+/** A tensor that a graph takes or gives; shapes name symbols such as "B". */
+interface Port {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: string;
+}
+
+/** manifest.json. */
+export interface LoopManifest extends LoopDescription {
+  readonly format: "nextx-onnx-loop";
+  readonly version: 1;
+  readonly model: { readonly name: string; readonly sha256: string; readonly system: string };
+  readonly imageSize: number;
+  readonly classNames: readonly string[];
+  readonly graphs: Readonly<
+    Record<
+      string,
+      {
+        readonly file: string;
+        readonly inputs: readonly Port[];
+        /** By the graph's own name; `name` is that in the file. */
+        readonly outputs: Readonly<Record<string, Port>>;
+      }
+    >
+  >;
+  /** Little-endian float32, row-major, at an offset of a file. */
+  readonly tensors: Readonly<
+    Record<string, { readonly file: string; readonly offset: number; readonly shape: readonly number[] }>
+  >;
+}
+
+const weightsFile = "weights.safetensors";
+/** Starts the names of the loop's own tensors in the weights' file. */
+const loopPrefix = "loop.";
+
+const port = (name: string, { dtype, shape }: Tensor): Port => ({ name, dtype, shape: shapeText(shape) });
+
+/**
+ * Writes the loop of a model with these sampling settings (a schedule, a form of guidance) as defaults.
+ * @throws NextxError FILE_EXISTS, EXPORT_NO_LOOP, CONFIG_ codes, and the codes of findModel and of writing
+ */
+export async function exportLoop(
+  name: string,
+  folder: string,
+  {
+    settings = {},
+    force = false,
+  }: { readonly settings?: Readonly<Record<string, unknown>>; readonly force?: boolean } = {},
+): Promise<LoopManifest> {
+  if (existsSync(folder) && !(force && isExport(folder))) {
+    throw new NextxError("FILE_EXISTS", `${folder} exists${force ? " and is no export of nextx" : ""}.`, {
+      path: folder,
+      hint: force ? "Choose another name." : "Choose another name, or pass --force.",
+    });
+  }
+  const { description, weights, sha256, card, name: modelName } = await findModel(name);
+  const system = systemOf(description.system);
+  if (!system.exportLoop)
+    throw new NextxError("EXPORT_NO_LOOP", `${system.title} has no loop to export.`, { path: name });
+  const chosen = validate(system.samplingSchema, { ...card?.sampling, ...settings }, "sampling");
+  const loop = await system.exportLoop(description, weights, chosen, await openCpu({ threads: 2 }));
+  const used = new Map(
+    [...weights].filter(([key]) => Object.values(loop.graphs).some((g) => g.weights.has(key))),
+  );
+  for (const [key, value] of loop.tensors) used.set(loopPrefix + key, value);
+  const temporary = temporaryName(folder);
+  try {
+    await mkdir(temporary, { recursive: true });
+    const places = await writeWeights(join(temporary, weightsFile), used);
+    const graphs: Record<string, LoopManifest["graphs"][string]> = {};
+    for (const [key, graph] of Object.entries(loop.graphs))
+      graphs[key] = await writeGraph(temporary, key, graph, places);
+    const tensors = Object.fromEntries(
+      [...loop.tensors].map(([key, { shape }]) => {
+        const { file } = places.get(loopPrefix + key) as ExternalWeight; // written just now
+        return [key, { file: weightsFile, offset: file.offset, shape }];
+      }),
+    );
+    const manifest: LoopManifest = {
+      format: "nextx-onnx-loop",
+      version: 1,
+      model: { name: modelName, sha256, system: system.id },
+      imageSize: description.imageSize,
+      classNames: description.classNames,
+      ...loop.description,
+      graphs,
+      tensors,
+    };
+    await writeFile(join(temporary, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+    if (force) await rm(folder, { recursive: true, force: true });
+    await rename(temporary, folder);
+    return manifest;
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+function isExport(folder: string): boolean {
+  try {
+    return JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")).format === "nextx-onnx-loop";
+  } catch {
+    return false; // whatever it is, it is not ours
+  }
+}
+
+/** Writes float32 tensors; returns where each lies. */
+async function writeWeights(
+  path: string,
+  weights: ReadonlyMap<string, Value>,
+): Promise<Map<string, ExternalWeight>> {
+  const forms = new Map([...weights].map(([name, { shape }]) => [name, { dtype: "F32", shape } as const]));
+  const read = async (name: string) => fromValue(weights.get(name) as Value); // announced above
+  await writeSafetensorsFile(path, { tensors: forms, read });
+  await using file = await openSafetensors(path);
+  return new Map(
+    [...file.tensors].map(([name, { shape, offset, sizeBytes }]) => [
+      name,
+      { shape, file: { name: weightsFile, offset, sizeBytes } },
+    ]),
+  );
+}
+
+async function writeGraph(
+  folder: string,
+  key: string,
+  graph: Graph,
+  places: ReadonlyMap<string, WeightSource>,
+): Promise<LoopManifest["graphs"][string]> {
+  const file = `${key}.onnx`;
+  const own = new Map(
+    [...graph.weights.keys()].flatMap((name) => {
+      const place = places.get(name);
+      return place ? [[name, place] as const] : [];
+    }),
+  );
+  const { bytes, feeds, outputs } = lowerToOnnx(graph, "cpu", own);
+  await writeFile(join(folder, file), bytes);
+  const given = Object.entries<Tensor>(graph.outputs).map(([name, tensor]) => [
+    name,
+    port(outputs.get(name) ?? name, tensor),
+  ]);
+  return {
+    file,
+    inputs: [...feeds].map(([name, tensor]) => port(name, tensor)),
+    outputs: Object.fromEntries(given),
+  };
+}

@@ -1,0 +1,104 @@
+/** An exported loop, run by the example with the plain runtime, gives the tokens that sampling gives. */
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { exportLoop } from "./exportLoop.node.ts";
+import { encodeModel } from "./formats/modelFile.ts";
+import { codeOf } from "./formats/testing/hostile.ts";
+import { load } from "./load.node.ts";
+import { tinyDescription, tinyWeights } from "./systems/sar/testing/tiny.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "nextx-loop-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const example = fileURLToPath(new URL("../examples/onnx/loop.mjs", import.meta.url));
+
+/** Token ids that the example prints. */
+async function loop(at: string, ...flags: string[]): Promise<number[][]> {
+  const { stdout } = await promisify(execFile)(process.execPath, [example, at, ...flags]);
+  return JSON.parse(stdout).ids;
+}
+
+/** Token ids of the model itself. */
+async function sampled(name: string, options: Record<string, unknown>): Promise<number[][]> {
+  using model = await load(name);
+  let ids: readonly Int32Array[] = [];
+  for await (const event of model.sample(options)) ids = event.ids;
+  return ids.map((scale) => Array.from(scale));
+}
+
+const sar = join(folder, "sar.safetensors");
+beforeAll(() =>
+  writeFileSync(sar, encodeModel({ description: tinyDescription, weights: tinyWeights() }, "F32")),
+);
+
+describe("VAR, as it ships", () => {
+  const at = join(folder, "var");
+  beforeAll(async () => {
+    await exportLoop("synth-32", at);
+  });
+
+  it("is graphs without weights, one file of weights, and a manifest", () => {
+    const manifest = JSON.parse(readFileSync(join(at, "manifest.json"), "utf8"));
+    expect(manifest).toMatchObject({
+      format: "nextx-onnx-loop",
+      version: 1,
+      model: { system: "var" },
+      imageSize: 32,
+    });
+    const weights = statSync(join(at, "weights.safetensors")).size;
+    for (const { file } of Object.values<{ file: string }>(manifest.graphs))
+      expect(statSync(join(at, file)).size, file).toBeLessThan(weights / 10);
+  });
+
+  it.each([
+    [
+      "guided, filtered",
+      { class: [1, 5], seed: 7, cfgScale: 2, topK: 50, topP: 0.9 },
+      ["--class=1,5", "--seed=7", "--cfg-scale=2", "--top-k=50", "--top-p=0.9"],
+    ],
+    [
+      "without guidance, all codes, a later picture",
+      { class: 3, seed: 2 ** 40 + 3, first: 4, cfgScale: 0, topP: 1, temperature: 0.7 },
+      ["--class=3", `--seed=${2 ** 40 + 3}`, "--first=4", "--cfg-scale=0", "--top-p=1", "--temperature=0.7"],
+    ],
+    ["greedy", { class: 2, temperature: 0 }, ["--class=2", "--temperature=0"]],
+    ["as the model's card says", { class: 0, seed: 1 }, ["--class=0", "--seed=1"]],
+  ])("%s: the same tokens", async (_, options, flags) => {
+    const picture = join(folder, "p.ppm");
+    const ids = await loop(at, ...flags, "--out", picture);
+    expect(ids).toEqual(await sampled("synth-32", options));
+    expect(readFileSync(picture).length).toBe(13 + 32 * 32 * 3);
+  });
+});
+
+describe("SAR", () => {
+  it.each([
+    ["its own schedule", {}, []],
+    [
+      "another schedule, constant guidance",
+      { schedule: [1, 3, 4, 5], guidance: "constant" },
+      ["--cfg-scale=2.5"],
+    ],
+  ])("%s", async (name, settings, flags) => {
+    const at = join(folder, name.slice(0, 3));
+    await exportLoop(sar, at, { settings });
+    const more = flags.length > 0 ? { cfgScale: 2.5 } : {};
+    const ids = await loop(at, "--class=0,2", "--seed=5", ...flags);
+    expect(ids).toEqual(await sampled(sar, { class: [0, 2], seed: 5, ...settings, ...more }));
+  });
+});
+
+it("replaces only what it made", async () => {
+  const at = join(folder, "mine");
+  await exportLoop(sar, at);
+  expect(await codeOf(() => exportLoop(sar, at))).toBe("FILE_EXISTS");
+  await exportLoop(sar, at, { force: true });
+  expect(existsSync(join(at, "manifest.json"))).toBe(true);
+  writeFileSync(join(folder, "notes.txt"), "mine");
+  expect(await codeOf(() => exportLoop(sar, folder, { force: true }))).toBe("FILE_EXISTS");
+  expect(existsSync(join(folder, "notes.txt"))).toBe(true);
+});
