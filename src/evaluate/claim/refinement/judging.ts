@@ -6,6 +6,7 @@ import type { Pictures } from "../../features/types.ts";
 import { frechetDistance, frechetEstimate } from "../../frechet.ts";
 import { ruleValidity } from "../../metrics.ts";
 import type { Arm } from "../arms.node.ts";
+import { numberOf } from "../claim.ts";
 import { armNames, claimedMethod, definitionOf, type RefinementBench } from "./setting.ts";
 
 /** Guidance weights that every method may choose from. */
@@ -110,7 +111,7 @@ export function judgingArm(bench: RefinementBench, method: string, seed: number)
     }),
     run: async ({ rows, model, signal }) => {
       const file = wholeModel(setting.base, await model(armNames.training(set, method, seed)));
-      const chosen = Number(rows.get(armNames.guidance(set, method))?.numbers.chosen);
+      const chosen = numberOf(rows, armNames.guidance(set, method), "chosen");
       return { numbers: await judged(bench, file, chosen, signal) };
     },
   };
@@ -129,7 +130,7 @@ export function baseArm(bench: RefinementBench): Arm {
       noise,
     }),
     run: async ({ rows, signal }) => {
-      const chosen = Number(rows.get(armNames.guidance(setting.set, claimed))?.numbers.chosen);
+      const chosen = numberOf(rows, armNames.guidance(setting.set, claimed), "chosen");
       return { numbers: await judged(bench, setting.base, chosen, signal) };
     },
   };

@@ -7,6 +7,7 @@ import { trainStage } from "../../../regimen/trainStage.ts";
 import { runMultiplyAdds } from "../../../runtime/cost.ts";
 import type { Value } from "../../../runtime/values.ts";
 import type { Arm } from "../arms.node.ts";
+import { numberOf } from "../claim.ts";
 import {
   armNames,
   claimedMethod,
@@ -82,9 +83,9 @@ export function trainingArm(bench: RefinementBench, method: string, seed: number
       countedSteps,
     }),
     run: async ({ rows, signal }) => {
-      const cost = rows.get(armNames.cost(set))?.numbers ?? {};
-      const [own, allowed] = [Number(cost[method]), refine.steps * Number(cost[claimed])];
-      const steps = Math.round(allowed / own);
+      const cost = (name: string) => numberOf(rows, armNames.cost(set), name);
+      const own = cost(method);
+      const steps = Math.round((refine.steps * cost(claimed)) / own);
       const training = trainStage(stageOf(setting, method, seed, steps), bench.context(seed, signal));
       let held: Metrics = {};
       const curve: number[] = [];
