@@ -12,15 +12,17 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const biome = join(root, "node_modules/@biomejs/biome/bin/biome");
 const tsc = join(root, "node_modules/typescript/bin/tsc");
+const svelteCheck = join(root, "node_modules/svelte-check/bin/svelte-check");
 const vitest = join(root, "node_modules/vitest/vitest.mjs");
 
 const tasks = {
-  start: { text: "make a first picture (nextx demo)", run: (args) => node("bin/nextx.js", "demo", ...args) },
+  start: { text: "open the studio; --no-open only prints its address", run: start },
   test: { text: "run the tests; arguments go to vitest", run: (args) => node(vitest, "run", ...args) },
   contract: { text: "every op and program on cpu, wasm and WebGPU; prints a table", run: contract },
   check: { text: "format, lint, types and layers", run: check },
   layers: { text: "import rules; --report prints file sizes", run: layers },
   ship: { text: "put a finished run's model into models/ with its card", run: ship },
+  "ship-arm": { text: "put a claim arm's model into models/ with its card", run: shipArm },
   classifier: { text: "train and freeze the classifier of a data set", run: classifier },
   "random-checkpoint": { text: "a published size with random weights in its layout", run: randomCheckpoint },
   pages: {
@@ -40,10 +42,18 @@ if (task) {
   process.exitCode = 64;
 }
 
+async function start(args) {
+  const { ensureStudio } = await import("./build.js");
+  await ensureStudio();
+  const rest = args.filter((arg) => arg !== "--no-open");
+  return node("bin/nextx.js", "serve", ...(rest.length < args.length ? [] : ["--open"]), ...rest);
+}
+
 async function check() {
   const steps = {
     "format and lint": () => node(biome, "check", "."),
     types: () => node(tsc),
+    "types of the studio": () => node(svelteCheck, "--tsconfig", "studio/tsconfig.json", "--output", "human"),
     layers: () => layers([]),
   };
   const failed = [];
@@ -70,6 +80,12 @@ async function contract(args) {
 async function ship(args) {
   const { importTypeScript } = await import("./build.js");
   const script = await importTypeScript("scripts/shipModel.ts");
+  return script.main(root, args);
+}
+
+async function shipArm(args) {
+  const { importTypeScript } = await import("./build.js");
+  const script = await importTypeScript("scripts/shipArm.ts");
   return script.main(root, args);
 }
 

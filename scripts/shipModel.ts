@@ -40,6 +40,26 @@ async function stageCard(path: string) {
   };
 }
 
+/** A model's file, card and a grid of its samples in models/NAME. */
+export async function writeShipped(
+  root: string,
+  name: string,
+  bytes: Uint8Array,
+  card: { readonly sha256: string; readonly sampling: object },
+): Promise<void> {
+  const folder = join(root, "models", name);
+  await mkdir(folder, { recursive: true });
+  await writeFileDurably(join(folder, modelFileName), bytes);
+  await writeFileDurably(join(folder, "card.json"), `${JSON.stringify(card, null, 1)}\n`);
+  const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+  using model = await load(join(folder, modelFileName));
+  const columns = Math.min(8, model.classNames.length);
+  const options = { ...card.sampling, count: 4 * columns, columns, seed: 7, scale: 2 };
+  const { png } = await samplePicture(model, options, version);
+  await writeFileDurably(join(folder, "samples.png"), png);
+  console.log(`models/${basename(name)}: ${bytes.length} bytes, ${card.sha256}`);
+}
+
 /** Runs the script; returns the exit code. */
 export async function main(root: string, args: readonly string[]): Promise<number> {
   const { positionals, values } = parseArgs({
@@ -58,8 +78,6 @@ export async function main(root: string, args: readonly string[]): Promise<numbe
   }
   const reader = await RunReader.read(run);
   const bytes = await readFile(join(run, modelFileName));
-  const folder = join(root, "models", name);
-  await mkdir(folder, { recursive: true });
   const stages = ["1-tokenizer", "2-transformer"];
   const config = reader.config as { system: string; seed: number; data: { set: string } };
   const card = {
@@ -77,14 +95,6 @@ export async function main(root: string, args: readonly string[]): Promise<numbe
       await Promise.all(stages.map(async (stage) => [stage.slice(2), await stageCard(join(run, stage))])),
     ),
   };
-  await writeFileDurably(join(folder, modelFileName), bytes);
-  await writeFileDurably(join(folder, "card.json"), `${JSON.stringify(card, null, 1)}\n`);
-  const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
-  using model = await load(join(folder, modelFileName));
-  const columns = Math.min(8, model.classNames.length);
-  const options = { ...card.sampling, count: 4 * columns, columns, seed: 7, scale: 2 };
-  const { png } = await samplePicture(model, options, version);
-  await writeFileDurably(join(folder, "samples.png"), png);
-  console.log(`models/${basename(name)}: ${bytes.length} bytes, ${card.sha256}`);
+  await writeShipped(root, name, bytes, card);
   return 0;
 }

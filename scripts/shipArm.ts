@@ -1,0 +1,49 @@
+/**
+ * `node scripts/run.js ship-arm SYSTEM ARM NAME --base MODEL --title T`: puts the model that an arm of a claim trained into
+ * models/NAME. Its card is the base's with the arm's own training and what the claim measured of it.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { sha256Hex } from "../src/formats/durable.node.ts";
+import { decodeModel, encodeModel } from "../src/formats/modelFile.ts";
+import { findModel } from "../src/models.node.ts";
+import { writeShipped } from "./shipModel.ts";
+
+const readJson = async (path: string) => JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+
+/** Runs the script; returns the exit code. */
+export async function main(root: string, args: readonly string[]): Promise<number> {
+  const { positionals, values } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { base: { type: "string" }, title: { type: "string" }, claim: { type: "string" } },
+  });
+  const [system, arm, name] = positionals;
+  if (!(system && arm && name && values.base && values.title)) {
+    console.error(
+      "Usage: node scripts/run.js ship-arm SYSTEM ARM NAME --base MODEL --title TEXT [--claim JSON]",
+    );
+    return 2;
+  }
+  const arms = join(root, "results", system, "arms");
+  const row = await readJson(join(arms, `${arm}.json`));
+  const { file, sha256 } = row.checkpoint as { file: string; sha256: string };
+  const moved = await readFile(join(arms, file));
+  if (sha256Hex(moved) !== sha256) throw new Error(`${file} is not what its row says.`);
+  const base = await findModel(values.base);
+  const weights = new Map([...base.weights, ...decodeModel(moved).weights]);
+  const bytes = encodeModel({ description: base.description, weights }, "F16");
+  const { stages, ...shared } = base.card as Record<string, unknown> & { sampling: object };
+  const card = {
+    ...shared,
+    title: values.title,
+    sha256: sha256Hex(bytes),
+    base: { name: base.name, sha256: base.sha256 },
+    command: `nextx claim ${system} --arms ${arm}`,
+    stages: { ...(stages as object), refine: { arm, minutes: row.minutes, ...(row.numbers as object) } },
+    ...(values.claim && { claim: JSON.parse(values.claim) }),
+  };
+  await writeShipped(root, name, bytes, card);
+  return 0;
+}
