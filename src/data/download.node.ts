@@ -1,11 +1,13 @@
 /**
- * Downloads one file whose SHA-256 is known: in parts that a later try or process goes on from, with retries, limits on
- * size and on silence. The file appears under its name only when its checksum is right, whole and durably.
+ * Downloads one file whose checksum is known: in parts that a later try or process goes on from, with retries, limits on
+ * size and on silence. The file appears under its name only when its checksum is right, whole and durably; it is never in
+ * memory as a whole.
  */
+import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { sha256Hex, writeFileDurably } from "../formats/durable.node.ts";
+import { writePartsDurably } from "../formats/durable.node.ts";
 import { type FileLayer, fileError, nodeFiles } from "../formats/durableLayer.node.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { PartFile, partBusy } from "./downloadPart.node.ts";
@@ -18,8 +20,10 @@ export interface DownloadRequest {
   readonly url: string;
   /** Final name; folders above it are made, a file that stands there is replaced when the new one is right. */
   readonly path: string;
-  /** Lower-case hexadecimal SHA-256 of the file as sent. */
-  readonly sha256: string;
+  /** Lower-case hexadecimal SHA-256 of the file as sent; or else `gitSha1`. */
+  readonly sha256?: string;
+  /** Git's name of the file's content (SHA-1 of "blob SIZE\\0" and the bytes); needs `sizeBytes`. */
+  readonly gitSha1?: string;
   /** Its size, when known: a server that offers another one is refused at once. */
   readonly sizeBytes?: number;
 }
@@ -90,32 +94,67 @@ export async function downloadFile(
   await mkdir(dirname(request.path), { recursive: true }).catch((cause: unknown) => {
     throw fileError(cause, dirname(request.path), "make");
   });
-  const part = await PartFile.open(request.path, request, files);
+  const part = await PartFile.open(request.path, { url: request.url, checksum: wanted(request) }, files);
   const resumedBytes = part.sizeBytes;
   const work: Work = { request, options, part, maxBytes, files, attempts: 0, isMixed: resumedBytes > 0 };
   if (part.sizeBytes > (request.sizeBytes ?? maxBytes)) await restart(work);
-  let bytes = await receiveAll(work);
-  if (sha256Hex(bytes) !== request.sha256 && work.isMixed) {
+  await receiveAll(work);
+  let delivered = await deliver(work);
+  if (delivered.found !== wanted(request) && work.isMixed) {
     await restart(work);
-    bytes = await receiveAll(work);
+    await receiveAll(work);
+    delivered = await deliver(work);
   }
-  const found = sha256Hex(bytes);
-  if (found !== request.sha256) {
+  const { found, sizeBytes } = delivered;
+  if (found !== wanted(request)) {
     await part.clear();
-    const message = `is not the file it should be: SHA-256 is ${found}, not ${request.sha256}`;
+    const kind = request.sha256 === undefined ? "Git's SHA-1" : "SHA-256";
+    const message = `is not the file it should be: ${kind} is ${found}, not ${wanted(request)}`;
     const hint = "The file at its home has changed or was damaged on the way; nothing was kept.";
     throw downloadError("DOWNLOAD_WRONG_CHECKSUM", request.url, message, hint);
   }
-  await writeFileDurably(request.path, bytes, { files });
   await part.clear();
-  return { path: request.path, sizeBytes: bytes.length, resumedBytes, attempts: work.attempts };
+  return { path: request.path, sizeBytes, resumedBytes, attempts: work.attempts };
 }
 
-function requireRequest({ url, sha256, sizeBytes }: DownloadRequest): void {
+const wanted = ({ sha256, gitSha1 }: DownloadRequest): string => sha256 ?? gitSha1 ?? "";
+
+/** Stops a copy whose checksum turned out wrong. */
+class WrongChecksum extends Error {}
+
+/** Copies the part to its final name while hashing it; nothing appears there when the checksum is wrong. */
+async function deliver({ request, part, files }: Work): Promise<{ found: string; sizeBytes: number }> {
+  const { sha256, sizeBytes = 0, path } = request;
+  const hash = createHash(sha256 === undefined ? "sha1" : "sha256");
+  if (sha256 === undefined) hash.update(`blob ${sizeBytes}\0`);
+  const result = { found: "", sizeBytes: 0 };
+  async function* checked(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of part.chunks()) {
+      hash.update(chunk);
+      result.sizeBytes += chunk.length;
+      yield chunk;
+    }
+    result.found = hash.digest("hex");
+    if (result.found !== wanted(request)) throw new WrongChecksum();
+  }
+  try {
+    await writePartsDurably(path, checked(), { files });
+  } catch (error) {
+    if (result.found === "" || result.found === wanted(request)) throw error;
+  }
+  return result;
+}
+
+function requireRequest({ url, sha256, gitSha1, sizeBytes }: DownloadRequest): void {
   parseHttpUrl(url);
   const bad = (path: string, message: string) => new NextxError("DOWNLOAD_BAD_REQUEST", message, { path });
-  if (!/^[0-9a-f]{64}$/.test(sha256))
+  if (gitSha1 === undefined && !/^[0-9a-f]{64}$/.test(sha256 ?? ""))
     throw bad("sha256", `A SHA-256 is 64 lower-case hexadecimal digits, got ${JSON.stringify(sha256)}.`);
+  if (
+    gitSha1 !== undefined &&
+    (!/^[0-9a-f]{40}$/.test(gitSha1) || sha256 !== undefined || sizeBytes === undefined)
+  )
+    throw bad("gitSha1", "Git's SHA-1 is 40 lower-case hexadecimal digits, with a size and no SHA-256.");
   if (sizeBytes !== undefined && !(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0))
     throw bad("sizeBytes", `A size is a whole number of bytes, got ${String(sizeBytes)}.`);
 }
@@ -125,8 +164,8 @@ async function restart(work: Work): Promise<void> {
   work.isMixed = false;
 }
 
-/** All bytes of the file, not yet checked. */
-async function receiveAll(work: Work): Promise<Uint8Array> {
+/** Gets all bytes of the file into the part, not yet checked. */
+async function receiveAll(work: Work): Promise<void> {
   const { attempts = 5, pauseMs = 500, signal } = work.options;
   const { part, request } = work;
   for (let attempt = 1; part.sizeBytes === 0 || part.sizeBytes !== request.sizeBytes; attempt++) {
@@ -149,7 +188,6 @@ async function receiveAll(work: Work): Promise<Uint8Array> {
     }
   }
   if ((await part.sizeOnDisk()) !== part.sizeBytes) throw partBusy(part.path);
-  return part.sizeBytes === 0 ? new Uint8Array() : part.read();
 }
 
 /** One request, to its end. */

@@ -109,7 +109,7 @@ describe("interrupted and resumed", () => {
 
   test.each([
     ["longer than the file", async () => writeFile(`${at.path}.part`, new Uint8Array(300_000))],
-    ["of another file", async () => writeFile(`${at.path}.part.json`, '{"url":"http://x/","sha256":"0"}')],
+    ["of another file", async () => writeFile(`${at.path}.part.json`, '{"url":"http://x/","checksum":"0"}')],
     ["with a torn note", async () => writeFile(`${at.path}.part.json`, '{"url":')],
   ])("a part %s is dropped", async (_, damage) => {
     cutFirst();

@@ -2,6 +2,7 @@
  * The unfinished file of a download, `NAME.part`, and beside it `NAME.part.json`: which file it is a part of and which
  * version of it, so that a later process can go on. What cannot be trusted is dropped; the checksum has the last word.
  */
+import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { type FileLayer, type FileSink, fileError, systemErrorCode } from "../formats/durableLayer.node.ts";
@@ -16,16 +17,19 @@ export function partBusy(path: string, cause?: unknown): NextxError {
   });
 }
 
+/** Read at once when a finished part is checked. */
+const chunkBytes = 2 ** 22;
+
 const stateSchema = z.strictObject({
   url: z.string(),
-  sha256: z.string(),
+  checksum: z.string(),
   validator: z.string().optional(),
 });
 
 /** Which file is being fetched. */
 export interface PartIdentity {
   readonly url: string;
-  readonly sha256: string;
+  readonly checksum: string;
 }
 
 /** An unfinished download on disk. Errors of every method: FILE_ codes. */
@@ -40,7 +44,7 @@ export class PartFile {
   private constructor(target: string, identity: PartIdentity, files: FileLayer) {
     this.path = `${target}.part`;
     this.#statePath = `${this.path}.json`;
-    this.#identity = { url: identity.url, sha256: identity.sha256 };
+    this.#identity = { url: identity.url, checksum: identity.checksum };
     this.#files = files;
   }
 
@@ -49,7 +53,7 @@ export class PartFile {
     const part = new PartFile(target, identity, files);
     const state = await part.#readState();
     const found = await part.sizeOnDisk();
-    if (!state || state.url !== identity.url || state.sha256 !== identity.sha256) {
+    if (!state || state.url !== identity.url || state.checksum !== identity.checksum) {
       await part.clear();
       return part;
     }
@@ -102,11 +106,15 @@ export class PartFile {
     }
   }
 
-  async read(): Promise<Uint8Array> {
-    return this.#files.read(this.path).catch((cause: unknown) => {
+  /** The bytes so far; a part that vanished is someone else's work. */
+  async *chunks(): AsyncGenerator<Uint8Array> {
+    if (this.#sizeBytes === 0) return;
+    try {
+      yield* createReadStream(this.path, { highWaterMark: chunkBytes });
+    } catch (cause) {
       if (systemErrorCode(cause) === "ENOENT") throw partBusy(this.path, cause); // someone else finished it
       throw fileError(cause, this.path, "read");
-    });
+    }
   }
 
   /** Removes everything. */
