@@ -1,4 +1,9 @@
 /** The claims there are, by system; each is composed when it is asked for. */
 import type { ClaimFactory } from "../evaluate/claim/claim.ts";
+import { sarClaim } from "./sar.ts";
+import { varClaim } from "./var/claim.ts";
 
-export const claims: ReadonlyMap<string, ClaimFactory> = new Map<string, ClaimFactory>([]);
+export const claims: ReadonlyMap<string, ClaimFactory> = new Map([
+  ["var", varClaim],
+  ["sar", sarClaim],
+]);

@@ -55,7 +55,7 @@ const measures = [
 
 function result(): Result {
   return {
-    system: "var",
+    ...{ system: "var", statement: "" },
     protocol: {
       data: "synth",
       split: "test",

@@ -43,6 +43,8 @@ const fileSchema = z.strictObject({ file: z.string(), sha256 });
 
 export const resultSchema = z.strictObject({
   system: z.string(),
+  /** What is claimed, in a sentence or two. */
+  statement: z.string().default(""),
   protocol: z.strictObject({
     data: z.string(),
     split: z.string(),

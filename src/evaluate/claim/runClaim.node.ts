@@ -62,6 +62,7 @@ export function composeResult(claim: Claim, rows: Rows, origin: ClaimOrigin): Re
   const all = [...rows.values()];
   return resultSchema.parse({
     system: claim.system,
+    statement: claim.statement,
     protocol: claim.protocol(rows),
     ...judge(measuresOf(claim, rows)),
     notes: [...claim.notes],
