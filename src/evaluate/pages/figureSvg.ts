@@ -1,0 +1,110 @@
+/** A figure of a result as a standalone SVG: the same data give the same bytes. Readable on light and dark pages. */
+import { escapeHtml, linearTicks } from "../../regimen/runReportChart.ts";
+import type { ResultFigure } from "../claim/result.ts";
+
+const width = 480;
+const height = 300;
+const plot = { left: 62, right: 16, top: 34, bottom: 44 };
+const colours = ["#3b82c4", "#d97a2b", "#3f9d63", "#b0559b", "#8a8f2e", "#6b7280"];
+type Axis = ResultFigure["x"];
+
+/** From values to pixels along one axis, with round ticks. */
+interface Scale {
+  readonly ticks: readonly number[];
+  at(value: number): number;
+}
+
+const round = (value: number): number => Number(value.toFixed(1));
+
+/** 1, 2 and 5 times powers of ten within bounds; a linear axis's ticks when there are fewer than three. */
+function logTicks(low: number, high: number): number[] {
+  const ticks: number[] = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
+    for (const factor of [1, 2, 5]) ticks.push(Number((factor * 10 ** power).toPrecision(3)));
+  const inside = ticks.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001);
+  return inside.length >= 3 ? inside : linearTicks(low, high, 6).filter((tick) => tick > 0);
+}
+
+function scaleOf(values: readonly number[], { scale }: Axis, from: number, to: number): Scale {
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  if (scale === "log") {
+    const [low, high] = most > least * 1.05 ? [least / 1.05, most * 1.05] : [least / 1.5, most * 1.5];
+    const at = (value: number) => from + (Math.log(value / low) / Math.log(high / low)) * (to - from);
+    return { ticks: logTicks(low, high), at };
+  }
+  const margin = (most - least) * 0.05 || Math.abs(most) * 0.1 || 1;
+  const low = least >= 0 && least - margin < 0 ? 0 : least - margin;
+  const high = most + margin;
+  return {
+    ticks: linearTicks(low, high, 5),
+    at: (value) => from + ((value - low) / (high - low)) * (to - from),
+  };
+}
+
+/** A tick for people: 2.5k, 1M, 0.003. */
+export function tickText(value: number): string {
+  const size = Math.abs(value);
+  const units = [
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ] as const;
+  const unit = units.find(([least]) => size >= least);
+  return unit
+    ? `${Number((value / unit[0]).toPrecision(3))}${unit[1]}`
+    : String(Number(value.toPrecision(3)));
+}
+
+function seriesSvg(series: ResultFigure["series"][number], i: number, x: Scale, y: Scale): string {
+  const colour = colours[i % colours.length] ?? "";
+  const points = series.points.map(([a, b]) => [round(x.at(a)), round(y.at(b))] as const);
+  const line = series.line
+    ? `<path d="${points.map(([a, b], k) => `${k === 0 ? "M" : "L"}${a} ${b}`).join("")}" fill="none" stroke="${colour}" stroke-width="1.8"/>`
+    : "";
+  const dots =
+    points.length > 24
+      ? ""
+      : points.map(([a, b]) => `<circle cx="${a}" cy="${b}" r="3" fill="${colour}"/>`).join("");
+  const top = plot.top + 12 + 15 * i;
+  const right = width - plot.right - 8;
+  const name = `<text x="${right}" y="${top}" text-anchor="end" fill="${colour}">${escapeHtml(series.name)}</text>`;
+  return `<g>${line}${dots}${name}</g>`;
+}
+
+/** The picture of a figure. Values that a log axis cannot show are the caller's mistake. */
+export function figureSvg({ title, x: xAxis, y: yAxis, series }: ResultFigure): string {
+  const all = series.flatMap(({ points }) => points);
+  const [right, bottom] = [width - plot.right, height - plot.bottom];
+  const x = scaleOf(
+    all.map(([value]) => value),
+    xAxis,
+    plot.left,
+    right,
+  );
+  const y = scaleOf(
+    all.map(([, value]) => value),
+    yAxis,
+    bottom,
+    plot.top,
+  );
+  const yTicks = y.ticks.map((tick) => {
+    const at = round(y.at(tick));
+    return `<path d="M${plot.left} ${at}H${right}" stroke="#88888840"/><text x="${plot.left - 6}" y="${at + 4}" text-anchor="end">${tickText(tick)}</text>`;
+  });
+  const xTicks = x.ticks.map(
+    (tick) =>
+      `<text x="${round(x.at(tick))}" y="${bottom + 17}" text-anchor="middle">${tickText(tick)}</text>`,
+  );
+  const middle = round((plot.top + bottom) / 2);
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(title)}" font-family="sans-serif" font-size="12" fill="#777">`,
+    `<text x="${plot.left}" y="20" font-size="13" font-weight="bold">${escapeHtml(title)}</text>`,
+    ...yTicks,
+    `<path d="M${plot.left} ${bottom}H${right}" stroke="#888"/>`,
+    ...xTicks,
+    `<text x="${round((plot.left + right) / 2)}" y="${height - 8}" text-anchor="middle">${escapeHtml(xAxis.label)}</text>`,
+    `<text transform="translate(14 ${middle}) rotate(-90)" text-anchor="middle">${escapeHtml(yAxis.label)}</text>`,
+    ...series.map((one, i) => seriesSvg(one, i, x, y)),
+    "</svg>\n",
+  ].join("\n");
+}
