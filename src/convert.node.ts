@@ -7,7 +7,7 @@ import { modelMetadata } from "./formats/modelFile.ts";
 import { writeSafetensorsFile } from "./formats/safetensors.node.ts";
 import { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
 import type { TensorForm } from "./formats/tensorFile.ts";
-import type { OfficialForm } from "./regimen/officialForm.ts";
+import type { OfficialForm, Sections } from "./regimen/officialForm.ts";
 import { type FoundPart, fatesOf, findParts, type TensorFate } from "./regimen/officialMatch.ts";
 import type { ImageSystem, ModelDescription } from "./regimen/system.ts";
 import { imageSystems } from "./systems/registry.ts";
@@ -158,7 +158,7 @@ function planOf(found: readonly FoundPart[], { settings = {}, classNames }: Conv
     }
     sections[section] = { ...sections[section], [rest[0] as string]: value }; // exactly one
   }
-  const { config, imageSize, numClasses } = form.describe(sections);
+  const { config, imageSize, numClasses } = describe(form, sections);
   if (classNames && classNames.length !== numClasses) {
     throw new NextxError(
       "CONVERT_CLASS_NAMES",
@@ -171,6 +171,21 @@ function planOf(found: readonly FoundPart[], { settings = {}, classNames }: Conv
     .map(({ name }) => name)
     .filter((name) => !found.some(({ part }) => part.name === name));
   return { system, absent, description: { system: system.id, config, classNames: names, imageSize } };
+}
+
+function describe(form: OfficialForm, sections: Sections): ReturnType<OfficialForm["describe"]> {
+  try {
+    return form.describe(sections);
+  } catch (error) {
+    if (!(error instanceof NextxError) || error.code !== "CONFIG_BAD_VALUE") throw error;
+    const { code, message, path = "", hint } = error;
+    const setting = path.replace(/^config\./, "");
+    throw new NextxError(code, message, {
+      path,
+      hint: hint ?? `Say it: --set ${setting}=VALUE`,
+      cause: error,
+    });
+  }
 }
 
 async function write(

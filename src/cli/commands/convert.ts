@@ -17,6 +17,9 @@ interface Flags {
   readonly force?: boolean;
 }
 
+/** Files above this show their progress. */
+const slowBytes = 1e8;
+
 /** `tokenizer.numGroups=16`, `transformer.patchNums=1,2,3`: numbers, lists of numbers, true, false, else text. */
 function parseSetting(text: string, before: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
   const [path, value] = text.split(/=(.*)/s);
@@ -70,7 +73,9 @@ async function run(paths: readonly string[], flags: Flags, { json }: Context): P
     ...(flags.set && { settings: flags.set }),
     ...(flags.classNames !== undefined && { classNames: readLines(flags.classNames) }),
     ...(flags.dtype && { dtype: flags.dtype.toUpperCase() as "F32" | "F16" | "BF16" }),
-    onProgress: (written, total) => line.update(`${megabytes(written)} of ${megabytes(total)}`),
+    onProgress: (written, total) => {
+      if (total > slowBytes) line.update(`${megabytes(written)} of ${megabytes(total)}`);
+    },
   };
   try {
     const report = await convert(inputs, out, options);
