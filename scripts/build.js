@@ -3,7 +3,17 @@
  * a TypeScript script for one run, and dist/ with type declarations for the package. Installed packages are never
  * bundled.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "tsdown";
@@ -72,7 +82,32 @@ export async function importTypeScript(path) {
   }
 }
 
-/** Builds dist/: the command line, the public API when there is one, and declarations. */
+/** Builds the studio into dist/studio. */
+async function buildStudio() {
+  const { build: bundle } = await import("vite");
+  await bundle({ configFile: join(root, "studio/vite.config.ts"), logLevel: "warn" });
+}
+
+/** Builds the studio unless dist/studio is what its sources give. */
+export async function ensureStudio() {
+  const hash = createHash("sha256");
+  for (const folder of ["studio", "src/server"]) {
+    for (const name of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).sort()) {
+      const path = join(root, folder, name);
+      if (statSync(path).isFile()) hash.update(`${name}\n`).update(readFileSync(path));
+    }
+  }
+  const [marker, fingerprint] = [join(root, ".build/studio.sha256"), hash.digest("hex")];
+  const isBuilt = existsSync(join(root, "dist/studio/index.html")) && existsSync(marker);
+  if (isBuilt && readFileSync(marker, "utf8") === fingerprint) return;
+  console.log("Building the studio, a few seconds ...");
+  await buildStudio();
+  mkdirSync(dirname(marker), { recursive: true });
+  writeFileSync(marker, fingerprint);
+}
+
+/** Builds dist/: the command line, the public API when there is one, declarations, the studio. */
 export async function buildPackage() {
   await build({ ...options, entry: entries(), outDir: join(root, "dist"), clean: true, dts: true });
+  await buildStudio();
 }

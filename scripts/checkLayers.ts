@@ -135,9 +135,12 @@ function checkExtension({ from, specifier }: Edge): Finding {
   return ["extension", `"${specifier}" needs its file extension`];
 }
 
-function checkStudio({ from, to }: Edge): Finding {
-  if (from.top !== "studio" || to?.top !== "src" || to.path === "src/index.ts") return undefined;
-  return ["studio", `the studio imports src/index.ts only, not ${to.path}`];
+/** The studio sees the public API, and of the server what both agree on: limits, and the types of the protocol. */
+function checkStudio({ from, to, kind }: Edge): Finding {
+  if (from.top !== "studio" || to?.top !== "src") return undefined;
+  if (to.path === "src/index.ts" || to.path === "src/server/limits.ts") return undefined;
+  if (to.path === "src/server/protocol.ts" && kind === "types") return undefined;
+  return ["studio", `the studio imports src/index.ts and the server's protocol only, not ${to.path}`];
 }
 
 /** A file that a page may load reaches Node-only code by import() only; type imports vanish. */

@@ -174,6 +174,15 @@ describe("extensions, studio, cycles", () => {
     ]);
   });
 
+  it("lets the studio see the server's limits, and types of its protocol", () => {
+    const [limits, protocol] = ["../src/server/limits.ts", "../src/server/protocol.ts"];
+    expect(broken({ "studio/a.ts": from(limits) + typesFrom(protocol) })).toEqual([]);
+    expect(broken({ "studio/a.ts": from(protocol) + typesFrom("../src/server/app.ts") })).toEqual([
+      "studio/a.ts:1 studio",
+      "studio/a.ts:2 studio",
+    ]);
+  });
+
   it("finds each cycle once, types included, and allows a lazy way back", () => {
     const found = checkTree(
       new Map([

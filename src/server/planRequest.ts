@@ -5,7 +5,8 @@ import { sampleRecipe } from "../sampleRecipe.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { Catalogue } from "./catalogue.node.ts";
 import type { PlannedRequest } from "./job.ts";
-import { type GenerateRequest, maxPictures, maxRequestTokens } from "./protocol.ts";
+import { maxPictures, maxRequestTokens } from "./limits.ts";
+import type { GenerateRequest } from "./protocol.ts";
 
 /** Most pixels of a picture to edit. */
 const maxEditPixels = 4096 * 4096;

@@ -1,10 +1,6 @@
 /** What clients send and get: schemas of requests, types of events. Runs in the page too; every number has bounds. */
 import { z } from "zod";
-
-/** Most pictures of one request. */
-export const maxPictures = 32;
-/** Most tokens of one request, over all its pictures. */
-export const maxRequestTokens = 2 ** 16;
+import { maxPictures } from "./limits.ts";
 
 const fraction = z.number().min(0).max(1);
 const classSchema = z.union([z.int().min(0).max(1_000_000), z.string().min(1).max(200)]);

@@ -8,8 +8,8 @@ import { Catalogue } from "./catalogue.node.ts";
 import { ComputeProcess } from "./compute/process.node.ts";
 import { loopbackHosts } from "./guard.ts";
 import { JobStore } from "./jobStore.node.ts";
+import { maxPictures } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
-import { maxPictures } from "./protocol.ts";
 import { Service } from "./service.node.ts";
 import { readStaticFiles } from "./staticFiles.node.ts";
 

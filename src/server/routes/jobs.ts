@@ -1,7 +1,8 @@
 /** Pictures for a client that comes back later. */
 import { createRoute, z } from "@hono/zod-openapi";
 import type { App } from "../appType.ts";
-import { generateSchema, jobSchema, maxPictures } from "../protocol.ts";
+import { maxPictures } from "../limits.ts";
+import { generateSchema, jobSchema } from "../protocol.ts";
 import type { Service } from "../service.node.ts";
 import { streamEvents } from "./events.ts";
 import { failures, notFound } from "./responses.ts";

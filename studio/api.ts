@@ -1,0 +1,97 @@
+/** The server, from the page: models, events of a request, recipes in pictures. Nothing else is ever asked. */
+import { EventSourceParserStream } from "eventsource-parser/stream";
+import type { ErrorBody, GenerateInput, ModelInfo, ServerEvent } from "../src/server/protocol.ts";
+
+/** What the server answered instead of what was asked for. */
+export class ApiError extends Error {
+  readonly code: string;
+  readonly hint: string | undefined;
+  constructor({ message, code, hint }: ErrorBody["error"]) {
+    super(message);
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+const tokenKey = "nextx-token";
+
+/** Keeps a token for this tab; an address ending in #token=... brings one along. */
+export function keepToken(token: string): void {
+  sessionStorage.setItem(tokenKey, token);
+}
+
+const fromAddress = /^#token=(.+)$/.exec(location.hash)?.[1];
+if (fromAddress !== undefined) {
+  keepToken(decodeURIComponent(fromAddress));
+  history.replaceState(null, "", location.pathname);
+}
+
+async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+  const token = sessionStorage.getItem(tokenKey);
+  const headers = new Headers(init.headers);
+  if (token !== null) headers.set("Authorization", `Bearer ${token}`);
+  const response = await fetch(path, { ...init, headers }).catch((cause: unknown) => {
+    if (init.signal?.aborted) throw cause;
+    throw new ApiError({
+      message: "The server does not answer.",
+      code: "OFFLINE",
+      type: "",
+      param: null,
+      hint: "Is `nextx serve` still running?",
+    });
+  });
+  if (response.ok) return response;
+  const body = (await response.json().catch(() => undefined)) as ErrorBody | undefined;
+  throw new ApiError(
+    body?.error ?? {
+      message: `The server answered ${response.status}.`,
+      code: "HTTP",
+      type: "",
+      param: null,
+    },
+  );
+}
+
+export async function listModels(): Promise<ModelInfo[]> {
+  const { data } = (await (await ask("/v1/models")).json()) as { data: ModelInfo[] };
+  return data;
+}
+
+/** The recipe inside a PNG, and the id of its model when the server has it. */
+export async function readRecipe(file: Blob): Promise<{ recipe: PictureRecipe; model: string | null }> {
+  const response = await ask("/v1/recipes", {
+    method: "POST",
+    headers: { "Content-Type": "image/png" },
+    body: file,
+  });
+  return (await response.json()) as { recipe: PictureRecipe; model: string | null };
+}
+
+/** The part of a picture's recipe that the form shows. */
+export interface PictureRecipe {
+  readonly model: string;
+  readonly labels: readonly (number | null)[];
+  readonly seed: number;
+  readonly first?: number;
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly edit?: NonNullable<GenerateInput["edit"]>;
+}
+
+/** Events of a request until it is over. Aborting stops the work on the server. */
+export async function* generate(request: GenerateInput, signal: AbortSignal): AsyncGenerator<ServerEvent> {
+  const response = await ask("/v1/generate", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(request),
+    signal,
+  });
+  const events = response.body
+    ?.pipeThrough(new TextDecoderStream())
+    .pipeThrough(new EventSourceParserStream());
+  const reader = events?.getReader();
+  for (;;) {
+    const next = await reader?.read();
+    if (next === undefined || next.done) return;
+    yield { kind: next.value.event, ...JSON.parse(next.value.data) } as ServerEvent; // our own server's
+  }
+}

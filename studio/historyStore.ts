@@ -1,0 +1,66 @@
+/** What was made before, kept in this browser only (IndexedDB). Without storage the studio works and forgets. */
+import type { FormValues } from "./form.ts";
+
+export interface HistoryEntry {
+  readonly id: number;
+  readonly form: FormValues;
+  readonly results: readonly {
+    readonly model: string;
+    readonly grid: string;
+    readonly pictures: readonly string[];
+  }[];
+}
+
+const maxEntries = 60;
+
+function open(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open("nextx", 1);
+    request.onupgradeneeded = () => request.result.createObjectStore("history", { keyPath: "id" });
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+async function withStore<T>(
+  mode: IDBTransactionMode,
+  use: (store: IDBObjectStore) => IDBRequest<T>,
+): Promise<T> {
+  const database = await open();
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      const transaction = database.transaction("history", mode);
+      const request = use(transaction.objectStore("history"));
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onabort = () => reject(transaction.error);
+    });
+  } finally {
+    database.close();
+  }
+}
+
+/** Newest first; empty where the browser keeps nothing. */
+export async function readHistory(): Promise<HistoryEntry[]> {
+  try {
+    const all = (await withStore("readonly", (store) => store.getAll())) as HistoryEntry[];
+    return all.reverse();
+  } catch {
+    return [];
+  }
+}
+
+/** Adds an entry and drops what is too old; returns whether it was kept. */
+export async function addHistory(entry: HistoryEntry): Promise<boolean> {
+  try {
+    await withStore("readwrite", (store) => store.put(entry));
+    for (const { id } of (await readHistory()).slice(maxEntries))
+      await withStore("readwrite", (store) => store.delete(id));
+    return true;
+  } catch {
+    return false; // private mode, or the quota is used up
+  }
+}
+
+export async function clearHistory(): Promise<void> {
+  await withStore("readwrite", (store) => store.clear()).catch(() => undefined); // nothing was kept
+}

@@ -1,0 +1,55 @@
+/** Pictures in the page: PNG text to bitmaps, files to the square that a model edits, downloads. */
+
+export function pngBlob(base64: string): Blob {
+  return new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type: "image/png" });
+}
+
+export function decode(base64: string): Promise<ImageBitmap> {
+  return createImageBitmap(pngBlob(base64), { colorSpaceConversion: "none" });
+}
+
+/** Base64 of a blob's bytes. */
+async function toBase64(blob: Blob): Promise<string> {
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+}
+
+/** The middle square of any picture in a model's size, as PNG in base64. */
+export async function squarePng(file: Blob, size: number): Promise<string> {
+  const bitmap = await createImageBitmap(file);
+  const side = Math.min(bitmap.width, bitmap.height);
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = size;
+  const context = canvas.getContext("2d");
+  if (context === null) throw new Error("This browser has no canvas.");
+  context.imageSmoothingEnabled = side !== size;
+  context.imageSmoothingQuality = "high";
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, size, size);
+  context.drawImage(
+    bitmap,
+    (bitmap.width - side) / 2,
+    (bitmap.height - side) / 2,
+    side,
+    side,
+    0,
+    0,
+    size,
+    size,
+  );
+  const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
+  if (blob === null) throw new Error("The picture could not be read.");
+  return await toBase64(blob);
+}
+
+/** Saves a PNG under a name. */
+export function download(base64: string, name: string): void {
+  const url = URL.createObjectURL(pngBlob(base64));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
