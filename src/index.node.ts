@@ -1,11 +1,20 @@
 /** The public API: what the command line, the studio and your program use. */
 
+export {
+  ConvertFailure,
+  type ConvertOptions,
+  type ConvertReport,
+  convert,
+  recognise,
+} from "./convert.node.ts";
 export { composeContactSheet } from "./data/contactSheet.ts";
 export { type DynamicsOptions, dynamics } from "./dynamics.node.ts";
 export type { Difficulty, DynamicsReport, PastReport } from "./evaluate/dynamics/measure.ts";
 export { renderDynamicsPage } from "./evaluate/dynamics/page.ts";
 export type { PerScale } from "./evaluate/dynamics/scaleMeans.ts";
+export { exportLoop, type LoopManifest } from "./exportLoop.node.ts";
 export { encodePng, type RgbImage, readPngRecipe } from "./formats/png.ts";
+export { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
 export {
   type LoadOptions,
   load,
