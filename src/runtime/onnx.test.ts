@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as ort from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
 import { addDims, symbol } from "../tensor/dims.ts";
@@ -10,7 +13,7 @@ import { broadcastTo, sum } from "../tensor/ops/structure.ts";
 import { RandomStream } from "../tensor/random.ts";
 import { float32, input, int32, type Tensor } from "../tensor/tensor.ts";
 import { openCpu } from "./device.node.ts";
-import { lowerToOnnx } from "./onnx.ts";
+import { lowerToOnnx, type WeightSource } from "./onnx.ts";
 import { compile, exportOnnx, inputNames, weightBytes } from "./program.ts";
 import { trace } from "./trace.ts";
 import { bools, floats, ints, type Value } from "./values.ts";
@@ -78,6 +81,52 @@ describe("weights", () => {
     for (const [name, value] of bad) {
       const compiled = compile(graph, { device, weights: new Map([...weights, [name, value]]) });
       await expect(compiled).rejects.toThrow(withCode("GRAPH_WEIGHT_SHAPE", name));
+    }
+  });
+
+  it("may stay in a file beside the model, with their offset; other bounds are refused", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "nextx-external-"));
+    try {
+      const { graph, weights } = network();
+      const file = new Float32Array(100).fill(99);
+      const bias = weights.get("layer.bias") as Value; // a weight of the network
+      file.set(bias.data as Float32Array, 7);
+      writeFileSync(join(folder, "w.bin"), new Uint8Array(file.buffer));
+      const place = { name: "w.bin", offset: 28, sizeBytes: 20 };
+      const outside = (shape: readonly number[], sizeBytes: number) =>
+        lowerToOnnx(
+          graph,
+          "cpu",
+          new Map<string, WeightSource>([
+            ...weights,
+            ["layer.bias", { shape, file: { ...place, sizeBytes } }],
+          ]),
+        );
+      const { bytes, feeds } = outside([5], 20);
+      writeFileSync(join(folder, "m.onnx"), bytes);
+      const session = await ort.InferenceSession.create(join(folder, "m.onnx"));
+      const whole = await ort.InferenceSession.create(lowerToOnnx(graph, "cpu", weights).bytes);
+      const inputs = Object.fromEntries(
+        [...feeds].map(([name, { dtype, shape }]) => {
+          const sides = shape.map((side) => (typeof side === "number" ? side : 2));
+          const count = sides.reduce((a, b) => a * b, 1);
+          const data = dtype === "int32" ? new Int32Array(count).fill(1) : new Float32Array(count).fill(0.5);
+          return [name, new ort.Tensor(dtype as "float32", data as Float32Array, sides)]; // one of the two
+        }),
+      );
+      const [got, expected] = [await session.run(inputs), await whole.run(inputs)];
+      for (const name of Object.keys(expected)) expect(got[name]?.data).toEqual(expected[name]?.data);
+      for (const [shape, size] of [
+        [[6], 24],
+        [[5], 24],
+      ] as const)
+        expect(() => outside(shape, size)).toThrow(withCode("GRAPH_WEIGHT_SHAPE", "layer.bias"));
+      const offsets = { shape: [2], file: { ...place, sizeBytes: 8 } };
+      const integers = () =>
+        lowerToOnnx(graph, "cpu", new Map<string, WeightSource>([...weights, ["offsets", offsets]]));
+      expect(integers).toThrow(withCode("GRAPH_WEIGHT_SHAPE", "offsets"));
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 
