@@ -52,7 +52,7 @@ export class RasterModel implements Disposable {
     this.#programs = new ProgramStore(weights, device);
   }
 
-  /** One event per batch; the last holds all pictures. @throws NextxError SAMPLING_, LABEL_, ABORTED */
+  /** One event with all pictures; with previews one per batch. @throws NextxError SAMPLING_, LABEL_, ABORTED */
   async *sample(request: SampleRequest): AsyncGenerator<SampleEvent> {
     const options = varSamplingSchema.parse(request.options);
     const { imageSize } = this.description;
@@ -73,7 +73,8 @@ export class RasterModel implements Disposable {
         for (const [b, token] of tokens.entries()) own[b * length + group.index] = token;
       const images = await this.#decode(own, labels.length);
       pixels.set(floatToImages(images, labels.length, imageSize), first * imageSize * imageSize * 3);
-      yield { done: first + labels.length, total: count, pixels, ids: [ids] };
+      const done = first + labels.length;
+      if (request.previews || done === count) yield { done, total: count, pixels, ids: [ids] };
     }
   }
 
