@@ -1,5 +1,5 @@
 /** What the README says works: its short commands, its program, its command table. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ describe("the README", () => {
     .join("")
     .split("\n")
     .map((line) => line.replace(/#.*/, "").trim())
-    .filter((line) => line.startsWith("npx nextx ") && !line.includes(" train "))
+    .filter((line) => line.startsWith("npx nextx ") && !/ (train|serve) /.test(line))
     .map((line) => line.split(/\s+/).slice(2));
 
   it("has commands to run", () => expect(commands.length).toBeGreaterThan(3));
@@ -32,6 +32,34 @@ describe("the README", () => {
     const { status, stderr } = nextx(args);
     expect(stderr).toBe("");
     expect(status).toBe(0);
+  });
+
+  it("has a server that starts, says where it is, and stops", { timeout: 120_000 }, async () => {
+    const line = blocks("sh")
+      .join("")
+      .split("\n")
+      .find((one) => one.startsWith("npx nextx serve"));
+    const args = (line ?? "")
+      .replace(/#.*/, "")
+      .replace(/--port \d+/, "--port 0")
+      .trim()
+      .split(/\s+/)
+      .slice(2);
+    const child = spawn(process.execPath, [join(root, "bin/nextx.js"), ...args], { cwd: work });
+    const url = await new Promise<string>((resolve, reject) => {
+      let text = "";
+      child.stdout.on("data", (data) => {
+        text += data;
+        const found = /API: +(\S+)docs/.exec(text)?.[1];
+        if (found) resolve(found);
+      });
+      child.on("exit", (code) => reject(new Error(`exit ${code}: ${text}`)));
+    });
+    expect(await (await fetch(`${url}livez`)).text()).toBe("ok");
+    child.removeAllListeners("exit");
+    const ended = new Promise((resolve) => child.on("exit", resolve));
+    child.kill("SIGTERM");
+    expect(await ended).toBe(0);
   });
 
   it("makes the same bytes again", () => {
