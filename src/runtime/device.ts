@@ -29,4 +29,6 @@ export interface Device {
   createSession(model: Uint8Array<ArrayBuffer>, options: SessionOptions): Promise<Session>;
   /** Memory that a program may still take, in bytes; Infinity where unknown. */
   availableMemoryBytes(): number;
+  /** Largest tensor it can hold, in bytes; no limit of its own when undefined. */
+  readonly maxTensorBytes?: number;
 }

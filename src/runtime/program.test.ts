@@ -227,6 +227,16 @@ describe("memory", () => {
     expect(enough.runs).toHaveLength(1);
   });
 
+  it("of one tensor is limited where the device says so", async () => {
+    const fake = fakeDevice(Number.POSITIVE_INFINITY);
+    const limited = { ...fake.device, maxTensorBytes: 47 };
+    using program = await compile(graph, { device: limited });
+    await expect(program.run({ x: values(3, 4) })).rejects.toThrow(withCode("RUNTIME_OUT_OF_MEMORY"));
+    expect(fake.runs).toEqual([]);
+    await program.run({ x: values(2, 4) });
+    expect(fake.runs).toHaveLength(1);
+  });
+
   it("that the runtime cannot get is the same error", async () => {
     const huge = trace({ x: float32("B") }, ({ x }) => ({
       y: sum(exp(broadcastTo(x, [2 ** 20, 2 ** 20, 128, symbol("B")]))),

@@ -7,6 +7,7 @@ import { NextxError } from "../tensor/errors.ts";
 import { reachableInputs, topologicalOrder } from "../tensor/graph.ts";
 import { inputName, type Tensor } from "../tensor/tensor.ts";
 import type { Device, Session } from "./device.ts";
+import { computesOnEmpty, fixSizes } from "./fixedSizes.ts";
 import { peakBytes, tensorBytes } from "./memory.ts";
 import { lowerToOnnx, type OnnxModel, symbolSources } from "./onnx.ts";
 import type { Graph } from "./trace.ts";
@@ -34,7 +35,7 @@ export async function compile<I extends string, O extends string>(
     arena: options.arena ?? true,
     ...(options.profile !== undefined && { profile: options.profile }),
   });
-  return new Program(graph, session, device, model);
+  return new Program(graph, session, options, model);
 }
 
 /** Every symbol of the graph must be a side of some input, so that a run can know its value. */
@@ -55,27 +56,27 @@ export class Program<I extends string = string, O extends string = string> {
   readonly graph: Graph<I, O>;
   readonly nodeCount: number;
   readonly #session: Session;
-  readonly #device: Device;
+  readonly #options: CompileOptions;
   readonly #feeds: ReadonlyMap<string, Tensor>;
   readonly #sources: ReadonlyMap<string, { input: string; axis: number }>;
   readonly #outputs: readonly (readonly [string, Tensor])[];
   readonly #outputNames: ReadonlyMap<string, string>;
   readonly #bounds: readonly Bound[];
-  /** Symbol values that passed the checks of sizes and memory. */
-  readonly #checked = new Set<string>();
+  /** Symbol values that passed the checks of sizes and memory; programs of their own for those with empty tensors. */
+  readonly #checked = new Map<string, Promise<Program> | undefined>();
   #disposed = false;
 
   constructor(
     graph: Graph<I, O>,
     session: Session,
-    device: Device,
+    options: CompileOptions,
     model: Pick<OnnxModel, "feeds" | "outputs" | "nodeCount">,
   ) {
     const { feeds } = model;
     this.graph = graph;
     this.nodeCount = model.nodeCount;
     this.#session = session;
-    this.#device = device;
+    this.#options = options;
     this.#feeds = feeds;
     this.#outputNames = model.outputs;
     this.#sources = symbolSources([...feeds, ...Object.entries<Tensor>(graph.inputs), ...graph.weights]);
@@ -106,8 +107,8 @@ export class Program<I extends string = string, O extends string = string> {
     }
     const symbols = this.#bind(all);
     for (const [name, value] of feeds) checkSizes(name, this.#feeds.get(name) as Tensor, value, symbols); // its keys
-    this.#checkRun(symbols);
-    return (await this.#compute(feeds, symbols)) as Record<O, Value>; // keyed by the graph's outputs
+    const withoutEmpties = await this.#checkRun(symbols);
+    return (await this.#compute(feeds, symbols, withoutEmpties)) as Record<O, Value>; // keyed by the graph's outputs
   }
 
   /** Bytes alive at the peak of a run with these sizes. */
@@ -127,17 +128,20 @@ export class Program<I extends string = string, O extends string = string> {
     return symbols;
   }
 
-  /** Sizes that no axis can have and peaks that do not fit, once per assignment of the symbols. */
-  #checkRun(symbols: ReadonlyMap<string, number>): void {
+  /**
+   * Sizes that no axis can have and peaks that do not fit, once per assignment of the symbols. Gives the program that
+   * computes instead when these sizes hand empty tensors to kernels.
+   */
+  #checkRun(symbols: ReadonlyMap<string, number>): Promise<Program> | undefined {
     const key = [...symbols].join(";");
-    if (this.#checked.has(key)) return;
+    if (this.#checked.has(key)) return this.#checked.get(key);
     for (const { dim, op } of this.#bounds) {
       const size = evaluateDim(dim, symbols);
       if (size >= 0) continue;
       const sizes = [...symbols].map(([name, value]) => `${name} = ${value}`).join(", ");
       throw new NextxError("PROGRAM_BAD_INPUT", `With ${sizes} a ${op} needs ${dim} = ${size} elements.`);
     }
-    const [need, free] = [this.peakBytes(symbols), this.#device.availableMemoryBytes()];
+    const [need, free] = [this.peakBytes(symbols), this.#options.device.availableMemoryBytes()];
     if (need > free) {
       throw new NextxError(
         "RUNTIME_OUT_OF_MEMORY",
@@ -145,13 +149,47 @@ export class Program<I extends string = string, O extends string = string> {
         { hint: "Use a smaller batch or picture." },
       );
     }
-    this.#checked.add(key);
+    this.#checkLargest(symbols);
+    const program = this.#withoutEmpties(symbols);
+    this.#checked.set(key, program);
+    return program;
+  }
+
+  #checkLargest(symbols: ReadonlyMap<string, number>): void {
+    const limit = this.#options.device.maxTensorBytes;
+    if (limit === undefined) return;
+    for (const node of topologicalOrder(this.#outputs.map(([, tensor]) => tensor))) {
+      const bytes = tensorBytes(node, symbols);
+      if (bytes <= limit) continue;
+      const shape = node.shape.map((dim) => evaluateDim(dim, symbols));
+      throw new NextxError(
+        "RUNTIME_OUT_OF_MEMORY",
+        `A ${node.op.name} of shape [${shape}] takes ${bytes} bytes; one tensor has at most ${limit} here.`,
+        { hint: "Use a smaller batch or picture." },
+      );
+    }
+  }
+
+  #withoutEmpties(symbols: ReadonlyMap<string, number>): Promise<Program> | undefined {
+    const filled = this.#outputs.filter(([, { shape }]) =>
+      shape.every((dim) => evaluateDim(dim, symbols) > 0),
+    );
+    if (
+      filled.length === 0 ||
+      !computesOnEmpty(
+        this.#outputs.map(([, tensor]) => tensor),
+        symbols,
+      )
+    )
+      return undefined;
+    return compile(fixSizes(filled, symbols), this.#options);
   }
 
   /** Empty results are answered here: some providers crash on them. */
   async #compute(
     feeds: ReadonlyMap<string, Value>,
     symbols: ReadonlyMap<string, number>,
+    withoutEmpties: Program | undefined,
   ): Promise<Record<string, Value>> {
     const wanted: (readonly [string, Tensor])[] = [];
     const result: Record<string, Value> = {};
@@ -161,6 +199,8 @@ export class Program<I extends string = string, O extends string = string> {
       else wanted.push([name, tensor]);
     }
     if (wanted.length === 0) return result;
+    if (withoutEmpties !== undefined)
+      return { ...result, ...(await withoutEmpties.run(Object.fromEntries(feeds))) };
     const inside = wanted.map(([name, tensor]) => [this.#outputNames.get(name) ?? name, tensor] as const);
     const computed = await this.#session.run(feeds, inside);
     for (const [i, [name]] of wanted.entries()) {
@@ -172,6 +212,13 @@ export class Program<I extends string = string, O extends string = string> {
   [Symbol.dispose](): void {
     this.#disposed = true;
     this.#session[Symbol.dispose]();
+    for (const program of this.#checked.values()) {
+      program?.then(
+        (made) => made[Symbol.dispose](),
+        () => undefined,
+      );
+    }
+    this.#checked.clear();
   }
 }
 

@@ -119,25 +119,4 @@ describe("shapes", () => {
     expect(d.shapesEqual([d.symbol("B"), 2], [d.symbol("B"), 2])).toBe(true);
     expect(d.shapesEqual([2], [2, 1])).toBe(false);
   });
-
-  it("say whether an axis can be empty while they are not", () => {
-    const [B, L, n] = [d.symbol("B"), d.symbol("L"), d.symbol("n")];
-    expect(d.canVanishAlone(0, [B])).toBe(true);
-    expect(d.canVanishAlone(4, [B])).toBe(false);
-    expect(d.canVanishAlone(L, [B, 3])).toBe(true);
-    expect(d.canVanishAlone(L, [B, L, 3])).toBe(false);
-    expect(d.canVanishAlone(d.mulDims(B, L), [B, 3])).toBe(true);
-    expect(d.canVanishAlone(d.addDims(L, n), [B, n, 8])).toBe(false);
-    expect(d.canVanishAlone(d.addDims(L, 1), [3])).toBe(false);
-    expect(d.canVanishAlone(d.subDims(L, n), [L, n])).toBe(true);
-    const positive = dims.filter(
-      (dim) => typeof dim !== "number" && [...dim.terms.values()].every((c) => c > 0),
-    );
-    check(
-      fc.property(positive, fc.array(positive, { maxLength: 2 }), values, (dim, shape, v) => {
-        if (d.canVanishAlone(dim, shape) || d.evaluateDim(dim, v) !== 0) return;
-        expect(shape.some((side) => d.evaluateDim(side, v) === 0)).toBe(true);
-      }),
-    );
-  });
 });

@@ -127,18 +127,6 @@ export function divDims(a: Dim, b: Dim): Dim | undefined {
   return quotient;
 }
 
-/**
- * True when `dim` may be 0 while no side of `shape` is, for non-negative symbols; in doubt true.
- * A product over an axis of length 0 needs care exactly then: otherwise its result is empty as well.
- */
-export function canVanishAlone(dim: Dim, shape: Shape): boolean {
-  if (typeof dim === "number") return dim === 0;
-  if ([...dim.terms.values()].some((coefficient) => coefficient < 0)) return true;
-  if (dim.terms.has("")) return false; // at least its positive constant
-  const monomials = [...dim.terms.keys()].map((monomial) => new SymbolicDim(new Map([[monomial, 1]])));
-  return !monomials.some((monomial) => shape.some((side) => divDims(side, monomial) !== undefined));
-}
-
 /** The symbols a dim mentions. */
 export function dimSymbols(dim: Dim): string[] {
   return typeof dim === "number" ? [] : [...new Set([...dim.terms.keys()].flatMap(factors))];

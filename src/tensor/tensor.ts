@@ -50,6 +50,11 @@ export interface Op<A extends Attrs = Attrs> {
   lower(emit: Emitter, node: Tensor<A>, inputs: readonly string[]): string;
   /** What must not be negative when sizes are known, besides the sides of the result (for example a slice's start). */
   bounds?(node: Tensor<A>): readonly Dim[];
+  /**
+   * The result where some input has no elements and the result has: `inputs` are those with elements. Zeros of the
+   * shape when not given, which is what a sum over nothing is.
+   */
+  overNothing?(inputs: readonly Tensor[], shape: Shape, attrs: A): Tensor;
   /** Value on scalars, for constant folding of elementwise ops. */
   readonly scalar?: (...values: number[]) => number;
   /** Algebraic simplification of a node whose inputs are simplified already; undefined when there is none. */

@@ -15,6 +15,7 @@ import {
   type Tensor,
   type TensorLike,
 } from "../tensor.ts";
+import { absolute, asInt32, negated, signOf } from "./missingKernels.ts";
 import { broadcastTo, isConstant, sumTo } from "./structure.ts";
 
 const at = (node: Tensor, i: number): Tensor => node.inputs[i] as Tensor; // arity fixed by the builders
@@ -125,7 +126,7 @@ function lowerIntegerDivision(emit: Emitter, node: Tensor, inputs: readonly stri
   const [one, minusOne] = [1, -1].map((value) => emit.int32s(Int32Array.of(value), [])) as [string, string];
   const negates = emit.node("Equal", [b, minusOne]);
   const quotient = emit.node("Div", [a, emit.node("Where", [negates, one, b])]);
-  return emit.node("Where", [negates, emit.node("Neg", [a]), quotient]);
+  return emit.node("Where", [negates, negated(emit, a), quotient]);
 }
 
 /** c1 * (c2 * x) becomes (c1 c2) * x, unless c1 c2 leaves the range in which float32 is exact to its last bit. */
@@ -150,7 +151,11 @@ function comparison(name: string, onnx: string, allowed: readonly DType[]): Op {
       return { shape: inferBroadcast(inputs), dtype: "bool" };
     },
     gradient: () => [null, null],
-    lower: (emit, _, inputs) => emit.node(onnx, inputs),
+    lower: (emit, { inputs: [a] }, inputs) => {
+      const isBool = a?.dtype === "bool" && emit.provider === "webgpu";
+      const compared = isBool ? inputs.map((x) => emit.node("Cast", [x], { to: 6 })) : inputs;
+      return emit.node(onnx, compared);
+    },
     simplify: dropBroadcasts,
   };
 }
@@ -168,7 +173,10 @@ const whereOp: Op = {
     const [condition, a, b] = [at(node, 0), at(node, 1), at(node, 2)];
     return [null, sumTo(where(condition, g, 0), a.shape), sumTo(where(condition, 0, g), b.shape)];
   },
-  lower: (emit, _, inputs) => emit.node("Where", inputs),
+  lower: (emit, node, [condition, ...branches]) => {
+    const choose = (values: readonly string[]) => emit.node("Where", [condition as string, ...values]);
+    return node.dtype === "bool" ? asInt32(emit, branches, choose) : choose(branches); // no provider has it for bool
+  },
   simplify: dropBroadcasts,
 };
 
@@ -215,6 +223,8 @@ interface UnarySpec {
   readonly allowed?: readonly DType[];
   /** Derivative times g, from the input and the output. */
   readonly gradient: (x: Tensor, out: Tensor, g: Tensor) => Tensor | null;
+  /** Where WebGPU lacks the kernel for a dtype; undefined to take it after all. */
+  readonly webgpu?: (emit: Emitter, dtype: DType, x: string) => string | undefined;
 }
 
 function unary(name: string, spec: UnarySpec): Op {
@@ -226,7 +236,10 @@ function unary(name: string, spec: UnarySpec): Op {
       dtype: sameType(inputs, name, spec.allowed ?? FLOAT),
     }),
     gradient: (node, g) => [spec.gradient(at(node, 0), node, g)],
-    lower: (emit, _, [x]) => emit.node(spec.onnx, [x as string]),
+    lower: (emit, node, [x]) => {
+      const own = emit.provider === "webgpu" ? spec.webgpu?.(emit, node.dtype, x as string) : undefined;
+      return own ?? emit.node(spec.onnx, [x as string]);
+    },
     simplify: (node) => (name === "neg" && at(node, 0).op.name === "neg" ? at(at(node, 0), 0) : undefined),
   };
 }
@@ -236,6 +249,7 @@ const negOp = unary("neg", {
   allowed: NUMBER,
   scalar: (x) => -x,
   gradient: (_x, _y, g) => neg(g),
+  webgpu: (emit, dtype, x) => (dtype === "int32" ? negated(emit, x) : undefined),
 });
 const expOp = unary("exp", { onnx: "Exp", scalar: Math.exp, gradient: (_x, y, g) => mul(g, y) });
 const logOp = unary("log", { onnx: "Log", scalar: Math.log, gradient: (x, _y, g) => div(g, x) });
@@ -263,8 +277,15 @@ const absOp = unary("abs", {
   allowed: NUMBER,
   scalar: Math.abs,
   gradient: (x, _y, g) => mul(g, sign(x)),
+  webgpu: (emit, dtype, x) => (dtype === "int32" ? absolute(emit, x) : undefined),
 });
-const signOp = unary("sign", { onnx: "Sign", allowed: NUMBER, scalar: Math.sign, gradient: () => null });
+const signOp = unary("sign", {
+  onnx: "Sign",
+  allowed: NUMBER,
+  scalar: Math.sign,
+  gradient: () => null,
+  webgpu: signOf,
+});
 
 export const neg = (x: Tensor): Tensor => apply(negOp, [x], {});
 export const exp = (x: Tensor): Tensor => apply(expOp, [x], {});

@@ -17,6 +17,7 @@ import {
   type Tensor,
 } from "../tensor.ts";
 import { equal, mul } from "./elementwise.ts";
+import { argmax, pickedBySum } from "./missingKernels.ts";
 import { broadcastTo, cast, reshape } from "./structure.ts";
 
 /** Up to this many rows a one-hot product is as fast as sorting (512 x 65,536 ids: 87 against 42 ms on 2 cores). */
@@ -162,6 +163,9 @@ const pickOp: Op = {
   lower: (emit, node, [x, ids]) => {
     const shape = node.shape;
     const index = emit.node("Reshape", [ids as string, emit.dims([...shape, 1])], { allowzero: 1 });
+    const width = at(node, 0).shape.at(-1);
+    if (emit.provider === "webgpu" && node.dtype === "int32" && typeof width === "number")
+      return pickedBySum(emit, x as string, index, width);
     const picked = emit.node("GatherElements", [x as string, index], { axis: shape.length });
     return emit.node("Reshape", [picked, emit.dims(shape)], { allowzero: 1 });
   },
@@ -180,6 +184,9 @@ const argmaxOp: Op = {
   },
   gradient: () => [null],
   lower: (emit, node, [x]) => {
+    const width = at(node, 0).shape.at(-1);
+    // WebGPU has no int64, which ArgMax gives
+    if (emit.provider === "webgpu" && typeof width === "number") return argmax(emit, x as string, width);
     const index = emit.node("ArgMax", [x as string], {
       axis: node.shape.length,
       keepdims: 0,

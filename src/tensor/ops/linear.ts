@@ -6,19 +6,17 @@
 import {
   addDims,
   broadcastShapes,
-  canVanishAlone,
   type Dim,
   dimsEqual,
   divDims,
   mulDims,
   type Shape,
-  shapesEqual,
   shapeText,
 } from "../dims.ts";
 import { NextxError } from "../errors.ts";
 import { apply, dimOf, type Emitter, needType, type Op, staticDim, type Tensor } from "../tensor.ts";
 import { add } from "./elementwise.ts";
-import { reshape, sum, sumTo } from "./structure.ts";
+import { broadcastTo, reshape, sum, sumTo } from "./structure.ts";
 
 const at = (node: Tensor, i: number): Tensor => node.inputs[i] as Tensor; // arity fixed by the builders
 
@@ -67,38 +65,12 @@ const matmulOp: Op<Flags & { [key: string]: unknown }> = {
     const gb = transB ? matmul(g, a, true, transA) : matmul(a, g, !transA, false);
     return [sumTo(ga, a.shape), sumTo(gb, b.shape)];
   },
-  lower: (emit, node, [a, b]) => {
-    const [, k] = matrixSides(at(node, 0), node.attrs.transA);
-    if (node.shape.length === 2 || !canVanishAlone(k, node.shape)) {
-      return lowerMatmul(emit, node, a as string, b as string, [
-        at(node, 0).shape.length,
-        at(node, 1).shape.length,
-      ]);
-    }
-    // On an empty inner side onnxruntime 1.30 does not broadcast the batch and clears only its first matrix.
-    const full = [a, b].map((x, i) => expandBatch(emit, node, at(node, i), x as string)) as [string, string];
-    const empty = emit.node("Equal", [emit.dims([k]), emit.int64([0])]);
-    return emit.node("Where", [
-      empty,
-      emit.float(0),
-      lowerMatmul(emit, node, ...full, [node.shape.length, node.shape.length]),
-    ]);
-  },
+  lower: (emit, node, [a, b]) => lowerMatmul(emit, node, a as string, b as string),
 };
 
-function expandBatch(emit: Emitter, node: Tensor, x: Tensor, name: string): string {
-  const shape = [...node.shape.slice(0, -2), ...x.shape.slice(-2)];
-  return shapesEqual(shape, x.shape) ? name : emit.node("Expand", [name, emit.dims(shape)]);
-}
-
-function lowerMatmul(
-  emit: Emitter,
-  node: Tensor,
-  a: string,
-  b: string,
-  [rankA, rankB]: readonly [number, number],
-): string {
+function lowerMatmul(emit: Emitter, node: Tensor, a: string, b: string): string {
   const { transA, transB } = node.attrs as unknown as Flags; // matmul's own attributes
+  const [rankA, rankB] = [at(node, 0).shape.length, at(node, 1).shape.length];
   if (!transA && !transB) return emit.node("MatMul", [a, b]);
   if (rankA === 2 && rankB === 2) {
     return emit.node("Gemm", [a, b], { transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
@@ -111,10 +83,7 @@ function lowerMatmul(
   return emit.node("MatMul", [transA ? swap(a, rankA) : a, transB ? swap(b, rankB) : b]);
 }
 
-/**
- * Product of the last two axes, broadcast over the others; `transA`/`transB` read a factor transposed.
- * The runtime refuses to broadcast a batch axis of length 1 against an empty one.
- */
+/** Product of the last two axes, broadcast over the others; `transA`/`transB` read a factor transposed. */
 export function matmul(a: Tensor, b: Tensor, transA = false, transB = false): Tensor {
   return apply(matmulOp, [a, b], { transA, transB });
 }
@@ -134,6 +103,7 @@ const gemmOp: Op = {
   },
   gradient: (node, g) => [matmul(g, at(node, 1)), matmul(g, at(node, 0), true), sum(g, [0])],
   lower: (emit, _, inputs) => emit.node("Gemm", inputs, { transB: 1 }),
+  overNothing: ([bias], shape) => broadcastTo(bias as Tensor, shape), // x and weight have no columns
 };
 
 /** x W^T + bias over the last axis: x [..., in], W [out, in], bias [out] -> [..., out]. */

@@ -16,6 +16,7 @@ import {
 } from "../dims.ts";
 import { NextxError } from "../errors.ts";
 import { apply, constantValue, type DType, dimOf, normaliseAxis, type Op, type Tensor } from "../tensor.ts";
+import { movable, picked } from "./missingKernels.ts";
 
 const first = (node: Tensor): Tensor => node.inputs[0] as Tensor; // ops here have at least one input
 
@@ -78,7 +79,8 @@ const transposeOp: Op<{ permutation: readonly number[] }> = {
       ),
     ];
   },
-  lower: (emit, { attrs }, [x]) => emit.node("Transpose", [x as string], { perm: attrs.permutation }),
+  lower: (emit, { attrs, dtype }, inputs) =>
+    movable(emit, dtype, inputs, (x) => emit.node("Transpose", x, { perm: attrs.permutation })),
   simplify: (node) => {
     const { permutation } = node.attrs;
     const x = first(node);
@@ -182,8 +184,16 @@ const sliceOp: Op<{ axis: number; start: Dim; end: Dim }> = {
     const { axis, start, end } = node.attrs;
     return [pad(g, axis, start, subDims(first(node).shape[axis] as Dim, end))];
   },
-  lower: (emit, { attrs: { axis, start, end } }, [x]) =>
-    emit.node("Slice", [x as string, emit.dims([start]), emit.dims([end]), emit.int64([axis])]),
+  lower: (emit, { attrs: { axis, start, end }, dtype }, inputs) =>
+    movable(emit, dtype, inputs, ([x]) =>
+      // WebGPU slices float32 only; between symbolic ends int32 stays a slice, which the CPU takes
+      emit.provider === "webgpu" &&
+      dtype !== "float32" &&
+      typeof start === "number" &&
+      typeof end === "number"
+        ? picked(emit, x as string, axis, start, end)
+        : emit.node("Slice", [x as string, emit.dims([start]), emit.dims([end]), emit.int64([axis])]),
+    ),
   bounds: ({ inputs, attrs: { axis, start, end } }) => [start, subDims(inputs[0]?.shape[axis] as Dim, end)], // one input
   simplify: (node) => (shapesEqual(node.shape, first(node).shape) ? first(node) : undefined),
 };
@@ -262,7 +272,9 @@ const concatOp: Op<{ axis: number }> = {
       node.attrs.axis,
       node.inputs.map((x) => x.shape[node.attrs.axis] as Dim),
     ),
-  lower: (emit, { attrs }, inputs) => emit.node("Concat", inputs, { axis: attrs.axis }),
+  lower: (emit, { attrs, dtype }, inputs) =>
+    movable(emit, dtype, inputs, (parts) => emit.node("Concat", parts, { axis: attrs.axis })),
+  overNothing: (inputs, _, { axis }) => concat(inputs, axis),
 };
 
 /** Joins tensors along an axis. Errors: SHAPE_MISMATCH, DTYPE_MISMATCH, CONCAT_EMPTY. */

@@ -1,0 +1,91 @@
+/**
+ * The contract of a provider: every op at its tiny cases, every kind of program with the CPU's numbers. On WebGPU each
+ * runs twice: at fixed sizes with the CPU forbidden (every kernel exists), and with symbolic sizes, empty ones among them,
+ * where the CPU may do the arithmetic on sizes.
+ */
+
+import { fixSizes } from "../../src/runtime/fixedSizes.ts";
+import { compile } from "../../src/runtime/program.ts";
+import { OpChecker } from "../../src/runtime/testing/checkOp.ts";
+import { opTable } from "../../src/tensor/opTable.ts";
+import type { Column } from "./devices.ts";
+import { type ContractCase, opCases, sizesOf } from "./opCases.ts";
+import {
+  type Computed,
+  expectSame,
+  generateTiny,
+  tinyGraphs,
+  tinyWeights,
+  tokenizeTiny,
+  trainTiny,
+} from "./tinyVar.ts";
+
+/** Relative to the largest entry: what a float32 program may differ between providers. */
+export const PROGRAM_TOLERANCE = 1e-4;
+
+/** One row of the table for one provider. */
+export interface Check {
+  readonly row: string;
+  run(column: Column): Promise<void>;
+}
+
+const hasElements = (sizes: Readonly<Record<string, number>>) => Object.values(sizes).every((n) => n > 0);
+
+async function checkOpCase(name: string, opCase: ContractCase, { device, strict }: Column): Promise<void> {
+  const sizes = sizesOf(opCase);
+  const checker = new OpChecker(device, { differences: false });
+  // the second gradients run on the strict device, where there is one
+  const derivatives = strict && opCase.derivatives !== 0 ? 1 : opCase.derivatives;
+  await checker.check({ ...opCase, ...(derivatives !== undefined && { derivatives }) }, sizes);
+  if (!checker.covered.has(name)) throw new Error(`the case holds no ${name}`);
+  if (strict === undefined) return;
+  const alone = new OpChecker(strict, { fixed: true, differences: false });
+  await alone.check(opCase, sizes.filter(hasElements));
+}
+
+/** Every op of the table. @throws Error for an op without a case */
+export function opChecks(): Check[] {
+  return [...opTable.keys()].map((name) => {
+    const cases = opCases[name];
+    if (cases === undefined || cases.length === 0)
+      throw new Error(`op "${name}" has no case in the contract`);
+    return {
+      row: name,
+      async run(column) {
+        for (const [i, opCase] of cases.entries()) {
+          await checkOpCase(name, opCase, column).catch((error: unknown) => {
+            throw new Error(`case ${i}: ${error instanceof Error ? error.message : error}`);
+          });
+        }
+      },
+    };
+  });
+}
+
+const kinds = {
+  "training step": trainTiny,
+  generation: generateTiny,
+  "tokenizer encode, decode": tokenizeTiny,
+};
+
+/** Every kind of program; the first column's numbers are the reference. */
+export function programChecks(): Check[] {
+  const reference = new Map<string, Computed>();
+  const computed = Object.entries(kinds).map(([row, compute]) => ({
+    row,
+    async run({ device }: Column) {
+      const result = await compute(device);
+      const known = reference.get(row);
+      if (known === undefined) reference.set(row, result);
+      else expectSame(result, known, PROGRAM_TOLERANCE);
+    },
+  }));
+  const kernels = tinyGraphs().map(([row, graph, sizes]) => ({
+    row: `kernels of ${row}`,
+    async run({ strict, device }: Column) {
+      const fixed = fixSizes(Object.entries(graph.outputs), sizes);
+      (await compile(fixed, { device: strict ?? device, weights: tinyWeights }))[Symbol.dispose]();
+    },
+  }));
+  return [...computed, ...kernels];
+}
