@@ -113,8 +113,14 @@ describe("pages", () => {
     expect(page).toContain("It is better.");
     const distance =
       "| distance \\| a | 2 (1, 2, 3) | 3 (2, 2, 5) (raster) | change against the baseline, mean, at most -5 % (is -30 %) | holds |";
-    expect(page).toContain(distance);
-    expect(page).toContain("| time, ms | 7 | – | value, each, at most 5 (is 7) | misses (aside) |");
+    const tight = page.replace(/ +\|/g, " |");
+    expect(tight).toContain(distance);
+    expect(tight).toContain("| time, ms | 7 | – | value, each, at most 5 (is 7) | misses (aside) |");
+    const widths = page
+      .split("\n")
+      .filter((line) => line.startsWith("| "))
+      .map((line) => line.length);
+    expect(new Set(widths).size).toBe(2); // two tables, each with lines of one length
     expect(page).toContain("results/x/arms/a-grid.png");
     expect(page).toContain("psnr 20.5");
     expect(pages.get("SYSTEMS.md")).toContain("1 of 1 headline measures hold");

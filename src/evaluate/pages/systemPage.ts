@@ -52,6 +52,16 @@ const figure = (value: number): string => {
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
+/** A Markdown table with columns as wide as their widest cell, as the formatter wants it. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const cells = [head, ...rows].map((row) => row.map(cell));
+  const widths = head.map((_, i) => Math.max(3, ...cells.map((row) => [...(row[i] ?? "")].length)));
+  const line = (row: readonly string[]) =>
+    `| ${widths.map((size, i) => (row[i] ?? "") + " ".repeat(size - [...(row[i] ?? "")].length)).join(" | ")} |`;
+  const [first = [], ...others] = cells;
+  return [line(first), line(widths.map((size) => "-".repeat(size))), ...others.map(line)];
+}
+
 /** Every number; of three seeds their mean before them. */
 function numbersText(values: readonly number[]): string {
   const all = values.map(figure).join(", ");
@@ -76,17 +86,16 @@ function targetText(target: Target, { system, baseline }: Measure): string {
   return `${names[target.quantity]}, ${target.over === "every" ? "each" : "mean"}, ${bounds.join(" and ")} (is ${reached})`;
 }
 
-function measureRow(measure: Measure): string {
+function measureRow(measure: Measure): string[] {
   const { name, unit, system, baseline, baselineName, target, headline, holds } = measure;
   const against = baseline.length === 0 ? "–" : `${numbersText(baseline)} (${baselineName})`;
-  const cells = [
+  return [
     `${name}${unit ? `, ${unit}` : ""}`,
     numbersText(system),
     against,
     target.map((one) => targetText(one, measure)).join("; "),
     `${holds ? "holds" : "misses"}${headline ? "" : " (aside)"}`,
   ];
-  return `| ${cells.map(cell).join(" | ")} |`;
 }
 
 /** Files that a system's figures become. */
@@ -106,9 +115,7 @@ function claimPart({ id, result, hasClaim }: PageSystem): { lines: string[]; fil
     `## Claim: ${verdict}`,
     "",
     ...(statement ? [statement, ""] : []),
-    "| measure | system | baseline | target | |",
-    "| --- | --- | --- | --- | --- |",
-    ...measures.map(measureRow),
+    ...table(["measure", "system", "baseline", "target", "judged"], measures.map(measureRow)),
     "",
     ...files.flatMap(([path], i) => [`![${figures[i]?.title ?? ""}](${path.replace("systems/", "")})`, ""]),
     ...pictures.flatMap(({ file }) => [`![${file}](../../results/${id}/arms/${file})`, `_${file}_`, ""]),
@@ -142,9 +149,11 @@ function modelPart(id: string, model: PageModel): { lines: string[]; files: [str
     }),
   );
   const files = figureFiles(id, figures, name);
-  const rows = Object.entries(stages).map(
-    ([stage, { steps, heldOut }]) => `| ${stage} | ${steps} | ${cell(heldOutText(heldOut)) || "–"} |`,
-  );
+  const rows = Object.entries(stages).map(([stage, { steps, heldOut }]) => [
+    stage,
+    String(steps),
+    heldOutText(heldOut) || "–",
+  ]);
   const lines = [
     `### ${name}`,
     "",
@@ -152,9 +161,7 @@ function modelPart(id: string, model: PageModel): { lines: string[]; files: [str
     "",
     `![Samples of ${name}](../../models/${name}/samples.png)`,
     "",
-    "| stage | steps | held-out |",
-    "| --- | --- | --- |",
-    ...rows,
+    ...table(["stage", "steps", "held-out"], rows),
     "",
     ...files.flatMap(([path], i) => [`![${figures[i]?.title ?? ""}](${path.replace("systems/", "")})`, ""]),
     `Made by \`${command}\`.`,
@@ -184,7 +191,7 @@ function systemPage(system: PageSystem): [string, string][] {
   return [[`systems/${id}.md`, text], ...claim.files, ...parts.flatMap((part) => part.files)];
 }
 
-function tableRow({ id, title, models, parityChecks, ownLines, result, hasClaim }: PageSystem): string {
+function tableRow({ id, title, models, parityChecks, ownLines, result, hasClaim }: PageSystem): string[] {
   const headlines = result?.measures.filter(({ headline }) => headline) ?? [];
   const held = headlines.filter(({ holds }) => holds).length;
   const claim = result
@@ -192,7 +199,7 @@ function tableRow({ id, title, models, parityChecks, ownLines, result, hasClaim 
     : hasClaim
       ? "not measured yet"
       : "–";
-  const cells = [
+  return [
     `[\`${id}\`](systems/${id}.md)`,
     title,
     `${parityChecks} checks`,
@@ -200,27 +207,27 @@ function tableRow({ id, title, models, parityChecks, ownLines, result, hasClaim 
     models.map(({ name }) => name).join(", ") || "–",
     String(ownLines),
   ];
-  return `| ${cells.map(cell).join(" | ")} |`;
 }
 
 /** docs/SYSTEMS.md and everything below docs/systems/. */
 export function systemPages(systems: readonly PageSystem[]): Pages {
-  const table = [
+  const overview = [
     "# Systems",
     "",
     "_Generated from results and model cards by `node scripts/run.js pages`; not edited by hand._",
     "",
-    "| id | system | parity with the authors' code | claim | models | lines owned |",
-    "| --- | --- | --- | --- | --- | --- |",
-    ...systems.map(tableRow),
+    ...table(
+      ["id", "system", "parity with the authors' code", "claim", "models", "lines owned"],
+      systems.map(tableRow),
+    ),
     "",
     "Lines owned: the system's folder and code that no other system reaches, without tests, when the page was made.",
     "",
   ].join("\n");
-  return new Map([["SYSTEMS.md", table], ...systems.flatMap(systemPage)]);
+  return new Map([["SYSTEMS.md", overview], ...systems.flatMap(systemPage)]);
 }
 
 /** A table without its last column, which changes with every line of code: for comparing pages. */
 export function withoutOwnLines(text: string): string {
-  return text.replace(/^(\| \[.*\|) \d+ \|$/gm, "$1");
+  return text.replace(/^(\| \[.*\|) \d+ +\|$/gm, "$1");
 }
