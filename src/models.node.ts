@@ -100,6 +100,15 @@ function locate(name: string): { path: string; shipped?: ShippedModel } {
   });
 }
 
+/** The file behind links, as hub caches use them. @throws NextxError MODEL_UNREADABLE */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (cause) {
+    throw new NextxError("MODEL_UNREADABLE", `${path} cannot be read.`, { path, cause });
+  }
+}
+
 /** A model's file without its weights. */
 export interface ModelPlace {
   /** Shipped name, or the path as given. */
@@ -113,11 +122,11 @@ export interface ModelPlace {
 
 /**
  * Finds a model and reads what it says about itself, not its weights.
- * @throws NextxError MODEL_NOT_FOUND, and the codes of openSafetensors and describedModel
+ * @throws NextxError MODEL_NOT_FOUND, MODEL_UNREADABLE, and the codes of openSafetensors and describedModel
  */
 export async function findModelPlace(name: string): Promise<ModelPlace> {
   const { path, shipped } = locate(name);
-  await using file = await openSafetensors(realpathSync(path));
+  await using file = await openSafetensors(realPath(path));
   const { sizeBytes, tensors } = file;
   const description = describedModel(file.metadata, path);
   return { name: shipped?.name ?? name, path, sizeBytes, description, tensors, card: shipped?.card };
@@ -125,7 +134,7 @@ export async function findModelPlace(name: string): Promise<ModelPlace> {
 
 /**
  * Reads a model by shipped name, system id, run folder or file, tensor by tensor, so that files above 2 GiB work.
- * @throws NextxError MODEL_NOT_FOUND, MODEL_DAMAGED, and the codes of openSafetensors and describedModel
+ * @throws NextxError MODEL_NOT_FOUND, MODEL_UNREADABLE, MODEL_DAMAGED, and the codes of openSafetensors and describedModel
  */
 export async function findModel(name: string): Promise<FoundModel> {
   const { path, shipped } = locate(name);
@@ -141,7 +150,7 @@ export async function findModel(name: string): Promise<FoundModel> {
 
 /** Header and tensors are the whole file, in the order of their bytes: hashing them hashes the file. */
 async function readModel(path: string): Promise<ModelFile & { readonly sha256: string }> {
-  const real = realpathSync(path);
+  const real = realPath(path);
   const hash = createHash("sha256");
   await using file = await openSafetensors(real);
   const description = describedModel(file.metadata, path);

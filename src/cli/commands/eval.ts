@@ -6,7 +6,7 @@ import type { FrechetEstimate } from "../../evaluate/frechet.ts";
 import type { Rate } from "../../evaluate/metrics.ts";
 import { evaluate, type MeasureOptions, noiseFloor } from "../../evaluate.node.ts";
 import { load } from "../../load.node.ts";
-import { findModel } from "../../models.node.ts";
+import { findModelPlace } from "../../models.node.ts";
 import type { ImageSystem } from "../../regimen/system.ts";
 import { imageSystems } from "../../systems/registry.ts";
 import { NextxError } from "../../tensor/errors.ts";
@@ -28,7 +28,7 @@ interface Flags extends Readonly<Record<string, unknown>> {
 
 async function systemFor(name: string | undefined): Promise<ImageSystem> {
   const [first] = imageSystems.values();
-  const found = name === undefined ? undefined : await findModel(name).catch(() => undefined); // reported when it runs
+  const found = name === undefined ? undefined : await findModelPlace(name).catch(() => undefined); // reported when it runs
   const system = imageSystems.get(found?.description.system ?? "") ?? first;
   if (system === undefined) throw new NextxError("SYSTEM_UNKNOWN", "No system makes pictures.");
   return system;

@@ -1,7 +1,7 @@
 /** `nextx sample MODEL`: one PNG, a grid when there are several pictures, that carries its recipe. */
 import { type Command, InvalidArgumentError } from "commander";
 import { load } from "../../load.node.ts";
-import { findModel } from "../../models.node.ts";
+import { findModelPlace } from "../../models.node.ts";
 import { editSource, type PictureOptions, samplePicture } from "../../picture.node.ts";
 import type { EditRequest, ImageSystem } from "../../regimen/system.ts";
 import { imageSystems } from "../../systems/registry.ts";
@@ -32,7 +32,7 @@ interface Flags extends Readonly<Record<string, unknown>> {
 /** The system whose settings the flags name: that of the model, else the first. */
 async function systemFor(name: string | undefined): Promise<ImageSystem> {
   const [first] = imageSystems.values();
-  const found = name === undefined ? undefined : await findModel(name).catch(() => undefined); // reported when it runs
+  const found = name === undefined ? undefined : await findModelPlace(name).catch(() => undefined); // reported when it runs
   const system = imageSystems.get(found?.description.system ?? "") ?? first;
   if (system === undefined) throw new NextxError("SYSTEM_UNKNOWN", "No system makes pictures.");
   return system;
