@@ -151,6 +151,26 @@ describe("the scheduler", () => {
     expect(innocent).toMatchObject({ state: "finished", crashes: 1 });
   });
 
+  it("tells the client when a result cannot be kept, and goes on", async () => {
+    const compute = new FakeCompute();
+    const onEnd = (one: Job) => {
+      if (one.id === "unlucky") throw new NextxError("FILE_NO_SPACE", "as the test says");
+    };
+    const scheduler = new Scheduler(compute, limits, { ...hooks, onEnd });
+    const [unlucky, next] = [job("unlucky"), job("next", { key: "o" })];
+    scheduler.add(unlucky);
+    scheduler.add(next);
+    await settle();
+    compute.calls[0]?.finish();
+    expect((await events(unlucky)).at(-1)).toMatchObject({
+      kind: "failed",
+      error: { code: "FILE_NO_SPACE" },
+    });
+    await settle();
+    compute.calls[1]?.finish();
+    expect((await events(next)).at(-1)?.kind).toBe("finished");
+  });
+
   it("fails a job with its own error at once", async () => {
     const { compute, scheduler } = setup();
     const one = job("one");

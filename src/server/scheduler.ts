@@ -6,6 +6,7 @@ import { NextxError } from "../tensor/errors.ts";
 import type { BatchResult, BatchStep, Compute, PartResult } from "./compute/messages.ts";
 import { errorBody, toNextxError } from "./errors.ts";
 import type { Job } from "./job.ts";
+import type { JobState, ServerEvent } from "./protocol.ts";
 
 export interface SchedulerOptions {
   /** Most waiting requests. */
@@ -99,8 +100,7 @@ export class Scheduler {
     job.state = "cancelled";
     const running = this.#running;
     if (running?.jobs.includes(job) && running.jobs.every(({ isOver }) => isOver)) running.controller.abort();
-    await this.#hooks.onEnd(job, undefined);
-    job.emit({ kind: "cancelled" });
+    await this.#close(job, "cancelled", { kind: "cancelled" });
   }
 
   /** Takes nothing more, ends what runs; returns jobs that did not finish. */
@@ -184,15 +184,27 @@ export class Scheduler {
     for (const [i, job] of jobs.entries()) {
       const part = parts[i];
       if (job.isOver || part === undefined) continue;
-      job.state = "finished";
-      await this.#hooks.onEnd(job, part);
-      job.emit({
-        kind: "finished",
+      const event = {
+        kind: "finished" as const,
         pictures: part.pictures.map(base64),
         grid: base64(part.grid),
         waitedMs: Math.round(startMs - job.createdMs),
         computedMs: Math.round(computedMs),
-      });
+      };
+      await this.#close(job, "finished", event, part);
+    }
+  }
+
+  /** Ends a job; one whose result cannot be kept has failed, and its client hears why. */
+  async #close(job: Job, state: JobState, event: ServerEvent, result?: PartResult): Promise<void> {
+    job.state = state;
+    try {
+      await this.#hooks.onEnd(job, result);
+      job.emit(event);
+    } catch (cause) {
+      job.error = toNextxError(cause);
+      job.state = "failed";
+      job.emit({ kind: "failed", ...errorBody(job.error) });
     }
   }
 
@@ -209,10 +221,8 @@ export class Scheduler {
         again.push(job);
         continue;
       }
-      job.state = crashed ? "parked" : "failed";
       job.error = error;
-      await this.#hooks.onEnd(job, undefined);
-      job.emit({ kind: "failed", ...errorBody(error) });
+      await this.#close(job, crashed ? "parked" : "failed", { kind: "failed", ...errorBody(error) });
     }
     this.#waiting.unshift(...again);
   }

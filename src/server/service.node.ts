@@ -165,9 +165,12 @@ export class Service {
   async #onEnd(job: Job, result: PartResult | undefined): Promise<void> {
     this.metrics.end(job.state, job.plan.part.labels.length, (performance.now() - job.createdMs) / 1000);
     if (!this.#stored.has(job.id)) return;
-    if (result) await this.store.finish(job.id, result);
-    const error = job.error && errorBody(job.error);
-    await this.store.setState(job.id, { state: job.state, crashes: job.crashes, ...error });
-    this.#stored.delete(job.id);
+    try {
+      if (result) await this.store.finish(job.id, result);
+      const error = job.error && errorBody(job.error);
+      await this.store.setState(job.id, { state: job.state, crashes: job.crashes, ...error });
+    } finally {
+      this.#stored.delete(job.id);
+    }
   }
 }
