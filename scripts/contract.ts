@@ -3,7 +3,7 @@
  * WebGPU. Prints a table; any failure makes the exit code 1. Arguments: names of rows to run, all when none.
  */
 import { type Column, openPage, processColumns } from "../test/contract/devices.ts";
-import { type Check, opChecks, programChecks } from "../test/contract/suite.ts";
+import { type Check, gapChecks, opChecks, programChecks } from "../test/contract/suite.ts";
 
 const PAGE_LOST = /crash|closed|unreachable|memory access|Aborted|Timeout/i;
 
@@ -32,7 +32,7 @@ async function runColumn(checks: readonly Check[], first: Column, failures: Fail
 
 /** Runs the suite in the repository `root`; returns the exit code. */
 export async function main(root: string, args: readonly string[]): Promise<number> {
-  const all = [...opChecks(), ...programChecks()];
+  const all = [...opChecks(), ...gapChecks(), ...programChecks()];
   const checks = all.filter(({ row }) => args.length === 0 || args.includes(row));
   const failures: Failure[] = [];
   const names: string[] = [];

@@ -9,7 +9,9 @@ import { symbol } from "../src/tensor/dims.ts";
 import { grad } from "../src/tensor/grad.ts";
 import { square } from "../src/tensor/ops/elementwise.ts";
 import { sum } from "../src/tensor/ops/structure.ts";
+import { opTable } from "../src/tensor/opTable.ts";
 import { float32 } from "../src/tensor/tensor.ts";
+import { opCases, webgpuGaps } from "./contract/opCases.ts";
 
 it("docs/ENGINE.md's program gives 2, 4, 6", async () => {
   const graph = trace({ x: float32(symbol("N")) }, ({ x }) => {
@@ -24,4 +26,13 @@ it("docs/ENGINE.md's program gives 2, 4, 6", async () => {
   const text = readFileSync(new URL("../docs/ENGINE.md", import.meta.url), "utf8");
   for (const line of ["const loss = sum(square(x));", "grad(loss, [x])", "// 2, 4, 6"])
     expect(text).toContain(line);
+});
+
+it("docs/ENGINE.md lists what WebGPU leaves to the CPU", () => {
+  const text = readFileSync(new URL("../docs/ENGINE.md", import.meta.url), "utf8");
+  for (const name of Object.keys(webgpuGaps)) expect(text).toContain(`- ${name}`);
+});
+
+it("the contract has cases for every op, and for no other", () => {
+  expect(Object.keys(opCases).sort()).toEqual([...opTable.keys()].sort());
 });

@@ -229,6 +229,32 @@ export const opCases: Readonly<Record<string, readonly ContractCase[]>> = {
   ],
 };
 
+/**
+ * What runs on the CPU when a page computes on WebGPU: there is no kernel, and none to lower to while sizes are symbols. Each
+ * is refused where the CPU is forbidden and right where it is not; docs/ENGINE.md lists them by these names.
+ */
+export const webgpuGaps: Readonly<Record<string, ContractCase>> = {
+  "arithmetic on sizes": one({ x: float32(N, 1) }, (x) => broadcastTo(get(x, "x"), [4, N, 3]), {
+    derivatives: 0,
+  }),
+  "`dimValue` of a symbolic size": one({ x: float32(N) }, (x) => e.add(get(x, "x"), dimValue(N)), {
+    derivatives: 0,
+  }),
+  "`slice` of int32 or bool between symbolic ends": one(
+    { x: int32(2, 4), y: float32(N) },
+    (x) => slice(get(x, "x"), 1, 0, N),
+    { sizes: [{ N: 2 }] },
+  ),
+  "`argmaxLast` over a symbolic width": one({ x: float32(2, N) }, (x) => argmaxLast(get(x, "x")), {
+    sizes: [{ N: 3 }],
+  }),
+  "`pickLast` of int32 over a symbolic width": one(
+    { x: int32(2, N), ids: int32(2) },
+    (x) => pickLast(get(x, "x"), get(x, "ids")),
+    { draw: { ids: index(3) }, sizes: [{ N: 3 }] },
+  ),
+};
+
 /** Sizes a case runs with. */
 export function sizesOf({ inputs, sizes }: ContractCase): readonly Sizes[] {
   const symbolic = Object.values(inputs).some(({ shape }) => shape.some((side) => typeof side !== "number"));

@@ -9,7 +9,7 @@ import { compile } from "../../src/runtime/program.ts";
 import { OpChecker } from "../../src/runtime/testing/checkOp.ts";
 import { opTable } from "../../src/tensor/opTable.ts";
 import type { Column } from "./devices.ts";
-import { type ContractCase, opCases, sizesOf } from "./opCases.ts";
+import { type ContractCase, opCases, sizesOf, webgpuGaps } from "./opCases.ts";
 import {
   type Computed,
   expectSame,
@@ -60,6 +60,23 @@ export function opChecks(): Check[] {
       },
     };
   });
+}
+
+/** The gaps of WebGPU: refused where the CPU is forbidden, else right. One that a new runtime fills fails here. */
+export function gapChecks(): Check[] {
+  return Object.entries(webgpuGaps).map(([name, opCase]) => ({
+    row: `gap: ${name}`,
+    async run({ device, strict }) {
+      const options = { differences: false };
+      await new OpChecker(device, options).check(opCase, sizesOf(opCase));
+      if (strict === undefined) return;
+      const refused = new OpChecker(strict, options).check(opCase, sizesOf(opCase)).then(
+        () => false,
+        (error: unknown) => /fallback to CPU/.test(String(error)),
+      );
+      if (!(await refused)) throw new Error("not refused: has the runtime gained a kernel?");
+    },
+  }));
 }
 
 const kinds = {
