@@ -1,5 +1,5 @@
 /** `nextx serve` through the real binary: events, limits, guards, cancel, and what survives kill -9. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
@@ -71,12 +71,12 @@ const metric = async (url: string, name: string): Promise<number> => {
   return Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(text)?.[1] ?? 0);
 };
 const jobsOf = async (url: string): Promise<JobInfo[]> => (await (await fetch(`${url}v1/jobs`)).json()).data;
+/** Process id of the server's computing process; 0 while there is none. */
 const computeOf = ({ child }: Server): number =>
-  Number(
-    execFileSync("ps", ["--ppid", String(child.pid), "-o", "pid="], { encoding: "utf8" })
-      .trim()
-      .split("\n")[0],
-  );
+  Number.parseInt(
+    spawnSync("ps", ["--ppid", String(child.pid), "-o", "pid="], { encoding: "utf8" }).stdout,
+    10,
+  ) || 0;
 
 async function until(what: () => Promise<boolean> | boolean, ms = 60_000): Promise<void> {
   const end = Date.now() + ms;
