@@ -147,8 +147,8 @@ it("both sides differ in what they predict and in nothing else", () => {
 });
 
 it("fill and border errors of pictures by hand", () => {
-  // One 1-channel row of 4: the new half is the last two; errors 1 and 3, step 6 - 2.
+  // One row of 4: the new half is the last two; errors 1 and 3; a step of 6 - 2 where the real one is 5 - 0.
   const made = Float32Array.from([1, 2, 6, 8]);
   const real = Float32Array.from([0, 0, 5, 5]);
-  expect(fillErrors(made, real, 4)).toEqual({ fill: (1 + 9) / 2, border: 4 });
+  expect(fillErrors(made, real, 4)).toEqual({ fill: (1 + 9) / 2, border: 1, step: 4 });
 });

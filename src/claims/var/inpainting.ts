@@ -39,17 +39,22 @@ function keptSites(keep: KeptTokens["keep"]): Uint8Array {
   return Uint8Array.from(keep.flatMap((flags) => [...flags]));
 }
 
-/** Squared error over the new half, and the step across the border, of pictures [n, 3, S, S]; means over pictures. */
+/**
+ * Of pictures [n, 3, S, S], against the real ones: squared error over the new half; how much the step across the border
+ * differs from the real one (absolute, per row); and the step itself, which is no error: real pictures have edges there.
+ */
 export function fillErrors(made: Float32Array, real: Float32Array, size: number) {
-  let [fill, step, sites, rows] = [0, 0, 0, 0];
+  let [fill, border, step, sites, rows] = [0, 0, 0, 0, 0];
   const half = size / 2;
   for (let line = 0; line < made.length; line += size) {
-    step += Math.abs((made[line + half] as number) - (made[line + half - 1] as number)); // in range
+    const stepOf = (all: Float32Array) => (all[line + half] as number) - (all[line + half - 1] as number); // in range
+    step += Math.abs(stepOf(made));
+    border += Math.abs(stepOf(made) - stepOf(real));
     rows++;
     for (let x = half; x < size; x++, sites++)
       fill += ((made[line + x] as number) - (real[line + x] as number)) ** 2; // same length
   }
-  return { fill: fill / sites, border: step / rows };
+  return { fill: fill / sites, border: border / rows, step: step / rows };
 }
 
 /** Everything that one seed needs of an opened model. */
@@ -182,15 +187,9 @@ async function measured(
   const { images, labels } = firstPictures(set, options.pictures);
   await using bench = new InpaintingBench(file, setting);
   const opened = await bench.open();
-  const lists = {
-    fill: [],
-    fillIndependent: [],
-    border: [],
-    borderIndependent: [],
-    borderReal: [],
-    changed: [],
-  } as {
-    [name: string]: number[];
+  const lists: Record<string, number[]> = {
+    ...{ fill: [], fillIndependent: [], border: [], borderIndependent: [] },
+    ...{ step: [], stepIndependent: [], stepReal: [], changed: [] },
   };
   let [picture, keptTokens]: [RgbImage | undefined, number] = [undefined, 0];
   for (const seed of options.seeds) {
@@ -209,7 +208,9 @@ async function measured(
       add("border", batch.ours.border * share);
       add("fillIndependent", batch.theirs.fill * share);
       add("borderIndependent", batch.theirs.border * share);
-      add("borderReal", batch.own.border * share);
+      add("step", batch.ours.step * share);
+      add("stepIndependent", batch.theirs.step * share);
+      add("stepReal", batch.own.step * share);
       keptTokens += batch.keptCount;
       picture ??= sheet([batch.real, batch.made, batch.other], imageSize);
     }
@@ -222,7 +223,7 @@ async function measured(
 export function inpaintingArm(setting: ClaimSetting, options: InpaintingOptions, sha256: string): Arm {
   return {
     name: "inpainting",
-    definition: { ...options, sha256, box, sampling, version: 1 },
+    definition: { ...options, sha256, box, sampling, version: 2 },
     run: ({ signal }) => measured(setting, options, signal),
     recompute: async ({ signal }) => ({
       numbers: (await measured(setting, options, signal)).numbers,
