@@ -339,7 +339,8 @@ export const varClaimOf =
           `${scaling.learningRates.length}; the second seed has no such choice.`,
         "In-painting keeps the 1 x 1 scale of the picture, as the authors' code does: it knows something of the hidden half. The " +
           "error at the border is taken against the real step there: real pictures have a larger one than either fill, so a " +
-          "small step would not be a good sign.",
+          "small step would not be a good sign. This measure was chosen after the first numbers: the raw step across the " +
+          "border had missed, 0.157 against 0.149 (real pictures: 0.179).",
       ],
       protocol: (rows) => ({
         ...{ data: "synth", split: "test", samples: quality.samples },
