@@ -77,9 +77,15 @@ describe.skipIf(chromium === undefined)(title, { timeout: 180_000 }, () => {
     expectNumbers(result, 1e-4);
   });
 
-  it("in a browser that cannot suspend wasm trains on WebGPU too", async () => {
-    const prepare = () => void Reflect.deleteProperty(WebAssembly, "Suspending");
-    expectNumbers(await train("webgpu", { prepare }), 1e-4);
+  it.each([true, false])("keeps overlapping runs apart, suspending wasm: %s", async (suspending) => {
+    const prepare = suspending ? () => {} : () => void Reflect.deleteProperty(WebAssembly, "Suspending");
+    const result = await inPage(
+      (page) =>
+        page.evaluate((files) => (globalThis.nextxPage as PageTasks).overlap("webgpu", files), server.files),
+      { prepare },
+    );
+    expect(result.error).toBeUndefined();
+    expect(result.numbers?.y).toEqual(Array.from({ length: 20 }, (_, i) => 10 * (i >> 1) + (i % 2) + 1));
   });
 
   it("without WebGPU or without the runtime's files has no such device", async () => {

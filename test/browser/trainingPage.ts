@@ -69,6 +69,19 @@ const pageTasks = {
       return {};
     }),
 
+  /** Runs of two programs at once, again and again. */
+  overlap: (kind: Kind, files: string) =>
+    outcome(async () => {
+      const { device } = await open(kind, files);
+      const graph = trace({ x: float32(1) }, ({ x }) => ({ y: add(x, 1) }));
+      const programs = await Promise.all([compile(graph, { device }), compile(graph, { device })]);
+      const runs = Array.from({ length: 10 }, (_, i) =>
+        Promise.all(programs.map((program, j) => program.run({ x: floats([10 * i + j], [1]) }))),
+      );
+      const results = (await Promise.all(runs)).flat().map(({ y }) => y.data[0] ?? Number.NaN);
+      return { numbers: { y: results } };
+    }),
+
   /** A result of `elements` numbers. */
   fill: (kind: Kind, files: string, elements: number) =>
     outcome(async () => {
