@@ -11,13 +11,15 @@ const work = mkdtempSync(join(tmpdir(), "nextx-claim-command-"));
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 const { NEXTX_DATA: _, ...env } = process.env;
 
-/** Runs the binary; `stopAt` interrupts it once that text was printed. */
+/** Runs the binary; `stopAt` interrupts it, once, when that text was printed. */
 function nextx(args: readonly string[], stopAt?: string) {
   const child = spawn(process.execPath, [bin, ...args], { cwd: work, env });
   let [out, err] = ["", ""];
+  let isStopped = false;
   child.stdout.on("data", (data) => {
     out += data;
-    if (stopAt !== undefined && out.includes(stopAt)) child.kill("SIGINT");
+    if (stopAt === undefined || isStopped || !out.includes(stopAt)) return;
+    isStopped = child.kill("SIGINT");
   });
   child.stderr.on("data", (data) => {
     err += data;
