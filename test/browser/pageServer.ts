@@ -1,5 +1,5 @@
 /** A page of tests: a TypeScript entry bundled for the browser, and served with the runtime's files on 127.0.0.1. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -28,6 +28,7 @@ export interface PageServer extends AsyncDisposable {
 
 /** Bundles `entry` (relative to `root`, the repository) and serves it until disposed. */
 export async function servePage(root: string, entry: string): Promise<PageServer> {
+  mkdirSync(join(root, ".build"), { recursive: true });
   const folder = mkdtempSync(join(root, ".build/page-"));
   await bundle(root, entry, folder);
   const runtime = join(root, "node_modules/onnxruntime-web/dist");
