@@ -60,7 +60,7 @@ export function formatNumber(value: number): string {
 }
 
 /** A short axis label: 2.5k, 10M. */
-function formatTick(value: number): string {
+export function formatTick(value: number): string {
   const size = Math.abs(value);
   const units = [
     [1e9, "G"],

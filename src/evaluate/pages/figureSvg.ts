@@ -1,5 +1,5 @@
 /** A figure of a result as a standalone SVG: the same data give the same bytes. Readable on light and dark pages. */
-import { escapeHtml, linearTicks } from "../../regimen/runReportChart.ts";
+import { escapeHtml, formatTick, linearTicks } from "../../regimen/runReportChart.ts";
 import type { ResultFigure } from "../claim/result.ts";
 
 const width = 480;
@@ -41,20 +41,6 @@ function scaleOf(values: readonly number[], { scale }: Axis, from: number, to: n
   };
 }
 
-/** A tick for people: 2.5k, 1M, 0.003. */
-export function tickText(value: number): string {
-  const size = Math.abs(value);
-  const units = [
-    [1e9, "G"],
-    [1e6, "M"],
-    [1e3, "k"],
-  ] as const;
-  const unit = units.find(([least]) => size >= least);
-  return unit
-    ? `${Number((value / unit[0]).toPrecision(3))}${unit[1]}`
-    : String(Number(value.toPrecision(3)));
-}
-
 function seriesSvg(series: ResultFigure["series"][number], i: number, x: Scale, y: Scale): string {
   const colour = colours[i % colours.length] ?? "";
   const points = series.points.map(([a, b]) => [round(x.at(a)), round(y.at(b))] as const);
@@ -89,11 +75,11 @@ export function figureSvg({ title, x: xAxis, y: yAxis, series }: ResultFigure): 
   );
   const yTicks = y.ticks.map((tick) => {
     const at = round(y.at(tick));
-    return `<path d="M${plot.left} ${at}H${right}" stroke="#88888840"/><text x="${plot.left - 6}" y="${at + 4}" text-anchor="end">${tickText(tick)}</text>`;
+    return `<path d="M${plot.left} ${at}H${right}" stroke="#88888840"/><text x="${plot.left - 6}" y="${at + 4}" text-anchor="end">${formatTick(tick)}</text>`;
   });
   const xTicks = x.ticks.map(
     (tick) =>
-      `<text x="${round(x.at(tick))}" y="${bottom + 17}" text-anchor="middle">${tickText(tick)}</text>`,
+      `<text x="${round(x.at(tick))}" y="${bottom + 17}" text-anchor="middle">${formatTick(tick)}</text>`,
   );
   const middle = round((plot.top + bottom) / 2);
   return [

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { formatTick } from "../../regimen/runReportChart.ts";
 import { judge, type Result, type ResultFigure } from "../claim/result.ts";
-import { figureSvg, tickText } from "./figureSvg.ts";
+import { figureSvg } from "./figureSvg.ts";
 import { type PageSystem, systemPages, withoutOwnLines } from "./systemPage.ts";
 
 const figure: ResultFigure = {
@@ -96,7 +97,7 @@ describe("a figure", () => {
     [2500, "2.5k"],
     [1e6, "1M"],
     [0.003, "0.003"],
-  ])("writes %d as %s", (value, text) => expect(tickText(value)).toBe(text));
+  ])("writes %d as %s", (value, text) => expect(formatTick(value)).toBe(text));
 });
 
 describe("pages", () => {
