@@ -1,6 +1,6 @@
 """The convolutional autoencoder step of `nextx bench engine`, in PyTorch: its baseline.
 
-usage: python reference_conv.py [threads=2] [steps=15]
+usage: python reference_conv.py [threads=2] [steps=15] [device=cpu]
 Encoder and decoder of VAR's tokenizer form at 32 px, ch 32, ch_mult 1, 2, one residual block (the decoder two), z 16, group norm
 with 8 groups, attention at the lowest resolution and in the middle; batch 16, mean squared error, AdamW (betas 0.9, 0.95, weight
 decay 0.05), gradient-norm clip 2. Prints one JSON line with the median time per step in milliseconds.
@@ -10,7 +10,9 @@ import torch, torch.nn as nn, torch.nn.functional as F
 
 threads = int(sys.argv[1]) if len(sys.argv) > 1 else 2
 steps = int(sys.argv[2]) if len(sys.argv) > 2 else 15
+device = sys.argv[3] if len(sys.argv) > 3 else "cpu"
 torch.set_num_threads(threads)
+torch.set_default_device(device)
 torch.manual_seed(0)
 CH, MULT, BLOCKS, Z, GROUPS, BATCH, SIDE = 32, (1, 2), 1, 16, 8, 16, 32
 
@@ -97,6 +99,7 @@ for _ in range(steps + 3):
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
     optimiser.step()
+    loss.item()  # waits for the device
     times.append((time.perf_counter() - start) * 1e3)
-print(json.dumps({"torch": torch.__version__, "threads": threads, "parameters": sum(p.numel() for p in model.parameters()),
+print(json.dumps({"torch": torch.__version__, "device": device, "threads": threads, "parameters": sum(p.numel() for p in model.parameters()),
                   "median_ms": round(statistics.median(times[3:]), 1), "min_ms": round(min(times), 1)}))

@@ -14,16 +14,15 @@ import { openSqueezeNet } from "./evaluate/features/foreign.node.ts";
 import type { FeatureExtractor } from "./evaluate/features/types.ts";
 import { suggestion } from "./formats/suggest.ts";
 import { findModel, packageRoot } from "./models.node.ts";
-import { openCpu } from "./runtime/device.node.ts";
+import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";
 import { NextxError } from "./tensor/errors.ts";
 
-export interface ClaimOptions {
+export interface ClaimOptions extends DeviceOptions {
   /** Folder of results: <system>.json and <system>/arms/; `results` when absent. */
   readonly out?: string;
   /** Folder of data sets and foreign weights. */
   readonly dataRoot?: string;
-  readonly threads?: number;
   /** Arms to run, by name or by the part before a dash; all when absent. */
   readonly arms?: readonly string[];
   /** Version of nextx, for results made outside a repository. */
@@ -102,8 +101,8 @@ async function openClaim(id: string, options: ClaimOptions): Promise<OpenClaim> 
       path: "system",
       hint: suggestion(id, claimIds()),
     });
-  const { dataRoot, threads = 2, onProgress } = options;
-  const device = await openCpu({ threads });
+  const { dataRoot, onProgress } = options;
+  const device = await openDevice(options);
   const opened: FeatureExtractor[] = [];
   const networks = new Map<string, FeatureNetworks>();
   const setting: ClaimSetting = {

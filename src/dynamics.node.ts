@@ -7,10 +7,10 @@ import { drawPictures } from "./evaluate/evaluatePictures.ts";
 import { comparedData, dataOf, requireSameClasses } from "./heldOut.node.ts";
 import type { Model } from "./load.node.ts";
 import { tokenise } from "./regimen/tokenSet.ts";
-import { openCpu } from "./runtime/device.node.ts";
+import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { NextxError } from "./tensor/errors.ts";
 
-export interface DynamicsOptions {
+export interface DynamicsOptions extends DeviceOptions {
   /** Held-out pictures, 1 to 10,000; 256 when absent, fewer where the split has fewer. */
   readonly count?: number;
   /** Seed of rollouts and corruption; 0 when absent. */
@@ -25,7 +25,6 @@ export interface DynamicsOptions {
   readonly split?: Exclude<Split, "train">;
   /** Folder of data sets. */
   readonly dataRoot?: string;
-  readonly threads?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (text: string, done: number, total: number) => void;
 }
@@ -61,7 +60,7 @@ function drawnSet(set: ImageSet, count: number): ImageSet {
  */
 export async function dynamics(model: Model, options: DynamicsOptions = {}): Promise<DynamicsReport> {
   requireOptions(options);
-  const { count = 256, seed = 0, corruptRate = 0.25, split = "test", threads = 2 } = options;
+  const { count = 256, seed = 0, corruptRate = 0.25, split = "test" } = options;
   const { schedule, dataRoot, signal, onProgress } = options;
   const subject = model.scaleWise(schedule);
   const id = options.set ?? (await dataOf(model));
@@ -71,7 +70,7 @@ export async function dynamics(model: Model, options: DynamicsOptions = {}): Pro
     ...(dataRoot !== undefined && { dataRoot }),
   });
   requireSameClasses(model, set);
-  const device = await openCpu({ threads });
+  const device = await openDevice(options);
   const drawn = drawnSet(set, count);
   const loader = createLoader(drawn, { batchSize: 32, seed: 0, shuffle: false, dropLast: false });
   const watched = signal && { signal };

@@ -10,12 +10,12 @@ import type { FeatureExtractor } from "./evaluate/features/types.ts";
 import { type ComparedData, comparedData, dataOf, requireSameClasses } from "./heldOut.node.ts";
 import type { Model } from "./load.node.ts";
 import { packageRoot } from "./models.node.ts";
-import { openCpu } from "./runtime/device.node.ts";
+import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 /** What every measurement may be told. */
-export interface MeasureOptions {
+export interface MeasureOptions extends DeviceOptions {
   /** Pictures on each side, 12 to 10,000; 1,000 when absent, fewer where the split has fewer. */
   readonly count?: number;
   /** `test` when absent. */
@@ -24,7 +24,6 @@ export interface MeasureOptions {
   readonly dataRoot?: string;
   /** A network such as Inception as an ONNX file. */
   readonly onnx?: string;
-  readonly threads?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (text: string) => void;
 }
@@ -89,13 +88,13 @@ async function withSet<T>(
   options: MeasureOptions,
   use: (set: ImageSet, extractors: readonly FeatureExtractor[], count: number, device: Device) => Promise<T>,
 ): Promise<T> {
-  const { count = 1000, split = "test", dataRoot, threads = 2 } = options;
+  const { count = 1000, split = "test", dataRoot } = options;
   if (!(Number.isInteger(count) && count >= 12 && count <= 10_000))
     throw new NextxError("EVALUATE_BAD_COUNT", `Pictures on each side are 12 to 10,000, got ${count}.`, {
       path: "count",
     });
   const set = await openImageSet(id, { size, split, ...(dataRoot !== undefined && { dataRoot }) });
-  const device = await openCpu({ threads });
+  const device = await openDevice(options);
   const extractors = await openExtractors(id, device, options);
   try {
     return await use(set, extractors, count, device);

@@ -5,7 +5,7 @@ import { type FoundModel, findModel, type ModelCard } from "./models.node.ts";
 import type { Weights } from "./nn/scope.ts";
 import type { ScaleWiseSubject } from "./regimen/scaleWiseSubject.ts";
 import type { ImageModel, ImageSystem, SampleEvent } from "./regimen/system.ts";
-import { openCpu } from "./runtime/device.node.ts";
+import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";
 import { exportOnnx } from "./runtime/program.ts";
 import { type SampleOptions, type SampleRecipe, sampleRecipe } from "./sampleRecipe.ts";
@@ -13,10 +13,7 @@ import { splitEvent } from "./splitEvent.ts";
 import { imageSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
-export interface LoadOptions {
-  /** Threads of the processor; 2 when absent. The same number gives the same bits. */
-  readonly threads?: number;
-}
+export type LoadOptions = DeviceOptions;
 
 /** An opened model. Dispose when done. */
 export class Model implements Disposable {
@@ -175,11 +172,11 @@ function requireWeights(found: FoundModel, system: ImageSystem): void {
  * Opens a model by shipped name, system id, run folder or file.
  * @throws NextxError MODEL_, CHECKPOINT_, SAFETENSORS_ and CONFIG_ codes
  */
-export async function load(name: string, { threads = 2 }: LoadOptions = {}): Promise<Model> {
+export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
   const found = await findModel(name);
   const system = systemOf(found.description.system);
   requireWeights(found, system);
-  const device: Device = await openCpu({ threads });
+  const device: Device = await openDevice(options);
   return new Model(
     found,
     system,

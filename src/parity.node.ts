@@ -9,7 +9,7 @@ import { suggestion } from "./formats/suggest.ts";
 import { toValue } from "./formats/tensorValue.ts";
 import { validate } from "./formats/validate.ts";
 import { systemOf } from "./load.node.ts";
-import { openCpu } from "./runtime/device.node.ts";
+import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 async function readCase(folder: string): Promise<ParityCase> {
@@ -45,7 +45,7 @@ async function readTensors(folder: string, name: string): Promise<Map<string, Ho
  */
 export async function* parity(
   folder: string,
-  { only, threads = 2 }: { readonly only?: string; readonly threads?: number } = {},
+  { only, ...device }: DeviceOptions & { readonly only?: string } = {},
 ): AsyncGenerator<CheckResult> {
   const parityCase = await readCase(folder);
   const system = systemOf(parityCase.system);
@@ -60,6 +60,6 @@ export async function* parity(
   const weights = await readTensors(folder, parityCase.weights);
   const tensors = await readTensors(folder, parityCase.tensors);
   const values = new Map([...weights].map(([name, tensor]) => [name, toValue(tensor)]));
-  using table = system.parity(parityCase, values, await openCpu({ threads }));
+  using table = system.parity(parityCase, values, await openDevice(device));
   for (const check of checks) yield await runCheck(check, tensors, table);
 }

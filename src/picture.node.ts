@@ -5,7 +5,7 @@ import { fitSquare } from "./data/fitSquare.ts";
 import { decodeImage } from "./formats/imageFile.node.ts";
 import { encodePng, type RgbImage, readPngRecipe } from "./formats/png.ts";
 import { validate } from "./formats/validate.ts";
-import { load, type Model } from "./load.node.ts";
+import { type LoadOptions, load, type Model } from "./load.node.ts";
 import type { EditRequest } from "./regimen/system.ts";
 import type { SampleOptions, SampleRecipe } from "./sampleRecipe.ts";
 import { NextxError } from "./tensor/errors.ts";
@@ -123,10 +123,10 @@ export async function reproducePicture(
   png: Uint8Array,
   path: string,
   version: string,
-  { modelName, threads }: { readonly modelName?: string; readonly threads?: number } = {},
+  { modelName, ...device }: LoadOptions & { readonly modelName?: string } = {},
 ): Promise<Picture> {
   const recipe = readPictureRecipe(png, path);
-  using model = await load(modelName ?? recipe.model, threads === undefined ? {} : { threads });
+  using model = await load(modelName ?? recipe.model, device);
   if (model.sha256 !== recipe.sha256) {
     throw new NextxError(
       "REPRODUCE_OTHER_MODEL",

@@ -9,7 +9,7 @@ import { load, type Model } from "./load.node.ts";
 import { findModel, shippedModels } from "./models.node.ts";
 import type { StageContext } from "./regimen/system.ts";
 import { trainStage } from "./regimen/trainStage.ts";
-import { openCpu } from "./runtime/device.node.ts";
+import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { sarSystem } from "./systems/sar/system.ts";
 import { NextxError } from "./tensor/errors.ts";
 
@@ -36,13 +36,12 @@ export type StoryEvent =
     }
   | { readonly kind: "measured"; readonly role: StoryRole; readonly report: EvaluationReport };
 
-export interface StoryOptions {
+export interface StoryOptions extends DeviceOptions {
   /** How long the base is refined; 60 seconds when absent, 0 skips it. */
   readonly refineMs?: number;
   /** Pictures on each side of every measurement; 2,000 when absent. */
   readonly samples?: number;
   readonly seed?: number;
-  readonly threads?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -54,12 +53,12 @@ export function canTellStory(): boolean {
 
 /** @throws NextxError MODEL_ codes, ABORTED */
 export async function* refinementStory(options: StoryOptions = {}): AsyncGenerator<StoryEvent> {
-  const { refineMs = 60_000, samples = 2000, seed = 0, threads = 2, signal } = options;
-  if (refineMs > 0) yield* refine(refineMs, seed, threads, signal);
+  const { refineMs = 60_000, samples = 2000, seed = 0 } = options;
+  if (refineMs > 0) yield* refine(refineMs, seed, options);
   for (const [role, name] of Object.entries(storyModels) as [StoryRole, string][]) {
     yield { kind: "preparing", text: `measuring ${name} on ${samples} samples` };
-    using model: Model = await load(name, { threads });
-    const report = await evaluate(model, { count: samples, seed, threads, ...(signal && { signal }) });
+    using model: Model = await load(name, options);
+    const report = await evaluate(model, { ...options, count: samples, seed });
     yield { kind: "measured", role, report };
   }
 }
@@ -70,8 +69,7 @@ const taste = { batchSize: 32, tokenImages: 2048, steps: 600, warmup: 10 };
 async function* refine(
   refineMs: number,
   seed: number,
-  threads: number,
-  signal: AbortSignal | undefined,
+  { signal, ...options }: StoryOptions,
 ): AsyncGenerator<StoryEvent> {
   yield { kind: "preparing", text: `tokenising ${taste.tokenImages} pictures` };
   const base = await findModel(storyModels.base);
@@ -84,7 +82,7 @@ async function* refine(
     train: { refine: taste },
   });
   const context: StageContext = {
-    ...{ seed, device: await openCpu({ threads }), earlier: base.weights },
+    ...{ seed, device: await openDevice(options), earlier: base.weights },
     data: (split) => openImageSet(told.data.set, { size: imageSize, split }),
     readWeights: (path) => readWeightFile(undefined, path),
     onProgress: () => undefined,

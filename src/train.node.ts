@@ -13,7 +13,7 @@ import { RunReader } from "./regimen/runFolderReader.node.ts";
 import type { ImageSystem } from "./regimen/system.ts";
 import type { Json } from "./regimen/trainer.ts";
 import { type TrainEvent, trainRun } from "./regimen/trainRun.node.ts";
-import { openCpu } from "./runtime/device.node.ts";
+import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 /** A tree of values that replaces those of a recipe. */
@@ -21,7 +21,7 @@ export interface Overrides {
   readonly [key: string]: unknown;
 }
 
-export interface TrainOptions {
+export interface TrainOptions extends DeviceOptions {
   /** Name of one of the system's recipes; its default one when absent. */
   readonly recipe?: string;
   /** A model of the same system to go on from: its last stage is trained, with the model's own configuration. */
@@ -32,7 +32,6 @@ export interface TrainOptions {
   readonly folder: string;
   /** Folder that holds the data sets; procedural ones need none. */
   readonly dataRoot?: string;
-  readonly threads?: number;
   readonly every?: { readonly checkpoint?: number; readonly observe?: number; readonly log?: number };
   readonly onProgress?: (text: string, done: number, total: number) => void;
   readonly signal?: AbortSignal;
@@ -96,7 +95,7 @@ async function begunRecipe(folder: string): Promise<Json | undefined> {
  */
 export async function* train(systemId: string, options: TrainOptions): AsyncGenerator<TrainEvent> {
   const system = systemOf(systemId);
-  const { folder, dataRoot, threads = 2, every = {}, signal, onProgress } = options;
+  const { folder, dataRoot, every = {}, signal, onProgress } = options;
   const begun = await begunRecipe(folder);
   const isGiven = [options.recipe, options.overrides, options.from].some((given) => given !== undefined);
   const from = options.from === undefined ? undefined : await modelToContinue(system, options.from);
@@ -105,7 +104,7 @@ export async function* train(systemId: string, options: TrainOptions): AsyncGene
       ? validate(system.recipeSchema, begun, "recipe")
       : resolveRecipe(system, options.recipe, merge(options.overrides ?? {}, from?.recipe) as Overrides); // trees
   const { set, size } = system.data(recipe);
-  const device = await openCpu({ threads });
+  const device = await openDevice(options);
   yield* trainRun({
     system,
     recipe: recipe as Json & { seed: number }, // every recipe is JSON and has a seed
@@ -120,7 +119,7 @@ export async function* train(systemId: string, options: TrainOptions): AsyncGene
       ...(from && { from: { name: from.name, sha256: from.sha256 } }),
       runtime: device.runtime,
       node: process.version,
-      threads,
+      threads: device.threads,
       machine: machine(),
     },
     every: { checkpoint: every.checkpoint ?? 250, observe: every.observe ?? 500, log: every.log ?? 10 },

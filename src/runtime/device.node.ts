@@ -1,15 +1,21 @@
-/** onnxruntime-node as a Device: the CPU provider, an explicit thread count, no spinning. */
+/** Devices of Node: onnxruntime-node's CPU, its WebGPU, CUDA where the user's runtime has it, and onnxruntime-web's wasm. */
 import { createRequire } from "node:module";
 import { availableParallelism, freemem } from "node:os";
+import { suggestion } from "../formats/suggest.ts";
 import { NextxError } from "../tensor/errors.ts";
-import type { Device, Session, SessionOptions } from "./device.ts";
+import type { Provider } from "../tensor/tensor.ts";
+import type { Device, SessionOptions } from "./device.ts";
 import { type Ort, OrtSession, runtimeError, sessionOptions } from "./ortSession.ts";
+import { type Providers, TaskQueue, tryDevice } from "./providers.ts";
+import { openWasm } from "./wasm.node.ts";
 
 async function loadRuntime(): Promise<Ort> {
   try {
     const module = await import("onnxruntime-node");
     // CommonJS: named exports may sit on `default`
-    return ("default" in module ? module.default : module) as Ort;
+    const ort = ("default" in module ? module.default : module) as typeof module;
+    ort.env.logLevel = "fatal"; // what fails is thrown; nothing is printed
+    return ort;
   } catch (cause) {
     throw new NextxError("OPTIONAL_DEPENDENCY_MISSING", "onnxruntime-node could not be loaded.", {
       hint: "Install it next to nextx: npm install onnxruntime-node",
@@ -18,29 +24,35 @@ async function loadRuntime(): Promise<Ort> {
   }
 }
 
-/**
- * The CPU of this machine. `threads` defaults to the cores, at most 8.
- * Errors: DEVICE_BAD_THREADS, OPTIONAL_DEPENDENCY_MISSING.
- */
-export async function openCpu(options: { readonly threads?: number } = {}): Promise<Device> {
-  const threads = options.threads ?? Math.min(8, availableParallelism());
-  if (!(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
-    throw new NextxError("DEVICE_BAD_THREADS", `The CPU needs 1 to 1024 threads, got ${threads}.`, {
-      path: "threads",
-    });
-  }
-  const ort = await loadRuntime();
+function runtimeName(): string {
   const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string }; // npm's own file
+  return `onnxruntime-node ${version}`;
+}
+
+/** Threads of the CPU: those asked for, else the cores, at most 8. */
+function threadCount(threads = Math.min(8, availableParallelism())): number {
+  if (Number.isInteger(threads) && threads >= 1 && threads <= 1024) return threads;
+  throw new NextxError("DEVICE_BAD_THREADS", `The CPU needs 1 to 1024 threads, got ${threads}.`, {
+    path: "threads",
+  });
+}
+
+async function nativeDevice(
+  provider: Provider,
+  threads: number,
+  executionProviders: Providers,
+): Promise<Device> {
+  const ort = await loadRuntime();
   return {
-    provider: "cpu",
+    provider,
     threads,
-    runtime: `onnxruntime-node ${version}`,
+    runtime: runtimeName() + (provider === "cpu" ? "" : ` ${provider}`),
     availableMemoryBytes: () => process.availableMemory?.() ?? freemem(),
-    async createSession(model: Uint8Array<ArrayBuffer>, session: SessionOptions): Promise<Session> {
+    async createSession(model: Uint8Array<ArrayBuffer>, session: SessionOptions) {
       try {
         const created = await ort.InferenceSession.create(model, {
           ...sessionOptions(session),
-          executionProviders: ["cpu"],
+          executionProviders,
           intraOpNumThreads: threads,
         });
         return new OrtSession(ort, created, session.profile !== undefined);
@@ -49,4 +61,74 @@ export async function openCpu(options: { readonly threads?: number } = {}): Prom
       }
     },
   };
+}
+
+export interface CpuOptions {
+  /** Default: the cores, at most 8. */
+  readonly threads?: number;
+}
+
+/** The CPU of this machine. Errors: DEVICE_BAD_THREADS, OPTIONAL_DEPENDENCY_MISSING. */
+export const openCpu = async ({ threads }: CpuOptions = {}): Promise<Device> =>
+  nativeDevice("cpu", threadCount(threads), ["cpu"]);
+
+/**
+ * A GPU through onnxruntime-node; `threads` serve what has no kernel there.
+ * Errors: DEVICE_UNAVAILABLE, DEVICE_BAD_THREADS, OPTIONAL_DEPENDENCY_MISSING.
+ */
+async function openGpu(provider: "webgpu" | "cuda", threads: number): Promise<Device> {
+  const device = await nativeDevice(provider, threadCount(threads), gpuProviders[provider]);
+  const queue = new TaskQueue();
+  const inTurn: Device = {
+    ...device,
+    createSession: (model, options) =>
+      queue.add(async () => {
+        const session = await device.createSession(model, options);
+        return {
+          run: (feeds, outputs) => queue.add(() => session.run(feeds, outputs)),
+          [Symbol.dispose]: () => void queue.add(async () => session[Symbol.dispose]()),
+        };
+      }),
+  };
+  await tryDevice(inTurn, gpuHints[provider]);
+  return inTurn;
+}
+
+const gpuProviders = {
+  webgpu: ["webgpu"],
+  // float32 products stay float32: TensorFloat-32 keeps 10 bits
+  cuda: [{ name: "cuda", use_tf32: "0" } as { name: "cuda" }],
+} as const;
+
+const gpuHints = {
+  webgpu: "It needs a GPU driver: Vulkan on Linux, Direct3D 12 on Windows, Metal on macOS. Use --device cpu.",
+  cuda: "onnxruntime-node's CUDA files come with its install script (npm rebuild onnxruntime-node --ignore-scripts=false) and need CUDA 12 and cuDNN 9. Or use --device webgpu.",
+} as const;
+
+/** Names that `openDevice` takes. */
+export const deviceNames = ["cpu", "webgpu", "cuda", "wasm"] as const satisfies readonly Provider[];
+
+export interface DeviceOptions {
+  /** What computes, one of `deviceNames`; the CPU when absent. */
+  readonly device?: string;
+  /** Threads of the processor; 2 when absent. The same number gives the same bits. */
+  readonly threads?: number;
+}
+
+/** The device of that name. Errors: DEVICE_UNKNOWN, DEVICE_UNAVAILABLE, DEVICE_BAD_THREADS, OPTIONAL_DEPENDENCY_MISSING. */
+export async function openDevice({ device = "cpu", threads = 2 }: DeviceOptions = {}): Promise<Device> {
+  switch (device) {
+    case "cpu":
+      return openCpu({ threads });
+    case "webgpu":
+    case "cuda":
+      return openGpu(device, threads);
+    case "wasm":
+      return openWasm({ threads });
+    default:
+      throw new NextxError("DEVICE_UNKNOWN", `There is no device "${device}".`, {
+        path: "device",
+        hint: suggestion(device, deviceNames),
+      });
+  }
 }

@@ -4,12 +4,12 @@
  */
 import { NextxError } from "../tensor/errors.ts";
 import type { Device, Session } from "./device.ts";
+import { tryDevice, unavailable } from "./providers.ts";
 import {
   configureRuntime,
   type OrtWeb,
   runtimeName,
-  tryDevice,
-  unavailable,
+  servedFiles,
   WebSessions,
   wasmDevice,
 } from "./wasmDevice.ts";
@@ -79,7 +79,7 @@ export async function openWebGpu(options: WebGpuOptions): Promise<Device> {
       return guard(await lost.during(sessions.create(model, session, [provider], extra)), lost);
     },
   };
-  await tryDevice(device);
+  await tryDevice(device, servedFiles);
   return device;
 }
 

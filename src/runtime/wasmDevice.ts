@@ -1,22 +1,18 @@
 /**
  * The wasm build of onnxruntime-web as a Device, for pages and for Node alike; and what all builds of that package share:
- * its settings hold for the whole page or worker, one model runs at a time, and a device is tried before it is handed out.
+ * its settings hold for the whole page or worker, and one model runs at a time.
  */
 import { NextxError } from "../tensor/errors.ts";
-import { add } from "../tensor/ops/elementwise.ts";
-import { float32, type Provider } from "../tensor/tensor.ts";
 import type { Device, Session, SessionOptions } from "./device.ts";
-import { type Ort, OrtSession, runtimeError, sessionOptions } from "./ortSession.ts";
-import { compile } from "./program.ts";
-import { trace } from "./trace.ts";
-import { floats } from "./values.ts";
+import { OrtSession, runtimeError, sessionOptions } from "./ortSession.ts";
+import { type Providers, TaskQueue, tryDevice } from "./providers.ts";
 
 /** What onnxruntime-web exports; each of its builds is a runtime of its own with its own settings. */
 export type OrtWeb = typeof import("onnxruntime-web");
-/** Execution providers of a session. */
-export type Providers = NonNullable<
-  NonNullable<Parameters<Ort["InferenceSession"]["create"]>[1]>["executionProviders"]
->;
+
+/** What to look at when a build does not start. */
+export const servedFiles =
+  "Check that the files of onnxruntime-web are served (see runtimeFiles) with their types.";
 
 /** A wasm heap ends here. */
 const WASM_LIMIT_BYTES = 2 ** 32;
@@ -42,17 +38,6 @@ export function configureRuntime(ort: OrtWeb, threads: number, files: string | u
   ort.env.logLevel = "fatal"; // what fails is thrown; nothing is printed
   wasm.numThreads = threads;
   if (files !== undefined) wasm.wasmPaths = files;
-}
-
-/** Runs one task after another: overlapping runs of two sessions crash the asyncify build (memory out of bounds). */
-export class TaskQueue {
-  #last: Promise<unknown> = Promise.resolve();
-
-  add<T>(task: () => Promise<T>): Promise<T> {
-    const next = this.#last.then(task, task);
-    this.#last = next;
-    return next;
-  }
 }
 
 /** Sessions of one onnxruntime-web build on one execution provider, created and run in turn. */
@@ -119,32 +104,8 @@ export async function wasmDevice(ort: OrtWeb, threads: number, files?: string): 
     availableMemoryBytes: () => WASM_LIMIT_BYTES - sessions.modelBytes,
     createSession: (model, options) => sessions.create(model, options, ["wasm"]),
   };
-  await tryDevice(device);
+  await tryDevice(device, servedFiles);
   return device;
 }
 
 export const runtimeName = ({ env }: OrtWeb): string => `onnxruntime-web ${env.versions.web}`;
-
-/** Computes 1 + 1 on a device. Errors: DEVICE_UNAVAILABLE with what went wrong as its cause. */
-export async function tryDevice(device: Device): Promise<void> {
-  const graph = trace({ x: float32(1) }, ({ x }) => ({ y: add(x, x) }));
-  try {
-    using program = await compile(graph, { device });
-    const { y } = await program.run({ x: floats([1], [1]) });
-    if (y.data[0] !== 2) throw new Error(`1 + 1 gave ${y.data[0]}`);
-  } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
-    throw unavailable(device.provider, text, {
-      hint: "Check that the files of onnxruntime-web are served (see runtimeFiles) with their types.",
-      cause,
-    });
-  }
-}
-
-export function unavailable(
-  provider: Provider,
-  why: string,
-  details: { readonly hint?: string; readonly cause?: unknown } = {},
-): NextxError {
-  return new NextxError("DEVICE_UNAVAILABLE", `${provider} cannot be used: ${why}`, details);
-}

@@ -36,7 +36,7 @@ export interface Emitter {
   dims(shape: Shape): string;
 }
 
-export type Provider = "cpu" | "wasm" | "webgpu";
+export type Provider = "cpu" | "wasm" | "webgpu" | "cuda";
 export type OnnxAttributes = Readonly<
   Record<string, number | string | readonly number[] | { float: number }>
 >;

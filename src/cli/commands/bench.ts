@@ -7,9 +7,10 @@ import { type EngineTimes, measureEngine } from "../../evaluate/bench/engine.ts"
 import { type KernelTime, profileStep } from "../../evaluate/bench/profile.node.ts";
 import { convStep, transformerStep } from "../../evaluate/bench/steps.ts";
 import { packageRoot } from "../../models.node.ts";
-import { openCpu } from "../../runtime/device.node.ts";
+import { openDevice } from "../../runtime/device.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
+import { addDeviceFlags, type DeviceFlags } from "../deviceFlags.ts";
 import { integer } from "../numbers.ts";
 import { print, printJson } from "../output.ts";
 
@@ -19,46 +20,55 @@ interface Reference {
   readonly median_ms: number;
 }
 
+interface Flags extends DeviceFlags {
+  readonly steps: number;
+  readonly python?: string;
+  readonly profile?: boolean;
+}
+
 /** Declares the command. */
 export function define(command: Command, { json }: Context): void {
-  command
+  addDeviceFlags(command)
     .argument("<what>", "engine")
-    .option("--threads <n>", "threads, also PyTorch's", integer(1, 256), 2)
     .option("--steps <n>", "measured steps", integer(3, 10_000), 15)
     .option("--python <file>", "a Python that has PyTorch: runs bench/reference_*.py before and after")
     .option("--profile", "also where the time goes, kernel by kernel")
     .option("--json", "machine output")
-    .action(
-      async (what: string, flags: { threads: number; steps: number; python?: string; profile?: boolean }) => {
-        if (what !== "engine")
-          throw new NextxError("CLI_UNKNOWN_BENCH", `There is no bench "${what}".`, {
-            hint: "There is engine.",
-          });
-        const scripts = { transformer: "reference_step.py", "conv autoencoder": "reference_conv.py" };
-        const { python, threads, steps } = flags;
-        const references = async () =>
-          python === undefined
-            ? []
-            : [
-                await reference(python, scripts.transformer, [`${threads}`, "float32", `${steps + 3}`]),
-                await reference(python, scripts["conv autoencoder"], [`${threads}`, `${steps}`]),
-              ];
-        const before = await references();
-        const device = await openCpu({ threads });
-        const times = await measureEngine(device, steps);
-        const after = await references();
-        const profiles = flags.profile
-          ? {
-              transformer: await profileStep(transformerStep(), device),
-              conv: await profileStep(convStep(), device),
-            }
-          : undefined;
-        if (json) printJson({ ...times, torchBefore: before, torchAfter: after, profiles });
-        else report(times, before, after);
-        if (profiles && !json)
-          for (const [name, kernels] of Object.entries(profiles)) reportKernels(name, kernels);
-      },
-    );
+    .action(async (what: string, flags: Flags) => {
+      if (what !== "engine")
+        throw new NextxError("CLI_UNKNOWN_BENCH", `There is no bench "${what}".`, {
+          hint: "There is engine.",
+        });
+      const scripts = { transformer: "reference_step.py", "conv autoencoder": "reference_conv.py" };
+      const { python, threads, steps } = flags;
+      const torchDevice = flags.device === "cpu" || flags.device === "wasm" ? "cpu" : "cuda";
+      const references = async () =>
+        python === undefined
+          ? []
+          : [
+              await reference(python, scripts.transformer, [
+                `${threads}`,
+                "float32",
+                `${steps + 3}`,
+                torchDevice,
+              ]),
+              await reference(python, scripts["conv autoencoder"], [`${threads}`, `${steps}`, torchDevice]),
+            ];
+      const before = await references();
+      const device = await openDevice(flags);
+      const times = await measureEngine(device, steps);
+      const after = await references();
+      const profiles = flags.profile
+        ? {
+            transformer: await profileStep(transformerStep(), device),
+            conv: await profileStep(convStep(), device),
+          }
+        : undefined;
+      if (json) printJson({ ...times, torchBefore: before, torchAfter: after, profiles });
+      else report(times, before, after);
+      if (profiles && !json)
+        for (const [name, kernels] of Object.entries(profiles)) reportKernels(name, kernels);
+    });
 }
 
 function reference(python: string, script: string, args: readonly string[]): Promise<Reference> {

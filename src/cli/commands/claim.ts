@@ -7,25 +7,23 @@ import type { Measure } from "../../evaluate/claim/result.ts";
 import type { ClaimEvent } from "../../evaluate/claim/runClaim.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
-import { integer } from "../numbers.ts";
+import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
 import { duration, exitCodes, interruptSignal, ProgressLine, print, printJson } from "../output.ts";
 
-interface Flags {
+interface Flags extends DeviceFlags {
   readonly arms?: string;
   readonly out: string;
   readonly data?: string;
-  readonly threads: number;
   readonly check?: boolean;
 }
 
 /** Declares the command. */
 export function define(command: Command, context: Context): void {
-  command
+  addDeviceFlags(command)
     .argument("<system>", `whose claim: ${claimIds().join(", ")}`)
     .option("--arms <names>", "run these arms only: names, or what stands before a dash, with commas")
     .option("-o, --out <folder>", "folder of results; what is there is kept and continued", "results")
     .option("--data <folder>", "folder of data sets and foreign weights (default: NEXTX_DATA)")
-    .option("--threads <n>", "threads", integer(1, 256), 2)
     .option("--check", "run nothing: is the result that lies there still true?")
     .option("--json", "machine output: one event per line");
   command.action((system: string, flags: Flags) => run(system, flags, context));
@@ -35,7 +33,8 @@ async function run(system: string, flags: Flags, { json, version }: Context): Pr
   const dataRoot = flags.data ?? dataRootFromEnvironment();
   const line = new ProgressLine();
   const options = {
-    ...{ out: flags.out, threads: flags.threads, version, signal: interruptSignal() },
+    ...{ out: flags.out, version, signal: interruptSignal() },
+    ...deviceOptions(flags),
     onProgress: (text: string) => {
       if (!json) line.update(text);
     },

@@ -10,12 +10,13 @@ import { isDynamicsPage, renderDynamicsPage } from "../../evaluate/dynamics/page
 import { load } from "../../load.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
+import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
 import { dynamicsHeading, dynamicsTable } from "../dynamicsTable.ts";
 import { writeOutput } from "../files.ts";
 import { integer } from "../numbers.ts";
 import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
 
-interface Flags {
+interface Flags extends DeviceFlags {
   readonly count: number;
   readonly seed: number;
   readonly corruptRate: number;
@@ -23,7 +24,6 @@ interface Flags {
   readonly set?: string;
   readonly split: string;
   readonly data?: string;
-  readonly threads: number;
   readonly out?: string;
   readonly force?: boolean;
 }
@@ -47,7 +47,7 @@ function sides(text: string): number[] {
 
 /** Declares the command. */
 export function define(command: Command, { json }: Context): void {
-  command
+  addDeviceFlags(command)
     .argument("<models...>", "shipped models, system ids, run folders or files of scale-wise models")
     .option("-n, --count <n>", "held-out pictures", integer(1, 10_000), 256)
     .option("-s, --seed <n>", "seed of rollouts and corruption", integer(0, Number.MAX_SAFE_INTEGER), 0)
@@ -63,13 +63,12 @@ export function define(command: Command, { json }: Context): void {
     .option("--data <folder>", "folder of data sets (default: NEXTX_DATA)")
     .option("-o, --out <folder>", `write ${names.json} and ${names.page} with plots`)
     .option("--force", "replace files that nextx did not make")
-    .option("--threads <n>", "threads", integer(1, 256), 2)
     .option("--json", "machine output")
     .action((models: string[], flags: Flags) => run(models, flags, json));
 }
 
 async function run(models: readonly string[], flags: Flags, json: boolean): Promise<void> {
-  const { count, seed, corruptRate, schedule, set, split, threads, out } = flags;
+  const { count, seed, corruptRate, schedule, set, split, out } = flags;
   if (split !== "test" && split !== "validation")
     throw new NextxError("CLI_BAD_SPLIT", `A held-out split is test or validation, got ${split}.`, {
       path: "split",
@@ -82,9 +81,9 @@ async function run(models: readonly string[], flags: Flags, json: boolean): Prom
   const signal = interruptSignal();
   const reports: DynamicsReport[] = [];
   for (const name of models) {
-    using model = await load(name, { threads });
+    using model = await load(name, deviceOptions(flags));
     const report = await dynamics(model, {
-      ...{ count, seed, corruptRate, split, threads, signal },
+      ...{ count, seed, corruptRate, split, signal, ...deviceOptions(flags) },
       ...(schedule && { schedule }),
       ...(set !== undefined && { set }),
       ...(dataRoot !== undefined && { dataRoot }),

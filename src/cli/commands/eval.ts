@@ -11,18 +11,18 @@ import type { ImageSystem } from "../../regimen/system.ts";
 import { imageSystems } from "../../systems/registry.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { type Context, firstWord } from "../context.ts";
+import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
 import { addSchemaFlags, readSchemaFlags } from "../flags.ts";
 import { integer } from "../numbers.ts";
 import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
 
-interface Flags extends Readonly<Record<string, unknown>> {
+interface Flags extends DeviceFlags, Readonly<Record<string, unknown>> {
   readonly count: number;
   readonly seed: number;
   readonly set?: string;
   readonly split: string;
   readonly data?: string;
   readonly onnx?: string;
-  readonly threads: number;
   readonly floor?: string;
 }
 
@@ -37,7 +37,7 @@ async function systemFor(name: string | undefined): Promise<ImageSystem> {
 /** Declares the command. */
 export async function define(command: Command, context: Context): Promise<void> {
   const system = await systemFor(firstWord(context));
-  command
+  addDeviceFlags(command)
     .argument("[model]", "shipped model, system id, run folder or file")
     .option("-n, --count <n>", "pictures on each side", integer(12, 10_000), 1000)
     .option("-s, --seed <n>", "seed of the samples", integer(0, Number.MAX_SAFE_INTEGER), 0)
@@ -46,21 +46,20 @@ export async function define(command: Command, context: Context): Promise<void> 
     .option("--data <folder>", "folder of data sets and foreign feature networks (default: NEXTX_DATA)")
     .option("--onnx <file>", "one more feature network: input [N, 3, H, W] in [-1, 1], output [N, D]")
     .option("--floor <set>", "no model: held-out pictures against others, what a perfect model would get")
-    .option("--threads <n>", "threads", integer(1, 256), 2)
     .option("--json", "machine output");
   addSchemaFlags(command, system.samplingSchema, `Settings of ${system.id}:`);
   command.action((name: string | undefined, flags: Flags) => run(name, flags, system, context));
 }
 
 function measureOptions(flags: Flags, line: ProgressLine): MeasureOptions {
-  const { count, split, threads, onnx } = flags;
+  const { count, split, onnx } = flags;
   if (split !== "test" && split !== "validation")
     throw new NextxError("CLI_BAD_SPLIT", `A held-out split is test or validation, got ${split}.`, {
       path: "split",
     });
   const dataRoot = flags.data ?? dataRootFromEnvironment();
   return {
-    ...{ count, split, threads, signal: interruptSignal() },
+    ...{ count, split, signal: interruptSignal(), ...deviceOptions(flags) },
     onProgress: (text) => line.update(text),
     ...(dataRoot !== undefined && { dataRoot }),
     ...(onnx !== undefined && { onnx }),
@@ -93,7 +92,7 @@ async function run(
     throw new NextxError("CLI_NO_MODEL", "Which model?", {
       hint: "nextx eval MODEL; nextx list shows models. Without a model: nextx eval --floor SET.",
     });
-  using model = await load(name, { threads: flags.threads });
+  using model = await load(name, deviceOptions(flags));
   const { seed, set } = flags;
   const settings = readSchemaFlags(system.samplingSchema, flags) ?? {};
   const report = await evaluate(model, { ...options, seed, settings, ...(set !== undefined && { set }) });

@@ -3,17 +3,16 @@ import type { Command } from "commander";
 import type { CheckResult } from "../../evaluate/parity.ts";
 import { parity } from "../../parity.node.ts";
 import type { Context } from "../context.ts";
-import { integer } from "../numbers.ts";
+import { addDeviceFlags, type DeviceFlags } from "../deviceFlags.ts";
 import { exitCodes, print, printJson } from "../output.ts";
 
 /** Declares the command. */
 export function define(command: Command, { json }: Context): void {
-  command
+  addDeviceFlags(command)
     .argument("<folder>", "folder with case.json, weights and tensors")
     .option("--only <name>", "run one check")
-    .option("--threads <n>", "threads", integer(1, 256), 2)
     .option("--json", "machine output")
-    .action(async (folder: string, flags: { only?: string; threads: number }) => {
+    .action(async (folder: string, flags: DeviceFlags & { only?: string }) => {
       let [passed, failed] = [0, 0];
       for await (const result of parity(folder, flags)) {
         if (result.pass) passed++;

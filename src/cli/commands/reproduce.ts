@@ -3,24 +3,22 @@ import type { Command } from "commander";
 import { readPictureRecipe, reproducePicture } from "../../picture.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
+import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
 import { readUserFile, requireReplaceable, writeOutput } from "../files.ts";
-import { integer } from "../numbers.ts";
 import { print, printJson } from "../output.ts";
 
-interface Flags {
+interface Flags extends DeviceFlags {
   readonly out?: string;
   readonly model?: string;
-  readonly threads: number;
   readonly force?: boolean;
 }
 
 /** Declares the command. */
 export function define(command: Command, context: Context): void {
-  command
+  addDeviceFlags(command)
     .argument("<file>", "a PNG that nextx made")
     .option("-o, --out <file>", "PNG to write; without it the recipe is only shown")
     .option("--model <model>", "where the model is when it does not ship with nextx")
-    .option("--threads <n>", "threads", integer(1, 256), 2)
     .option("--force", "replace a file that nextx did not make")
     .option("--json", "machine output")
     .action((file: string, flags: Flags) => run(file, flags, context));
@@ -35,7 +33,7 @@ async function run(file: string, flags: Flags, { version, json }: Context): Prom
   requireReplaceable(flags.out, flags.force === true);
   const { png } = await reproducePicture(bytes, file, version, {
     ...(flags.model !== undefined && { modelName: flags.model }),
-    threads: flags.threads,
+    ...deviceOptions(flags),
   });
   await writeOutput(flags.out, png);
   const same = Buffer.compare(png, bytes) === 0;

@@ -7,13 +7,14 @@ import type { EditRequest, ImageSystem } from "../../regimen/system.ts";
 import { imageSystems } from "../../systems/registry.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { type Context, firstWord } from "../context.ts";
+import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
 import { readUserFile, requireReplaceable, writeOutput } from "../files.ts";
 import { addSchemaFlags, readSchemaFlags } from "../flags.ts";
 import { integer } from "../numbers.ts";
 import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
 import { showsImages, terminalImage } from "../terminalImage.ts";
 
-interface Flags extends Readonly<Record<string, unknown>> {
+interface Flags extends DeviceFlags, Readonly<Record<string, unknown>> {
   readonly class?: string;
   readonly count?: number;
   readonly seed: number;
@@ -25,7 +26,6 @@ interface Flags extends Readonly<Record<string, unknown>> {
   readonly box?: EditRequest["box"];
   readonly outpaint?: boolean;
   readonly previews?: boolean;
-  readonly threads: number;
   readonly force?: boolean;
 }
 
@@ -49,7 +49,7 @@ function parseBox(text: string): EditRequest["box"] {
 /** Declares the command. */
 export async function define(command: Command, context: Context): Promise<void> {
   const system = await systemFor(firstWord(context));
-  command
+  addDeviceFlags(command)
     .argument("<model>", "shipped model, system id, run folder or file")
     .option(
       "-c, --class <class,...>",
@@ -62,7 +62,6 @@ export async function define(command: Command, context: Context): Promise<void> 
     .option("--columns <n>", "pictures per row", integer(1, 1000))
     .option("--scale <n>", "whole-number enlargement", integer(1, 64))
     .option("--previews", "show every scale in the terminal")
-    .option("--threads <n>", "threads", integer(1, 256), 2)
     .option("--force", "replace a file that nextx did not make")
     .option("--json", "machine output");
   command
@@ -96,7 +95,7 @@ async function run(
 ): Promise<void> {
   requireReplaceable(flags.out, flags.force === true);
   const signal = interruptSignal();
-  using model = await load(name, { threads: flags.threads });
+  using model = await load(name, deviceOptions(flags));
   const edit = await readEdit(flags, model.imageSize);
   const line = new ProgressLine(2000);
   const shows = flags.previews === true && showsImages();

@@ -13,6 +13,7 @@ import { imageSystems } from "../../systems/registry.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { systemOfRun, train } from "../../train.node.ts";
 import { type Context, firstWord } from "../context.ts";
+import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
 import { addSchemaFlags, readSchemaFlags } from "../flags.ts";
 import { integer } from "../numbers.ts";
 import {
@@ -25,12 +26,11 @@ import {
   printJson,
 } from "../output.ts";
 
-interface Flags extends Readonly<Record<string, unknown>> {
+interface Flags extends DeviceFlags, Readonly<Record<string, unknown>> {
   readonly recipe?: string;
   readonly from?: string;
   readonly out?: string;
   readonly data?: string;
-  readonly threads: number;
   readonly checkpointEvery: number;
   readonly observeEvery: number;
   readonly logEvery: number;
@@ -50,13 +50,12 @@ async function systemFor(word: string | undefined): Promise<ImageSystem> {
 /** Declares the command. */
 export async function define(command: Command, context: Context): Promise<void> {
   const system = await systemFor(firstWord(context));
-  command
+  addDeviceFlags(command)
     .argument("<system>", "system id, or the folder of a run to continue")
     .option("-r, --recipe <name>", `one of ${Object.keys(system.recipes).join(", ")}`)
     .option("--from <model>", "train the last stage only, from this model's weights and with its sizes")
     .option("-o, --out <folder>", "run folder (default: runs/<system>-<recipe>); an unfinished run continues")
     .option("--data <folder>", "folder that holds the data sets (default: NEXTX_DATA)")
-    .option("--threads <n>", "threads", integer(1, 256), 2)
     .option("--checkpoint-every <n>", "steps between checkpoints", integer(1, 1_000_000), 250)
     .option("--observe-every <n>", "steps between looks at held-out data", integer(1, 1_000_000), 500)
     .option("--log-every <n>", "steps between rows of the log", integer(1, 1_000_000), 10)
@@ -84,7 +83,7 @@ async function run(
     folder,
     version,
     signal,
-    threads: flags.threads,
+    ...deviceOptions(flags),
     every: { checkpoint: flags.checkpointEvery, observe: flags.observeEvery, log: flags.logEvery },
     ...(flags.recipe !== undefined && { recipe: flags.recipe }),
     ...(flags.from !== undefined && { from: flags.from }),

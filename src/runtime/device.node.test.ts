@@ -1,0 +1,68 @@
+import { existsSync } from "node:fs";
+import { expect, test } from "vitest";
+import { NextxError } from "../tensor/errors.ts";
+import { linear } from "../tensor/ops/linear.ts";
+import { gelu } from "../tensor/ops/neural.ts";
+import { RandomStream } from "../tensor/random.ts";
+import { float32 } from "../tensor/tensor.ts";
+import { type DeviceOptions, openDevice } from "./device.node.ts";
+import type { Device } from "./device.ts";
+import { compile } from "./program.ts";
+import { trace } from "./trace.ts";
+import { floats } from "./values.ts";
+
+test("a device that is not one is refused by name", async () => {
+  await expect(openDevice({ device: "wegpu" })).rejects.toMatchObject({
+    code: "DEVICE_UNKNOWN",
+    path: "device",
+    hint: expect.stringContaining("webgpu"),
+  });
+  await expect(openDevice({ threads: 0 })).rejects.toMatchObject({ code: "DEVICE_BAD_THREADS" });
+});
+
+/** The device, or the error that says why there is none here. */
+async function opened(options: DeviceOptions): Promise<Device | NextxError> {
+  try {
+    return await openDevice(options);
+  } catch (error) {
+    if (error instanceof NextxError) return error;
+    throw error;
+  }
+}
+
+test("CUDA computes, or says what is missing", async () => {
+  const cuda = await opened({ device: "cuda" });
+  if (cuda instanceof NextxError) {
+    expect(cuda).toMatchObject({ code: "DEVICE_UNAVAILABLE", hint: expect.stringContaining("CUDA") });
+  } else expect(await farthest(cuda)).toBeLessThan(1e-5);
+});
+
+async function layer(device: Device): Promise<Float32Array> {
+  const graph = trace({ x: float32(4, 8), w: float32(8, 8) }, ({ x, w }) => ({ y: gelu(linear(x, w)) }));
+  using program = await compile(graph, { device });
+  const stream = RandomStream.from(0, "test");
+  const draw = (rows: number) => floats(stream.normals(rows * 8, 1), [rows, 8]);
+  const { y } = await program.run({ x: draw(4), w: draw(8) });
+  return y.data as Float32Array; // a float32 graph
+}
+
+/** Largest difference between a device's numbers and the CPU's. */
+async function farthest(device: Device): Promise<number> {
+  const [a, b] = [await layer(device), await layer(await openDevice())];
+  return Math.max(...a.map((value, i) => Math.abs(value - (b[i] ?? Number.NaN))));
+}
+
+/** The software driver of Debian's chromium stands in for a GPU. */
+const driver = "/usr/lib/chromium/vk_swiftshader_icd.json";
+
+test.runIf(existsSync(driver))("WebGPU in Node gives the CPU's numbers", async ({ skip }) => {
+  process.env.VK_DRIVER_FILES = driver;
+  process.env.VK_ICD_FILENAMES = driver;
+  const gpu = await opened({ device: "webgpu" });
+  if (gpu instanceof NextxError) {
+    expect(gpu.code).toBe("DEVICE_UNAVAILABLE");
+    return skip("no Vulkan loader on this machine");
+  }
+  expect(gpu).toMatchObject({ provider: "webgpu", runtime: expect.stringContaining("webgpu") });
+  expect(await farthest(gpu)).toBeLessThan(1e-5);
+});
