@@ -23,6 +23,32 @@ const methods = {
   [truthful]: { method: "sf-gt" },
 };
 const seeds = [1, 2, 3] as const;
+/** Tried at a seed that no headline uses. */
+const sweep = {
+  seed: 11,
+  variants: {
+    base: null,
+    "tf-continue": { method: "tf-continue" },
+    "sigma-0-05": { sigma: 0.05 },
+    "sigma-0-1": { sigma: 0.1 },
+    "sigma-0-5": { sigma: 0.5 },
+    "sigma-1": { sigma: 1 },
+    "sigma-2": { sigma: 2 },
+    "truth-1": { method: "sf-gt", sigma: 1 },
+    "sampled-1": { sigma: 1, sampling: true },
+    "soft-1": { sigma: 1, softTargets: true },
+    "sampled-soft-1": { sigma: 1, sampling: true, softTargets: true },
+    "random-1": { sigma: 1, rollout: "random" },
+    "last-1": { sigma: 1, rollout: "last" },
+    "code-1": { method: "sar-code", sigma: 1 },
+    mixed: { method: "mixed" },
+    "full-sf": { method: "full-sf" },
+    "token-flips": { method: "token-flips" },
+    alternating: { method: "alternating" },
+    "long-1": { sigma: 1, steps: 480 },
+    "tf-continue-long": { method: "tf-continue", steps: 480 },
+  },
+} as const;
 const samples = 10_000;
 /** 5.3 % of the pictures that the base saw; the paper's extra training is about 5.5 %. */
 const refine = { steps: 160, batchSize: 64, tokenImages: 10_240 };
@@ -44,6 +70,7 @@ async function settingOf(setting: ClaimSetting): Promise<RefinementSetting> {
     methods,
     seeds,
     samples,
+    sweep,
     ...(setting.onProgress && { onProgress: setting.onProgress }),
   };
 }

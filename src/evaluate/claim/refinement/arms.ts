@@ -2,6 +2,7 @@
 import type { Arm } from "../arms.node.ts";
 import { baseArm, guidanceArm, judgingArm } from "./judging.ts";
 import { RefinementBench, type RefinementSetting } from "./setting.ts";
+import { sweepArm } from "./sweep.ts";
 import { costArm, trainingArm } from "./training.ts";
 
 /** Seed by seed, so that a claim that was stopped early already compares all methods. */
@@ -9,6 +10,7 @@ export function refinementArms(setting: RefinementSetting): Arm[] {
   const bench = new RefinementBench(setting);
   const methods = Object.keys(setting.methods);
   const [first = 1, ...others] = setting.seeds;
+  const variants = Object.entries(setting.sweep?.variants ?? {});
   const train = (seed: number) => methods.map((method) => trainingArm(bench, method, seed));
   const judge = (seed: number) => methods.map((method) => judgingArm(bench, method, seed));
   return [
@@ -18,5 +20,6 @@ export function refinementArms(setting: RefinementSetting): Arm[] {
     baseArm(bench),
     ...judge(first),
     ...others.flatMap((seed) => [...train(seed), ...judge(seed)]),
+    ...variants.map(([name, variant]) => sweepArm(bench, name, variant, setting.sweep?.seed ?? first)),
   ];
 }

@@ -12,8 +12,9 @@ import { armNames, claimedMethod, definitionOf, type RefinementBench } from "./s
 /** Guidance weights that every method may choose from. */
 export const guidanceGrid = [0, 0.5, 1, 1.5, 2.5] as const;
 /** Samples that choose guidance. They share no noise with those that are judged. */
-const guidanceSamples = 2_000;
-const noise = { guidance: 7_001, judging: 9_001 } as const;
+export const guidanceSamples = 2_000;
+/** Seeds of samples. */
+export const noise = { guidance: 7_001, judging: 9_001 } as const;
 
 /** The base with what an arm's file changed. */
 export function wholeModel(base: ModelFile, moved: Uint8Array): ModelFile {
@@ -142,11 +143,26 @@ async function judged(
   chosen: number,
   signal: AbortSignal | undefined,
 ): Promise<Record<string, number | number[]>> {
-  const { samples: count, openData } = bench.setting;
-  const test = await openData("test");
-  const { truePast, oneStep, freeRunning } = await bench.dynamics(model, signal);
-  const numbers: Record<string, number | number[]> = {
+  return {
     guidance: chosen,
+    ...(await dynamicsNumbers(bench, model, signal)),
+    ...(await sampleNumbers(bench, model, {
+      count: bench.setting.samples,
+      seed: noise.judging,
+      guided: chosen,
+      signal,
+    })),
+  };
+}
+
+/** What a model knows on the true past, after one step of its own, and running freely. */
+export async function dynamicsNumbers(
+  bench: RefinementBench,
+  model: ModelFile,
+  signal: AbortSignal | undefined,
+): Promise<Record<string, number | number[]>> {
+  const { truePast, oneStep, freeRunning } = await bench.dynamics(model, signal);
+  return {
     heldOutLoss: truePast.loss.overall,
     heldOutScaleLoss: [...truePast.loss.scales],
     oneStepDisagreement: 1 - oneStep.agreement.overall,
@@ -156,11 +172,29 @@ async function judged(
     freeDivergence: freeRunning.divergence.overall,
     freeScaleAgreement: [...freeRunning.agreement.scales],
   };
+}
+
+interface Judging {
+  readonly count: number;
+  readonly seed: number;
+  /** Guidance weight of the guided samples; others are drawn without. */
+  readonly guided: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Distances and validity of guided samples, and of others from the same noise without guidance. */
+export async function sampleNumbers(
+  bench: RefinementBench,
+  model: ModelFile,
+  { count, seed, guided, signal }: Judging,
+): Promise<Record<string, number>> {
+  const test = await bench.setting.openData("test");
+  const numbers: Record<string, number> = {};
   for (const [suffix, cfgScale] of [
-    ["", chosen],
+    ["", guided],
     ["Unguided", 0],
   ] as const) {
-    const samples = await samplesOf(bench, model, { count, seed: noise.judging, cfgScale, signal });
+    const samples = await samplesOf(bench, model, { count, seed, cfgScale, signal });
     for (const [i, { real, generated }] of (await comparisons(bench, samples, signal)).entries()) {
       const { distance, standardError, bias } = frechetEstimate(real, generated);
       numbers[`distance${i}${suffix}`] = distance;

@@ -46,6 +46,7 @@ async function setting(): Promise<RefinementSetting> {
   const weights = initialise(sarSystem.parameters(description), RandomStream.from(1, "base"));
   return {
     ...{ system: sarSystem, set: "synth", device, methods, seeds: [1, 2], samples: 24 },
+    sweep: { seed: 11, variants: { base: null, doubled: { sigma: 1, steps: 8 } } },
     base: { description, weights, sha256: "1".repeat(64) },
     openData: openSynth,
     features: { identities: [{ name: colours.name, sha256: colours.sha256 }], open: async () => [colours] },
@@ -105,6 +106,17 @@ describe("refinement arms", () => {
     expect(row?.guidance).toBe([0, 0.5, 1, 1.5, 2.5][distances.indexOf(Math.min(...distances))]);
     for (const name of ["distance0", "distance0Unguided", "validity", "heldOutLoss", "freeDisagreement"])
       expect(Number(row?.[name])).toBeGreaterThanOrEqual(0);
+  });
+
+  it("try variants at a seed of their own, and the base itself", () => {
+    const [base, doubled] = ["base", "doubled"].map(
+      (name) => rows.get(armNames.sweep("synth", name))?.numbers,
+    );
+    expect(base?.steps).toBeUndefined();
+    expect(doubled?.steps).toBe(8);
+    for (const numbers of [base, doubled])
+      for (const name of ["distance0", "distance0Unguided", "validity", "heldOutLoss"])
+        expect(Number(numbers?.[name])).toBeGreaterThanOrEqual(0);
   });
 
   it("make paired measures from their rows alone", () => {

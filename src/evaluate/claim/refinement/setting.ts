@@ -16,7 +16,7 @@ import type { FeatureSet } from "../../featureSet.ts";
 import type { FeatureExtractor } from "../../features/types.ts";
 import type { FeatureNetworks } from "../claim.ts";
 
-type Values = Readonly<Record<string, unknown>>;
+export type Values = Readonly<Record<string, unknown>>;
 
 export interface RefinementSetting {
   readonly system: ImageSystem;
@@ -34,6 +34,8 @@ export interface RefinementSetting {
   /** What each method changes in the refining stage. The first is what is claimed: its compute is what all may spend. */
   readonly methods: Readonly<Record<string, Values>>;
   readonly seeds: readonly number[];
+  /** Variants tried beside the methods, at a seed of their own; null trains nothing. `steps` is of the claimed method's. */
+  readonly sweep?: { readonly seed: number; readonly variants: Readonly<Record<string, Values | null>> };
   /** Samples that are judged, and held-out pictures that they are compared with. */
   readonly samples: number;
   readonly onProgress?: (text: string) => void;
@@ -48,6 +50,7 @@ export const armNames = {
   guidance: (set: string, method: string) => `${set}-${method}-guidance`,
   judging: (set: string, method: string, seed: number) => `${set}-${method}-${seed}-judged`,
   base: (set: string) => `${set}-base-judged`,
+  sweep: (set: string, variant: string) => `${set}-sweep-${variant}`,
 };
 
 /** Everything that decides an arm's numbers. */
@@ -64,14 +67,14 @@ export function definitionOf(setting: RefinementSetting, own: unknown): unknown 
   };
 }
 
-/** One method's stage over the base. */
-export function stageOf(setting: RefinementSetting, method: string, seed: number, steps: number): Stage {
-  const { system, base, refine, methods } = setting;
+/** The base's refining stage with what a method changes in it. */
+export function stageOf(setting: RefinementSetting, method: Values, seed: number, steps: number): Stage {
+  const { system, base, refine } = setting;
   const recipe = system.recipeSchema.parse({
     ...setting.recipe,
     ...system.recipeOf(base.description),
     seed,
-    train: { refine: { ...refine, ...methods[method], steps } },
+    train: { refine: { ...refine, ...method, steps } },
   });
   return system.stages(recipe).at(-1) as Stage; // refining comes last
 }

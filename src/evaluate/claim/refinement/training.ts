@@ -15,13 +15,18 @@ import {
   type RefinementBench,
   type RefinementSetting,
   stageOf,
+  type Values,
 } from "./setting.ts";
 
 /** Schedules whose work is averaged. */
 const countedSteps = 64;
 
 /** Multiply-adds of a method's training step, averaged over the first schedules that training draws. */
-async function stepCost(setting: RefinementSetting, method: string, context: StageContext): Promise<number> {
+export async function stepCost(
+  setting: RefinementSetting,
+  method: Values,
+  context: StageContext,
+): Promise<number> {
   const { task } = await stageOf(setting, method, context.seed, 1).create(context);
   let total = 0;
   for (let step = 0; step < countedSteps; step++) {
@@ -40,8 +45,8 @@ export function costArm(bench: RefinementBench): Arm {
     definition: definitionOf(setting, { methods: setting.methods, countedSteps }),
     run: async ({ signal }) => {
       const numbers: Record<string, number> = {};
-      for (const method of Object.keys(setting.methods))
-        numbers[method] = await stepCost(setting, method, bench.context(0, signal));
+      for (const [name, method] of Object.entries(setting.methods))
+        numbers[name] = await stepCost(setting, method, bench.context(0, signal));
       return { numbers };
     },
   };
@@ -69,47 +74,67 @@ function binned(values: readonly number[]): number[] {
   });
 }
 
+/** What a training is told. */
+export interface Training {
+  readonly name: string;
+  readonly method: Values;
+  readonly seed: number;
+  readonly steps: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A method from the base: its curve and held-out losses, and the model, of which only what moved is to be kept. */
+export async function trained(bench: RefinementBench, { name, method, seed, steps, signal }: Training) {
+  const { setting } = bench;
+  const { base } = setting;
+  const training = trainStage(stageOf(setting, method, seed, steps), bench.context(seed, signal));
+  let held: Metrics = {};
+  const curve: number[] = [];
+  let startMs: number | undefined;
+  let next = await training.next();
+  for (; !next.done; next = await training.next()) {
+    const { report, run, best } = next.value;
+    startMs ??= performance.now(); // the first step compiles
+    const loss = report.loss.toFixed(4);
+    setting.onProgress?.(`${name}, seed ${seed}: step ${report.step} of ${steps}, loss ${loss}`);
+    curve.push(Number(report.metrics.teacherLoss ?? report.loss));
+    if (report.step === steps) held = (await run.observe(best)).metrics;
+  }
+  const seconds = (performance.now() - (startMs ?? 0)) / 1000;
+  const moved = { description: base.description, weights: movedWeights(base, next.value) };
+  return {
+    numbers: {
+      steps,
+      secondsPerStep: seconds / Math.max(1, steps - 1),
+      curve: binned(curve),
+      ...listed(held),
+    },
+    moved,
+  };
+}
+
 /** One method from the base, as many steps as the claimed method's work allows. */
 export function trainingArm(bench: RefinementBench, method: string, seed: number): Arm {
   const { setting } = bench;
-  const { set, methods, refine, base } = setting;
+  const { set, methods, refine } = setting;
   const claimed = claimedMethod(setting);
+  const own = methods[method] as Values; // one of its keys
   return {
     name: armNames.training(set, method, seed),
     definition: definitionOf(setting, {
-      method: methods[method],
+      method: own,
       claimed: methods[claimed],
       seed,
       countedSteps,
     }),
     run: async ({ rows, signal }) => {
       const cost = (name: string) => numberOf(rows, armNames.cost(set), name);
-      const own = cost(method);
-      const steps = Math.round((refine.steps * cost(claimed)) / own);
-      const training = trainStage(stageOf(setting, method, seed, steps), bench.context(seed, signal));
-      let held: Metrics = {};
-      const curve: number[] = [];
-      let startMs: number | undefined;
-      let next = await training.next();
-      for (; !next.done; next = await training.next()) {
-        const { report, run, best } = next.value;
-        startMs ??= performance.now(); // the first step compiles
-        setting.onProgress?.(
-          `${method}, seed ${seed}: step ${report.step} of ${steps}, loss ${report.loss.toFixed(4)}`,
-        );
-        curve.push(Number(report.metrics.teacherLoss ?? report.loss));
-        if (report.step === steps) held = (await run.observe(best)).metrics;
-      }
-      const seconds = (performance.now() - (startMs ?? 0)) / 1000;
+      const steps = Math.round((refine.steps * cost(claimed)) / cost(method));
+      const { numbers, moved } = await trained(bench, { name: method, method: own, seed, steps, signal });
+      const { steps: taken, ...rest } = numbers;
       return {
-        numbers: {
-          steps,
-          multiplyAdds: steps * own,
-          secondsPerStep: seconds / Math.max(1, steps - 1),
-          curve: binned(curve),
-          ...listed(held),
-        },
-        model: encodeModel({ description: base.description, weights: movedWeights(base, next.value) }, "F16"),
+        numbers: { steps: taken, multiplyAdds: taken * cost(method), ...rest },
+        model: encodeModel(moved, "F16"),
       };
     },
   };
