@@ -1,6 +1,5 @@
 /** Measuring what a system claims, and checking a committed result: data, models and feature networks for the claims. */
 import { spawnSync } from "node:child_process";
-import { cpus } from "node:os";
 import { join } from "node:path";
 import { claims } from "./claims/registry.ts";
 import { openImageSet } from "./data/imageSets.node.ts";
@@ -14,7 +13,7 @@ import { openSqueezeNet } from "./evaluate/features/foreign.node.ts";
 import type { FeatureExtractor } from "./evaluate/features/types.ts";
 import { suggestion } from "./formats/suggest.ts";
 import { findModel, packageRoot } from "./models.node.ts";
-import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
+import { type DeviceOptions, machineClass, openDevice } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";
 import { NextxError } from "./tensor/errors.ts";
 
@@ -128,12 +127,6 @@ async function openClaim(id: string, options: ClaimOptions): Promise<OpenClaim> 
 function revision(version: string): string {
   const git = spawnSync("git", ["rev-parse", "HEAD"], { cwd: packageRoot(), encoding: "utf8" });
   return git.status === 0 ? git.stdout.trim() : `nextx ${version}`;
-}
-
-/** Processor, cores and threads: what timings depend on, without a name of the machine. */
-function machineClass({ threads, runtime }: Device): string {
-  const all = cpus();
-  return `${all[0]?.model.trim() ?? "unknown"}, ${all.length} cores, ${threads} threads, ${runtime}, Node ${process.version}`;
 }
 
 /** Runs what is missing of a claim and judges it. @throws NextxError CLAIM_ codes, ABORTED, and those of the arms */

@@ -1,10 +1,10 @@
 /**
  * Layers as plain functions over named parameters. Shape letters: B batch, L tokens, C channels, H heads, D head width.
  */
-import { add, mul } from "../tensor/ops/elementwise.ts";
+import { add, less, minimum, mul } from "../tensor/ops/elementwise.ts";
 import { conv2d, linear as linearOp, matmul } from "../tensor/ops/linear.ts";
 import { groupNorm as groupNormOp, softmax } from "../tensor/ops/neural.ts";
-import { reshape } from "../tensor/ops/structure.ts";
+import { cast, reshape, sum } from "../tensor/ops/structure.ts";
 import { dimOf, staticDim, type Tensor } from "../tensor/tensor.ts";
 import { fanInUniform, filled, type Initializer, type Scope, uniform, zeros } from "./scope.ts";
 
@@ -48,10 +48,18 @@ export function groupNorm(scope: Scope, x: Tensor, groups: number, eps = 1e-6): 
   return add(mul(groupNormOp(x, groups, eps), weight), bias);
 }
 
-/** softmax(q k^T * scale + bias) v over the last two axes: q [.., L, D], k and v [.., M, D], bias [L, M] -> [.., L, D]. */
+/** Biases below this hide: masks are finite, because a row of -infinity is NaN on some providers. */
+const hiddenBelow = -1e8;
+
+/**
+ * softmax(q k^T * scale + bias) v over the last two axes: q [.., L, D], k and v [.., M, D], bias [L, M] -> [.., L, D].
+ * A query from which the bias hides every key (-1e9) gets zeros.
+ */
 export function attend(q: Tensor, k: Tensor, v: Tensor, scale: number, bias?: Tensor): Tensor {
   const scores = mul(matmul(q, k, false, true), scale); // (.., L, M)
-  return matmul(softmax(bias === undefined ? scores : add(scores, bias)), v);
+  if (bias === undefined) return matmul(softmax(scores), v);
+  const seen = sum(cast(less(hiddenBelow, bias), "float32"), [-1], true); // (L, 1)
+  return mul(matmul(softmax(add(scores, bias)), v), minimum(seen, 1));
 }
 
 /** x * (1 + scale) + shift. */

@@ -1,6 +1,6 @@
 /** Devices of Node: onnxruntime-node's CPU, its WebGPU, CUDA where the user's runtime has it, and onnxruntime-web's wasm. */
 import { createRequire } from "node:module";
-import { availableParallelism, freemem } from "node:os";
+import { availableParallelism, cpus, freemem } from "node:os";
 import { suggestion } from "../formats/suggest.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { Provider } from "../tensor/tensor.ts";
@@ -131,4 +131,10 @@ export async function openDevice({ device = "cpu", threads = 2 }: DeviceOptions 
         hint: suggestion(device, deviceNames),
       });
   }
+}
+
+/** Processor, cores and threads: what timings depend on, without a name of the machine. */
+export function machineClass({ threads, runtime }: Device): string {
+  const all = cpus();
+  return `${all[0]?.model.trim() ?? "unknown"}, ${all.length} cores, ${threads} threads, ${runtime}, Node ${process.version}`;
 }

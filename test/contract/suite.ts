@@ -4,10 +4,15 @@
  * where the CPU may do the arithmetic on sizes.
  */
 
+import { attend } from "../../src/nn/layers.ts";
+import type { Device } from "../../src/runtime/device.ts";
 import { fixSizes } from "../../src/runtime/fixedSizes.ts";
 import { compile } from "../../src/runtime/program.ts";
 import { OpChecker } from "../../src/runtime/testing/checkOp.ts";
+import { trace } from "../../src/runtime/trace.ts";
+import { floats } from "../../src/runtime/values.ts";
 import { opTable } from "../../src/tensor/opTable.ts";
+import { float32 } from "../../src/tensor/tensor.ts";
 import type { Column } from "./devices.ts";
 import { type ContractCase, opCases, sizesOf, webgpuGaps } from "./opCases.ts";
 import {
@@ -80,7 +85,21 @@ export function gapChecks(): Check[] {
   }));
 }
 
+/** A query that sees no key gets zeros on every provider. */
+async function hiddenRow(device: Device): Promise<Computed> {
+  const specs = { x: float32(2, 2), bias: float32(2, 2) };
+  const graph = trace(specs, ({ x, bias }) => ({ y: attend(x, x, x, 1, bias) }));
+  using program = await compile(graph, { device });
+  const { y } = await program.run({
+    x: floats([1, 2, 3, 4], [2, 2]),
+    bias: floats([0, -1e9, -1e9, -1e9], [2, 2]),
+  });
+  if (y.data[2] !== 0 || y.data[3] !== 0) throw new Error(`a hidden row gave ${y.data}`);
+  return { numbers: { y: y.data }, ids: {} };
+}
+
 const kinds = {
+  "attention with a hidden row": hiddenRow,
   "training step": trainTiny,
   generation: generateTiny,
   "tokenizer encode, decode": tokenizeTiny,
