@@ -64,6 +64,7 @@ export interface MeasureDynamicsOptions {
   readonly device: Device;
   /** Seed of rollouts and corruption. */
   readonly seed: number;
+  /** Share of a corrupted scale's tokens; 0 leaves the past as it is and saves a pass per scale. */
   readonly corruptRate: number;
   readonly signal?: AbortSignal;
   /** Finished pictures. */
@@ -177,14 +178,16 @@ export async function measureDynamics(
     const streams = (purpose: string) => streamsOf(seed, purpose, first, pictures.length);
     const request = { labels, truth, plan, weights: new Map() };
     const judged = await judge.over({ labels, truth });
-    means.truePast.add(await judged(truth));
+    const undisturbed = await judged(truth);
+    means.truePast.add(undisturbed);
     means.oneStep.add(await judged(await rollout.oneStep(request, streams("one-step"))));
     throwIfAborted(signal);
     means.freeRunning.add(await judged(await rollout.freeRunning(request, streams("free-running"))));
     for (const [s, scale] of plan.groups.entries()) {
       throwIfAborted(signal);
       const corruption = { rate: corruptRate, vocabSize, streams: streams(`corrupt/${scale.side}`) };
-      means.corrupted[s]?.add(await judged(corruptScale(truth, plan, scale, corruption)));
+      const past = corruptScale(truth, plan, scale, corruption);
+      means.corrupted[s]?.add(corruptRate === 0 ? undisturbed : await judged(past));
     }
     onProgress?.(first + pictures.length, count);
   }
