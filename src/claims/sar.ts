@@ -23,6 +23,15 @@ const methods = {
   [truthful]: { method: "sf-gt" },
 };
 const seeds = [1, 2, 3] as const;
+/** Of one model: fewer steps than trained, the trained ones, more, and last sides of 40 to 64 px. */
+const sampledSchedules = [
+  [1, 2, 4, 8],
+  [1, 2, 3, 4, 6, 8],
+  [1, 2, 3, 4, 5, 6, 7, 8],
+  [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+  [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+  [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16],
+];
 /** Tried at a seed that no headline uses. */
 const sweep = {
   seed: 11,
@@ -71,6 +80,7 @@ async function settingOf(setting: ClaimSetting): Promise<RefinementSetting> {
     seeds,
     samples,
     sweep,
+    sampledSchedules,
     ...(setting.onProgress && { onProgress: setting.onProgress }),
   };
 }

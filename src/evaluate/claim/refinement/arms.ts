@@ -1,7 +1,8 @@
 /** All arms of a claim about refining a scale-wise model, in the order in which they need each other. */
 import type { Arm } from "../arms.node.ts";
 import { baseArm, guidanceArm, judgingArm } from "./judging.ts";
-import { RefinementBench, type RefinementSetting } from "./setting.ts";
+import { schedulesArm } from "./schedules.ts";
+import { claimedMethod, RefinementBench, type RefinementSetting } from "./setting.ts";
 import { sweepArm } from "./sweep.ts";
 import { costArm, trainingArm } from "./training.ts";
 
@@ -11,6 +12,7 @@ export function refinementArms(setting: RefinementSetting): Arm[] {
   const methods = Object.keys(setting.methods);
   const [first = 1, ...others] = setting.seeds;
   const variants = Object.entries(setting.sweep?.variants ?? {});
+  const schedules = setting.sampledSchedules ? [setting.sampledSchedules] : [];
   const train = (seed: number) => methods.map((method) => trainingArm(bench, method, seed));
   const judge = (seed: number) => methods.map((method) => judgingArm(bench, method, seed));
   return [
@@ -20,6 +22,7 @@ export function refinementArms(setting: RefinementSetting): Arm[] {
     baseArm(bench),
     ...judge(first),
     ...others.flatMap((seed) => [...train(seed), ...judge(seed)]),
+    ...schedules.map((sides) => schedulesArm(bench, claimedMethod(setting), first, sides)),
     ...variants.map(([name, variant]) => sweepArm(bench, name, variant, setting.sweep?.seed ?? first)),
   ];
 }

@@ -25,25 +25,26 @@ export function wholeModel(base: ModelFile, moved: Uint8Array): ModelFile {
 interface SampleOptions {
   readonly count: number;
   readonly seed: number;
-  readonly cfgScale: number;
+  /** Values of the system's sampling schema. */
+  readonly options: Readonly<Record<string, unknown>>;
   readonly signal: AbortSignal | undefined;
 }
 
 /** Pictures of a model with the classes of the first `count` held-out ones, always from the same noise. */
-async function samplesOf(
+export async function samplesOf(
   bench: RefinementBench,
   model: ModelFile,
-  { count, seed, cfgScale, signal }: SampleOptions,
+  { count, seed, options, signal }: SampleOptions,
 ): Promise<LabelledPictures> {
   const { system, device, onProgress } = bench.setting;
   const { pictures } = await bench.real();
   const labels = pictures.labels.subarray(0, count);
   using opened = await system.open(model.description, model.weights, device);
-  onProgress?.(`sampling ${labels.length} pictures, guidance ${cfgScale}`);
+  onProgress?.(`sampling ${labels.length} pictures, ${JSON.stringify(options)}`);
   const request = {
     labels: [...labels],
     seed,
-    options: { cfgScale },
+    options,
     previews: false,
     ...(signal && { signal }),
   };
@@ -79,7 +80,7 @@ export function guidanceArm(bench: RefinementBench, method: string): Arm {
         const samples = await samplesOf(bench, file, {
           count: guidanceSamples,
           seed: noise.guidance,
-          cfgScale,
+          options: { cfgScale },
           signal,
         });
         const pairs = await comparisons(bench, samples, signal);
@@ -194,7 +195,7 @@ export async function sampleNumbers(
     ["", guided],
     ["Unguided", 0],
   ] as const) {
-    const samples = await samplesOf(bench, model, { count, seed, cfgScale, signal });
+    const samples = await samplesOf(bench, model, { count, seed, options: { cfgScale }, signal });
     for (const [i, { real, generated }] of (await comparisons(bench, samples, signal)).entries()) {
       const { distance, standardError, bias } = frechetEstimate(real, generated);
       numbers[`distance${i}${suffix}`] = distance;

@@ -46,6 +46,11 @@ async function setting(): Promise<RefinementSetting> {
   const weights = initialise(sarSystem.parameters(description), RandomStream.from(1, "base"));
   return {
     ...{ system: sarSystem, set: "synth", device, methods, seeds: [1, 2], samples: 24 },
+    sampledSchedules: [
+      [1, 2],
+      [1, 2, 4],
+      [1, 2, 4, 6],
+    ],
     sweep: { seed: 11, variants: { base: null, doubled: { sigma: 1, steps: 8 } } },
     base: { description, weights, sha256: "1".repeat(64) },
     openData: openSynth,
@@ -117,6 +122,14 @@ describe("refinement arms", () => {
     for (const numbers of [base, doubled])
       for (const name of ["distance0", "distance0Unguided", "validity", "heldOutLoss"])
         expect(Number(numbers?.[name])).toBeGreaterThanOrEqual(0);
+  });
+
+  it("sample one model with fewer, as many, and larger scales", () => {
+    const { numbers } = rows.get(armNames.schedules("synth")) as ArmRow;
+    expect(numbers.scales).toEqual([2, 3, 4]);
+    expect(numbers.lastSide).toEqual([2, 4, 6]);
+    for (const name of ["distance0", "validity", "secondsPerPicture"])
+      for (const value of numbers[name] as number[]) expect(value).toBeGreaterThanOrEqual(0);
   });
 
   it("make paired measures from their rows alone", () => {

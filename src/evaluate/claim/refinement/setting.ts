@@ -36,6 +36,8 @@ export interface RefinementSetting {
   readonly seeds: readonly number[];
   /** Variants tried beside the methods, at a seed of their own; null trains nothing. `steps` is of the claimed method's. */
   readonly sweep?: { readonly seed: number; readonly variants: Readonly<Record<string, Values | null>> };
+  /** Schedules that the claimed method's first seed is sampled with. */
+  readonly sampledSchedules?: readonly (readonly number[])[];
   /** Samples that are judged, and held-out pictures that they are compared with. */
   readonly samples: number;
   readonly onProgress?: (text: string) => void;
@@ -50,6 +52,7 @@ export const armNames = {
   guidance: (set: string, method: string) => `${set}-${method}-guidance`,
   judging: (set: string, method: string, seed: number) => `${set}-${method}-${seed}-judged`,
   base: (set: string) => `${set}-base-judged`,
+  schedules: (set: string) => `${set}-schedules`,
   sweep: (set: string, variant: string) => `${set}-sweep-${variant}`,
 };
 
