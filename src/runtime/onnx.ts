@@ -37,7 +37,7 @@ const IR_VERSION = 10n;
 const MAX_MODEL_BYTES = 2 ** 31 - 1;
 /** Starts the names of values inside a model; names of inputs, weights and outputs are the user's. */
 const INTERNAL = "nextx:";
-const ELEMENT = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+const ELEMENT = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const;
 
 function attribute(name: string, value: OnnxAttributes[string]): AttributeProto {
   if (typeof value === "string") {
@@ -188,6 +188,14 @@ class ModelWriter implements Emitter {
 
   int32s(data: Int32Array, shape: readonly number[]): string {
     return this.#constant("int32", shape, data);
+  }
+
+  int8s(data: Int8Array, shape: readonly number[]): string {
+    return this.#constant("int8", shape, data);
+  }
+
+  uint8s(data: Uint8Array, shape: readonly number[]): string {
+    return this.#constant("uint8", shape, data);
   }
 
   dims(shape: Shape): string {

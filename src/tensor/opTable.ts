@@ -3,6 +3,7 @@ import { elementwiseOps } from "./ops/elementwise.ts";
 import { gatherOps } from "./ops/gather.ts";
 import { linearOps } from "./ops/linear.ts";
 import { neuralOps } from "./ops/neural.ts";
+import { quantisedOps } from "./ops/quantised.ts";
 import { structureOps } from "./ops/structure.ts";
 import { windowOps } from "./ops/window.ts";
 import { type Op, sourceOps } from "./tensor.ts";
@@ -17,5 +18,6 @@ export const opTable: ReadonlyMap<string, Op> = new Map(
     ...linearOps,
     ...neuralOps,
     ...windowOps,
+    ...quantisedOps,
   ].map((op) => [op.name, op]),
 );

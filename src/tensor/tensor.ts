@@ -32,6 +32,8 @@ export interface Emitter {
   float(value: number): string;
   floats(data: Float32Array, shape: readonly number[]): string;
   int32s(data: Int32Array, shape: readonly number[]): string;
+  int8s(data: Int8Array, shape: readonly number[]): string;
+  uint8s(data: Uint8Array, shape: readonly number[]): string;
   /** An int64 vector holding the dims, constant where they are numbers. */
   dims(shape: Shape): string;
 }

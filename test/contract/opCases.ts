@@ -4,6 +4,7 @@
  */
 import type { OpCase, Sizes } from "../../src/runtime/testing/checkOp.ts";
 import { symbol } from "../../src/tensor/dims.ts";
+import { toInt4, toInt8 } from "../../src/tensor/lowBits.ts";
 import * as e from "../../src/tensor/ops/elementwise.ts";
 import { argmaxLast, gatherRows, pickLast, scatterAddRows } from "../../src/tensor/ops/gather.ts";
 import { conv2d, linear, matmul, sumPool, upsampleNearest } from "../../src/tensor/ops/linear.ts";
@@ -16,6 +17,7 @@ import {
   silu,
   softmax,
 } from "../../src/tensor/ops/neural.ts";
+import { byteRange, int4Linear, int8Conv2d, int8Linear } from "../../src/tensor/ops/quantised.ts";
 import {
   broadcastTo,
   cast,
@@ -80,6 +82,12 @@ const moved = (f: (x: Tensor) => Tensor, ...shape: readonly (typeof N | number)[
 const kernel = { x: float32(N, 2, 4, 4), w: float32(3, 2, 3, 3) };
 const convolve = (stride: number, pads: readonly [number, number, number, number]): ContractCase =>
   one(kernel, (x) => conv2d(get(x, "x"), get(x, "w"), { stride, pads }));
+const someNumbers = (count: number): Float32Array =>
+  Float32Array.from({ length: count }, (_, i) => Math.sin(i * i));
+const someInt8 = toInt8(someNumbers(3 * 32), [3, 32], 8);
+const someInt4 = toInt4(someNumbers(3 * 32), [3, 32]);
+const someKernel = toInt8(someNumbers(3 * 2 * 9), [3, 2, 3, 3], 8);
+const someRanges = { input: byteRange(-2, 3), output: byteRange(-8, 9) };
 /** The gradient of a convolution as a forward graph. */
 const convolutionGradient = (input: 0 | 1): ContractCase[] =>
   [1, 2].map((stride) =>
@@ -201,6 +209,17 @@ export const opCases: Readonly<Record<string, readonly ContractCase[]>> = {
   conv2d: [convolve(1, [1, 1, 1, 1]), convolve(2, [0, 1, 1, 0])],
   conv2dInputGradient: convolutionGradient(0),
   conv2dWeightGradient: convolutionGradient(1),
+  int8Linear: [one({ x: float32(N, 32) }, (x) => int8Linear(get(x, "x"), someInt8), { derivatives: 0 })],
+  int4Linear: [one({ x: float32(N, 32) }, (x) => int4Linear(get(x, "x"), someInt4), { derivatives: 0 })],
+  int8Conv2d: [
+    one(
+      { x: float32(N, 2, 4, 4) },
+      (x) => int8Conv2d(get(x, "x"), someKernel, someRanges, { pads: [1, 1, 1, 1] }),
+      {
+        derivatives: 0,
+      },
+    ),
+  ],
   upsampleNearest: [one({ x: float32(N, 2, 2, 3) }, (x) => upsampleNearest(get(x, "x"), 2))],
   sumPool: [one({ x: float32(N, 2, 4, 6) }, (x) => sumPool(get(x, "x"), 2))],
   dimValue: [one({ x: float32(N, 2) }, (x) => e.add(sum(get(x, "x")), dimValue(N)))],

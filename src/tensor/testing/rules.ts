@@ -17,6 +17,7 @@ import {
   nd,
   zeros,
 } from "./ndarray.ts";
+import { quantisedRules } from "./quantisedRules.ts";
 import { windowRules } from "./windowRules.ts";
 
 /** What a rule may know beyond its inputs. */
@@ -350,4 +351,5 @@ export const rules: Readonly<Record<string, Rule>> = {
   upsampleNearest: upsampleRule,
   sumPool: sumPoolRule,
   ...windowRules,
+  ...quantisedRules,
 };

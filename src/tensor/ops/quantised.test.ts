@@ -1,0 +1,89 @@
+import { describe, expect, it } from "vitest";
+import { openCpu } from "../../runtime/device.node.ts";
+import { compile } from "../../runtime/program.ts";
+import { OpChecker } from "../../runtime/testing/checkOp.ts";
+import { trace } from "../../runtime/trace.ts";
+import { floats } from "../../runtime/values.ts";
+import { grad } from "../grad.ts";
+import { toInt4, toInt8 } from "../lowBits.ts";
+import { RandomStream } from "../random.ts";
+import { float32, input } from "../tensor.ts";
+import { byteRange, int4Linear, int8Conv2d, int8Linear, quantisedOps } from "./quantised.ts";
+import { sum } from "./structure.ts";
+
+const device = await openCpu({ threads: 2 });
+const checker = new OpChecker(device);
+const withCode = (code: string) => expect.objectContaining({ code });
+const random = RandomStream.from(5, "quantised");
+const matrix = (rows: number, width: number) => random.normals(rows * width, 1);
+
+describe("layers over weights of few bits", () => {
+  const w = matrix(5, 40);
+  const k = matrix(4, 3 * 9);
+  const cases = {
+    int8Linear: {
+      inputs: { x: float32("M", 40) },
+      build: ({ x }: { x: ReturnType<typeof input> }) => ({
+        eight: int8Linear(x, toInt8(w, [5, 40], 8)),
+        seven: int8Linear(x, toInt8(w, [5, 40], 7)),
+      }),
+      derivatives: 0 as const,
+    },
+    int4Linear: {
+      inputs: { x: float32("M", 40) },
+      build: ({ x }: { x: ReturnType<typeof input> }) => ({ y: int4Linear(x, toInt4(w, [5, 40])) }),
+      derivatives: 0 as const,
+    },
+    int8Conv2d: {
+      inputs: { x: float32("M", 3, 6, 5) },
+      build: ({ x }: { x: ReturnType<typeof input> }) => {
+        const ranges = { input: byteRange(-2, 3), output: byteRange(-11, 9) };
+        const weight = toInt8(k, [4, 3, 3, 3], 8);
+        return {
+          same: int8Conv2d(x, weight, ranges, { pads: [1, 1, 1, 1] }),
+          halved: int8Conv2d(x, weight, ranges, { stride: 2, pads: [0, 1, 1, 0] }),
+        };
+      },
+      derivatives: 0 as const,
+    },
+  };
+
+  it.each(Object.entries(cases))(
+    "%s: what it means, empty too, and by float32 where integers lack",
+    async (_, one) => {
+      await checker.check(one, [{ M: 3 }, { M: 1 }, { M: 0 }]);
+      await new OpChecker({ ...device, provider: "webgpu" }).check(one, [{ M: 3 }]);
+    },
+  );
+
+  it("a row's result does not depend on the rows beside it", async () => {
+    const weight = toInt8(matrix(64, 96), [64, 96], 8);
+    const graph = trace({ x: float32("M", 96) }, ({ x }) => ({ y: int8Linear(x, weight) }));
+    using program = await compile(graph, { device });
+    const rows = matrix(9, 96).map((v, i) => (i < 96 ? v : v * 50));
+    const all = (await program.run({ x: floats(rows, [9, 96]) })).y.data;
+    const alone = (await program.run({ x: floats(rows.slice(0, 96), [1, 96]) })).y.data;
+    expect([...all.slice(0, 64)]).toEqual([...alone]);
+  });
+
+  it("rows of zeros give zeros", async () => {
+    const graph = trace({ x: float32(2, 40) }, ({ x }) => ({ y: int8Linear(x, toInt8(w, [5, 40], 8)) }));
+    using program = await compile(graph, { device });
+    const { y } = await program.run({ x: floats(new Float32Array(80), [2, 40]) });
+    expect([...y.data].every((v) => v === 0)).toBe(true);
+  });
+
+  it("refuse what does not fit, and gradients", () => {
+    const x = input("x", float32(2, 39));
+    expect(() => int8Linear(x, toInt8(w, [5, 40], 8))).toThrow(withCode("SHAPE_MISMATCH"));
+    expect(() => int4Linear(x, toInt4(w, [5, 40]))).toThrow(withCode("SHAPE_MISMATCH"));
+    const fits = input("x", float32(2, 40));
+    expect(() => grad(sum(int8Linear(fits, toInt8(w, [5, 40], 8))), [fits])).toThrow(
+      withCode("GRAPH_NO_GRADIENT"),
+    );
+  });
+
+  it("leave no op of the file out", () => {
+    expect([...quantisedOps].map((op) => op.name).filter((name) => !checker.covered.has(name))).toEqual([]);
+  });
+});
