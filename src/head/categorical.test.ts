@@ -12,6 +12,22 @@ describe("filters", () => {
     expect([...filteredProbabilities(logits, 99, 1).ids]).toEqual([1, 3, 2, 0, 4]);
   });
 
+  it("order any logits like a comparator, ties and both zeros by id", () => {
+    const stream = RandomStream.from(3, "order");
+    for (let round = 0; round < 50; round++) {
+      const row = Float32Array.from({ length: 200 }, () => Math.round(8 * stream.normal()) / 2);
+      row[7] = -0;
+      row[8] = Number.NEGATIVE_INFINITY;
+      row[9] = 1e38;
+      row[10] = -1e-40;
+      row[11] = Number.NaN; // never drawn
+      const expected = [...row.keys()]
+        .filter((id) => !Number.isNaN(row[id]))
+        .sort((a, b) => (row[b] as number) - (row[a] as number) || a - b);
+      expect([...filteredProbabilities(row, 0, 0).ids]).toEqual(expected);
+    }
+  });
+
   it("of top-p keep the best always and add up to one", () => {
     const { ids, probabilities } = filteredProbabilities(Float32Array.from([0, 10]), 0, 1e-6);
     expect([[...ids], [...probabilities]]).toEqual([[1], [1]]);

@@ -49,6 +49,30 @@ function kthLargest(values: Float32Array, k: number): number {
   return v[target] as number; // in range
 }
 
+/** Room for an id below a logit's 32 bits in a double's 53. */
+const idRoom = 2 ** 20;
+const bits = new DataView(new ArrayBuffer(4));
+
+/**
+ * Ids whose logit is at least `threshold`, best first (ties: lowest id first). Logit and id become one double, which a
+ * typed array sorts ten times as fast as a comparator would.
+ */
+function sortedIds(logits: Float32Array, threshold: number): Int32Array {
+  if (logits.length > idRoom)
+    throw new NextxError("SAMPLING_TOO_MANY_CODES", `At most ${idRoom} codes, got ${logits.length}.`);
+  const keys = new Float64Array(logits.length);
+  let count = 0;
+  for (let id = 0; id < logits.length; id++) {
+    const logit = logits[id] as number; // in range
+    if (!(logit >= threshold)) continue;
+    bits.setFloat32(0, -logit + 0); // descending; + 0 makes both zeros equal
+    const word = bits.getUint32(0);
+    const ascending = word >= 0x80000000 ? 0xffffffff - word : word + 0x80000000; // as the numbers are ordered
+    keys[count++] = ascending * idRoom + id;
+  }
+  return Int32Array.from(keys.subarray(0, count).sort(), (key) => key % idRoom);
+}
+
 /** Ids that survive the filters, best first (ties: lowest id first), with their probabilities. */
 export function filteredProbabilities(
   logits: Float32Array,
@@ -56,12 +80,15 @@ export function filteredProbabilities(
   topP: number,
 ): { ids: Int32Array; probabilities: Float64Array } {
   const threshold = topK > 0 && topK < logits.length ? kthLargest(logits, topK) : Number.NEGATIVE_INFINITY;
-  const kept: number[] = [];
-  for (let i = 0; i < logits.length; i++) if ((logits[i] as number) >= threshold) kept.push(i);
-  kept.sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
+  const kept = sortedIds(logits, threshold);
   const best = logits[kept[0] ?? 0] ?? 0;
-  const weights = Float64Array.from(kept, (i) => Math.exp((logits[i] as number) - best));
-  const total = weights.reduce((a, b) => a + b, 0);
+  const weights = new Float64Array(kept.length);
+  let total = 0;
+  for (let i = 0; i < kept.length; i++) {
+    const weight = Math.exp((logits[kept[i] as number] as number) - best); // in range
+    weights[i] = weight;
+    total += weight;
+  }
   let keep = kept.length;
   if (topP > 0 && topP < 1) {
     // Ascending order drops a token while the sum up to and including it is at most 1 - p.
@@ -71,11 +98,11 @@ export function filteredProbabilities(
       if (tail > 1 - topP) break;
     }
   }
-  const sum = weights.subarray(0, keep).reduce((a, b) => a + b, 0);
-  return {
-    ids: Int32Array.from(kept.slice(0, keep)),
-    probabilities: weights.subarray(0, keep).map((w) => w / sum),
-  };
+  let sum = 0;
+  for (let i = 0; i < keep; i++) sum += weights[i] as number; // in range
+  const probabilities = weights.subarray(0, keep);
+  for (let i = 0; i < keep; i++) probabilities[i] = (weights[i] as number) / sum; // in range
+  return { ids: kept.subarray(0, keep), probabilities };
 }
 
 /** One draw from a row of logits [V]. Errors: SAMPLING_NOT_FINITE when no logit is finite. */
