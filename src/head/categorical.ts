@@ -49,28 +49,53 @@ function kthLargest(values: Float32Array, k: number): number {
   return v[target] as number; // in range
 }
 
-/** Room for an id below a logit's 32 bits in a double's 53. */
-const idRoom = 2 ** 20;
-const bits = new DataView(new ArrayBuffer(4));
+const RADIX_BITS = 11;
+const RADIX = 2 ** RADIX_BITS;
+const starts = new Int32Array(RADIX);
 
-/**
- * Ids whose logit is at least `threshold`, best first (ties: lowest id first). Logit and id become one double, which a
- * typed array sorts ten times as fast as a comparator would.
- */
-function sortedIds(logits: Float32Array, threshold: number): Int32Array {
-  if (logits.length > idRoom)
-    throw new NextxError("SAMPLING_TOO_MANY_CODES", `At most ${idRoom} codes, got ${logits.length}.`);
-  const keys = new Float64Array(logits.length);
-  let count = 0;
-  for (let id = 0; id < logits.length; id++) {
-    const logit = logits[id] as number; // in range
-    if (!(logit >= threshold)) continue;
-    bits.setFloat32(0, -logit + 0); // descending; + 0 makes both zeros equal
-    const word = bits.getUint32(0);
-    const ascending = word >= 0x80000000 ? 0xffffffff - word : word + 0x80000000; // as the numbers are ordered
-    keys[count++] = ascending * idRoom + id;
+/** Sorts ids by their words, least first, stable; `ids` and `spare` are both overwritten, and the sorted one is returned. */
+function radixSort(words: Uint32Array, ids: Int32Array, spare: Int32Array): Int32Array {
+  let [from, to] = [ids, spare];
+  const count = ids.length;
+  for (let shift = 0; shift < 32; shift += RADIX_BITS) {
+    starts.fill(0);
+    for (let i = 0; i < count; i++) {
+      const digit = ((words[from[i] as number] as number) >>> shift) % RADIX; // all indices are in range
+      starts[digit] = (starts[digit] as number) + 1;
+    }
+    let start = 0;
+    for (let digit = 0; digit < RADIX; digit++) {
+      const size = starts[digit] as number;
+      starts[digit] = start;
+      start += size;
+    }
+    for (let i = 0; i < count; i++) {
+      const id = from[i] as number;
+      const digit = ((words[id] as number) >>> shift) % RADIX;
+      const place = starts[digit] as number;
+      to[place] = id;
+      starts[digit] = place + 1;
+    }
+    [from, to] = [to, from];
   }
-  return Int32Array.from(keys.subarray(0, count).sort(), (key) => key % idRoom);
+  return from;
+}
+
+/** Ids whose logit is at least `threshold`, best first, ties by id. Ten times as fast as sorting with a comparator. */
+function sortedIds(logits: Float32Array, threshold: number): Int32Array {
+  const { length } = logits;
+  const words = new Uint32Array(length);
+  const negated = new Float32Array(words.buffer);
+  const ids = new Int32Array(length);
+  let count = 0;
+  for (let id = 0; id < length; id++) {
+    const logit = logits[id] as number; // in range
+    if (logit >= threshold) ids[count++] = id;
+    negated[id] = -logit + 0; // + 0 makes both zeros equal
+    const word = words[id] as number; // in range
+    words[id] = word >= 0x80000000 ? ~word : word | 0x80000000; // ordered as the numbers are
+  }
+  return radixSort(words, ids.subarray(0, count), new Int32Array(count));
 }
 
 /** Ids that survive the filters, best first (ties: lowest id first), with their probabilities. */
