@@ -6,6 +6,7 @@ import { NextxError } from "../tensor/errors.ts";
 import type { Provider } from "../tensor/tensor.ts";
 import type { Device, SessionOptions } from "./device.ts";
 import { type Ort, OrtSession, runtimeError, sessionOptions } from "./ortSession.ts";
+import { machineWeightBits } from "./processor.node.ts";
 import { type Providers, TaskQueue, tryDevice } from "./providers.ts";
 import { openWasm } from "./wasm.node.ts";
 
@@ -47,6 +48,7 @@ async function nativeDevice(
     provider,
     threads,
     runtime: runtimeName() + (provider === "cpu" ? "" : ` ${provider}`),
+    ...(provider === "cpu" && { weightBits: machineWeightBits() }),
     availableMemoryBytes: () => process.availableMemory?.() ?? freemem(),
     async createSession(model: Uint8Array<ArrayBuffer>, session: SessionOptions) {
       try {

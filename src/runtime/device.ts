@@ -2,6 +2,7 @@
  * What computes: one interface for onnxruntime in Node and in the page. Sessions are created here and nowhere else.
  */
 import type { Provider, Tensor } from "../tensor/tensor.ts";
+import type { Graph } from "./trace.ts";
 import type { Value } from "./values.ts";
 
 export interface SessionOptions {
@@ -31,4 +32,8 @@ export interface Device {
   availableMemoryBytes(): number;
   /** Largest tensor it can hold, in bytes; no limit of its own when undefined. */
   readonly maxTensorBytes?: number;
+  /** 7 where sums of two products of 8 bits overflow in the processor; 8 when undefined. */
+  readonly weightBits?: 7 | 8;
+  /** Sees every graph before it is compiled, with the weights that it gets, and may add to its outputs. */
+  readonly prepare?: (graph: Graph, weights: ReadonlyMap<string, Value>) => Graph;
 }

@@ -11,6 +11,14 @@ export function tensorBytes(tensor: Tensor, symbols: ReadonlyMap<string, number>
   return elements * (tensor.dtype === "bool" ? 1 : 4);
 }
 
+/** Bytes of constants that a node carries in its attributes: weights of few bits. */
+function carriedBytes(value: unknown): number {
+  if (ArrayBuffer.isView(value)) return value.byteLength;
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+    return 0;
+  return Object.values(value).reduce<number>((total, item) => total + carriedBytes(item), 0);
+}
+
 /**
  * Largest number of bytes alive at once: inputs, weights and constants throughout, every other tensor from its node to
  * its last user, outputs to the end. The runtime's own rounding and scratch space come on top.
@@ -35,7 +43,10 @@ export function peakBytes(outputs: readonly Tensor[], symbols: ReadonlyMap<strin
     else list.push(node);
   }
   const resident = (node: Tensor) => inputName(node) !== undefined || node.op.name === "constant";
-  let live = order.filter(resident).reduce((total, node) => total + tensorBytes(node, symbols), 0);
+  let live = order.reduce(
+    (total, node) => total + (resident(node) ? tensorBytes(node, symbols) : carriedBytes(node.attrs)),
+    0,
+  );
   let peak = live;
   order.forEach((node, step) => {
     if (!resident(node) && owner(node) === node) live += tensorBytes(node, symbols);

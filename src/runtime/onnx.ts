@@ -363,8 +363,9 @@ function lowerNode(
       node.inputs.map((x) => names.get(x) ?? ""),
     );
   }
-  const value = weights.get(name);
-  if (value !== undefined) {
+  const bound = weights.get(name);
+  if (bound !== undefined) {
+    const value = "file" in bound ? bound : { data: bound.data, shape: bound.shape }; // quantised data are made when asked for
     checkWeight(name, node, value);
     writer.initializers.push(
       "file" in value ? externalProto(name, value) : tensorProto(name, node.dtype, value.shape, value.data),

@@ -10,6 +10,7 @@ import type { Device, Session } from "./device.ts";
 import { computesOnEmpty, fixSizes } from "./fixedSizes.ts";
 import { peakBytes, tensorBytes } from "./memory.ts";
 import { lowerToOnnx, type OnnxModel, symbolSources } from "./onnx.ts";
+import { withQuantisedLayers } from "./quantised.ts";
 import type { Graph } from "./trace.ts";
 import { allocate, dataType, elementCount, type Value } from "./values.ts";
 
@@ -22,8 +23,18 @@ export interface CompileOptions {
   readonly profile?: string;
 }
 
-/** Compiles a traced graph for a device. Errors: GRAPH_*, RUNTIME_FAILED. */
+/** Compiles a traced graph for a device, with integer layers where weights are quantised. Errors: GRAPH_*, RUNTIME_FAILED. */
 export async function compile<I extends string, O extends string>(
+  graph: Graph<I, O>,
+  options: CompileOptions,
+): Promise<Program<I, O>> {
+  const { device, weights = new Map() } = options;
+  // what is prepared keeps the outputs that were asked for
+  const prepared = (device.prepare?.(graph, weights) ?? graph) as Graph<I, O>;
+  return build(withQuantisedLayers(prepared, weights, device.weightBits), options);
+}
+
+async function build<I extends string, O extends string>(
   graph: Graph<I, O>,
   options: CompileOptions,
 ): Promise<Program<I, O>> {
@@ -182,7 +193,7 @@ export class Program<I extends string = string, O extends string = string> {
       )
     )
       return undefined;
-    return compile(fixSizes(filled, symbols), this.#options);
+    return build(fixSizes(filled, symbols), this.#options);
   }
 
   /** Empty results are answered here: some providers crash on them. */
@@ -282,7 +293,7 @@ export function weightBytes(graph: Graph): number {
  * An output named like an input or weight is called `<name>.out` there.
  */
 export function exportOnnx(graph: Graph, weights: ReadonlyMap<string, Value>): Uint8Array<ArrayBuffer> {
-  return lowerToOnnx(graph, "cpu", weights).bytes;
+  return lowerToOnnx(withQuantisedLayers(graph, weights), "cpu", weights).bytes;
 }
 
 /** Names of every input and weight of a set of outputs, for error messages and manifests. */

@@ -45,8 +45,9 @@ function transposed(codes: Int8Array, rows: number, columns: number): Int8Array 
   return turned;
 }
 
-/** Nearest integers, halves to the even one as the runtime does. */
-const nearest = (emit: Emitter, x: string): string => emit.node("Round", [x]);
+/** Nearest whole numbers: WebGPU has no Round. Halves go up, where integer kernels take the even one. */
+const nearest = (emit: Emitter, x: string): string =>
+  emit.node("Floor", [emit.node("Add", [x, emit.float(0.5)])]);
 
 const int8LinearOp: Op<{ weight: Int8Weight }> = {
   name: "int8Linear",
