@@ -17,10 +17,12 @@ import { sarRecipes } from "../systems/sar/recipe.ts";
 import { sarSystem } from "../systems/sar/system.ts";
 
 const [refined, control, truthful] = ["sar-paper", "tf-continue", "sf-gt"] as const;
+/** Weight of the second pass, chosen by the sweep below: the paper's 0.01 moves nothing in so short a training. */
+const sigma = 0.05;
 const methods = {
-  [refined]: { method: "sar-paper" },
+  [refined]: { method: "sar-paper", sigma },
   [control]: { method: "tf-continue" },
-  [truthful]: { method: "sf-gt" },
+  [truthful]: { method: "sf-gt", sigma },
 };
 const seeds = [1, 2, 3] as const;
 /** Of one model: fewer steps than trained, the trained ones, more, and last sides of 40 to 64 px. */
@@ -38,24 +40,24 @@ const sweep = {
   variants: {
     base: null,
     "tf-continue": { method: "tf-continue" },
+    "sigma-0-01": { sigma: 0.01 },
     "sigma-0-05": { sigma: 0.05 },
     "sigma-0-1": { sigma: 0.1 },
     "sigma-0-5": { sigma: 0.5 },
     "sigma-1": { sigma: 1 },
     "sigma-2": { sigma: 2 },
-    "truth-1": { method: "sf-gt", sigma: 1 },
-    "sampled-1": { sigma: 1, sampling: true },
-    "soft-1": { sigma: 1, softTargets: true },
-    "sampled-soft-1": { sigma: 1, sampling: true, softTargets: true },
-    "random-1": { sigma: 1, rollout: "random" },
-    "last-1": { sigma: 1, rollout: "last" },
-    "code-1": { method: "sar-code", sigma: 1 },
+    truth: { method: "sf-gt", sigma: 0.1 },
+    sampled: { sigma: 0.1, sampling: true },
+    soft: { sigma: 0.1, softTargets: true },
+    random: { sigma: 0.1, rollout: "random" },
+    last: { sigma: 0.1, rollout: "last" },
+    code: { method: "sar-code", sigma: 0.1 },
     mixed: { method: "mixed" },
-    "full-sf": { method: "full-sf" },
-    "token-flips": { method: "token-flips" },
     alternating: { method: "alternating" },
-    "long-1": { sigma: 1, steps: 480 },
-    "tf-continue-long": { method: "tf-continue", steps: 480 },
+    "token-flips": { method: "token-flips" },
+    "full-sf": { method: "full-sf" },
+    longer: { sigma, steps: 480 },
+    "tf-continue-longer": { method: "tf-continue", steps: 480 },
   },
 } as const;
 const samples = 10_000;
@@ -162,6 +164,7 @@ export const sarClaim: ClaimFactory = async (setting): Promise<Claim> => {
     measures: [...headlines(networks), ...asides(networks)],
     notes: [
       "Every method starts from the same float16 base with a fresh optimiser and sees the pictures in the same order.",
+      `The weight of the second pass, ${sigma}, was chosen at seed ${sweep.seed}, which no headline uses; the paper's 0.01 was tried first.`,
       "Guidance is chosen per method on 2,000 samples of its first seed, from other noise than the judged samples.",
     ],
     protocol: (rows) => ({
