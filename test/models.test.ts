@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { decodeGraph, reconstructGraph, tokenizeGraph } from "../src/codec/multiScalePrograms.ts";
 import { floatToImages, imagesToFloat } from "../src/data/pixels.ts";
 import { createSynth } from "../src/data/synth/synth.ts";
 import { load } from "../src/load.node.ts";
@@ -10,7 +11,6 @@ import { samplePicture } from "../src/picture.node.ts";
 import { openCpu } from "../src/runtime/device.node.ts";
 import { compile } from "../src/runtime/program.ts";
 import { floats, ints } from "../src/runtime/values.ts";
-import { decodeGraph, reconstructGraph, tokenizeGraph } from "../src/systems/var/programs.ts";
 import { buildVar, varModelSchema } from "../src/systems/var/varModel.ts";
 
 const models = shippedModels();

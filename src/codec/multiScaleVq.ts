@@ -190,6 +190,46 @@ export class MultiScaleVq {
     return concat(parts, 1);
   }
 
+  /** What each scale but the first adds by itself, at its own sites: [B, L - N_0, C]. Source: HMAR `models/quant.py` (code). */
+  ownInput(ids: Tensor): Tensor {
+    const sizes = this.plan.groups.map((group) => group.size);
+    const parts = split(ids, 1, sizes).slice(1);
+    return concat(
+      parts.map((part, i) => this.#pool(this.#contribution(gatherRows(this.codebook, part), i + 1), i + 1)),
+      1,
+    );
+  }
+
+  /** Contribution of any scale, whose resizing `up` [N, P^2] and phi number [] are data: codes [B, N, C] -> [B, C, P, P]. */
+  #addition(codes: Tensor, up: Tensor, phi: Tensor): Tensor {
+    const c = this.#config.zChannels;
+    const h = this.#map(matmul(siteRows(codes), up), this.side);
+    if (Math.abs(this.#config.quantResi) <= 1e-6) return h;
+    const { count } = phiAssignment(this.plan.groups.length, this.#config.shareQuantResi);
+    const all = Array.from({ length: count }, (_, k) => this.#phiWeights(k));
+    const weights = concat(
+      all.map(({ weight }) => reshape(weight, [1, c, c, 3, 3])),
+      0,
+    );
+    const biases = concat(
+      all.map(({ bias }) => reshape(bias, [1, c])),
+      0,
+    );
+    return this.#applyPhi(h, gatherRows(weights, phi), gatherRows(biases, phi));
+  }
+
+  /** A map [B, C, P, P] at the sites that `down` [P^2, M] pools to: [B, M, C]. */
+  #poolBy(map: Tensor, down: Tensor): Tensor {
+    const pooled = matmul(reshape(map, [-1, this.side ** 2]), down); // (B * C, M)
+    const shape = [dimOf(map, 0), this.#config.zChannels, dimOf(down, 1)];
+    return transpose(reshape(pooled, shape), [0, 2, 1]); // (B, M, C)
+  }
+
+  /** What codes [B, N, C] of one scale add by themselves, at the sites of `down` [P^2, N]: [B, N, C]. */
+  ownStep(codes: Tensor, up: Tensor, down: Tensor, phi: Tensor): Tensor {
+    return this.#poolBy(this.#addition(codes, up, phi), down);
+  }
+
   /**
    * One generation step for any scale: adds the codes of a scale and pools for the next. Schedules are data: `up`
    * [N, P^2] and `down` [P^2, M] are resizing matrices, `phi` [] the phi convolution's number.
@@ -202,24 +242,7 @@ export class MultiScaleVq {
     down: Tensor,
     phi: Tensor,
   ): { total: Tensor; next: Tensor } {
-    const c = this.#config.zChannels;
-    let h = this.#map(matmul(siteRows(codes), up), this.side);
-    if (Math.abs(this.#config.quantResi) > 1e-6) {
-      const { count } = phiAssignment(this.plan.groups.length, this.#config.shareQuantResi);
-      const all = Array.from({ length: count }, (_, k) => this.#phiWeights(k));
-      const weights = concat(
-        all.map(({ weight }) => reshape(weight, [1, c, c, 3, 3])),
-        0,
-      );
-      const biases = concat(
-        all.map(({ bias }) => reshape(bias, [1, c])),
-        0,
-      );
-      h = this.#applyPhi(h, gatherRows(weights, phi), gatherRows(biases, phi));
-    }
-    const sum = add(total, h);
-    const pooled = matmul(reshape(sum, [-1, this.side ** 2]), down); // (B * C, M)
-    const next = transpose(reshape(pooled, [dimOf(total, 0), c, dimOf(down, 1)]), [0, 2, 1]); // (B, M, C)
-    return { total: sum, next };
+    const sum = add(total, this.#addition(codes, up, phi));
+    return { total: sum, next: this.#poolBy(sum, down) };
   }
 }

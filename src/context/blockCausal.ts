@@ -5,7 +5,7 @@ import type { Visibility } from "./types.ts";
 export const blockCausal: Visibility = {
   name: "block-causal",
   cacheable: true,
-  hidden({ length, groupOf }: Plan): Uint8Array {
+  hidden({ length, groupOf }): Uint8Array {
     return Uint8Array.from({ length: length * length }, (_, i) => {
       const [query, key] = [groupOf[Math.floor(i / length)] as number, groupOf[i % length] as number]; // in range
       return query < key ? 1 : 0;
@@ -14,8 +14,8 @@ export const blockCausal: Visibility = {
 };
 
 /** Additive attention bias of a visibility: 0 where visible, -1e9 (finite, so no row is ever NaN) where hidden. */
-export function attentionBias(visibility: Visibility, plan: Plan): Float32Array {
-  return Float32Array.from(visibility.hidden(plan), (hidden) => (hidden === 1 ? -1e9 : 0));
+export function attentionBias(visibility: Visibility, order: Pick<Plan, "length" | "groupOf">): Float32Array {
+  return Float32Array.from(visibility.hidden(order), (hidden) => (hidden === 1 ? -1e9 : 0));
 }
 
 /**
@@ -25,7 +25,7 @@ export function attentionBias(visibility: Visibility, plan: Plan): Float32Array 
 export const classAndSelf: Visibility = {
   name: "class and self",
   cacheable: true,
-  hidden({ length, groupOf }: Plan): Uint8Array {
+  hidden({ length, groupOf }): Uint8Array {
     return Uint8Array.from({ length: length * length }, (_, i) => {
       const [query, key] = [groupOf[Math.floor(i / length)], groupOf[i % length]];
       return key === query || key === 0 ? 0 : 1;

@@ -7,8 +7,8 @@ export interface Visibility {
   readonly name: string;
   /** True when past activations never change, so that keys and values may be cached. */
   readonly cacheable: boolean;
-  /** length x length flags, row = query, 1 = hidden. */
-  hidden(plan: Plan): Uint8Array;
+  /** length x length flags, row = query, 1 = hidden; sites need not stand in the order of their groups. */
+  hidden(order: Pick<Plan, "length" | "groupOf">): Uint8Array;
 }
 
 /** What the model itself says, asked for while it trains; [B * L] tokens. */

@@ -78,6 +78,28 @@ export function stepGraph(model: CachedModel, branches: number) {
   });
 }
 
+/** As `stepGraph` for a group that sees only itself: no past comes in, no cache goes out. */
+export function aloneGraph(model: CachedModel, branches: number) {
+  const { depth, width: c } = model;
+  const N = symbol("N");
+  const rows = mulDims(branches, B);
+  const specs: Record<string, TensorSpec> = {
+    x: float32(branches, B, N, c),
+    layers: float32(branches, B, depth, 6, c),
+    head: float32(branches, B, 2, c),
+    ...(branches === 2 && { guidance: float32() }),
+  };
+  return trace(specs, (inputs) => {
+    const flatten = (name: string) => {
+      const x = inputs[name] as Tensor; // declared above
+      return reshape(x, [rows, ...x.shape.slice(2)]);
+    };
+    const modulations = { layers: flatten("layers"), head: flatten("head") };
+    const { logits } = model.blocks(flatten("x"), modulations, () => ({}));
+    return { logits: guide(reshape(logits, [branches, B, N, model.vocabSize]), inputs.guidance) };
+  });
+}
+
 /** Guided logits: [G, B, N, V] -> [B, N, V]; `guidance` t broadcasts over the sites. */
 export function guide(logits: Tensor, guidance: Tensor | undefined): Tensor {
   const branch = (i: number) => reshape(slice(logits, 0, i, i + 1), logits.shape.slice(1));

@@ -130,29 +130,38 @@ export function filteredProbabilities(
   return { ids: kept.subarray(0, keep), probabilities };
 }
 
-/** One draw from a row of logits [V]. Errors: SAMPLING_NOT_FINITE when no logit is finite. */
-function sampleRow(logits: Float32Array, options: SamplingOptions, stream: RandomStream): number {
-  const { topK, topP, temperature } = options;
+/**
+ * One draw from a row of logits [V], and how likely it was among what the filters keep; at temperature 0 the best token, as
+ * likely as at temperature 1. Errors: SAMPLING_NOT_FINITE when no logit is finite.
+ */
+export function drawWithConfidence(
+  logits: Float32Array,
+  { topK, topP, temperature }: SamplingOptions,
+  stream: RandomStream,
+): { readonly id: number; readonly confidence: number } {
   const draw = stream.uniform(); // always one draw per token, so that options do not shift the stream
   const scaled = temperature === 0 || temperature === 1 ? logits : logits.map((value) => value / temperature);
-  const { ids, probabilities } = filteredProbabilities(
-    scaled,
-    temperature === 0 ? 1 : topK,
-    temperature === 0 ? 0 : topP,
-  );
+  const { ids, probabilities } = filteredProbabilities(scaled, topK, topP);
   const best = ids[0];
   if (best === undefined || !Number.isFinite(logits[best] as number)) {
     throw new NextxError("SAMPLING_NOT_FINITE", "The model gave no finite logit.", {
       hint: "The weights may be damaged.",
     });
   }
-  if (temperature === 0 || topK === 1) return best;
+  const first = { id: best, confidence: probabilities[0] as number }; // one per id
+  if (temperature === 0 || topK === 1) return first;
   let left = draw;
   for (let i = 0; i < ids.length; i++) {
     left -= probabilities[i] as number; // same length
-    if (left < 0) return ids[i] as number;
+    if (left < 0) return { id: ids[i] as number, confidence: probabilities[i] as number };
   }
-  return best;
+  return first;
+}
+
+/** One draw from a row of logits [V]. Errors: SAMPLING_NOT_FINITE when no logit is finite. */
+function sampleRow(logits: Float32Array, options: SamplingOptions, stream: RandomStream): number {
+  const filters = options.temperature === 0 ? { topK: 1, topP: 0 } : {};
+  return drawWithConfidence(logits, { ...options, ...filters }, stream).id;
 }
 
 /** log softmax of a row at one id. */

@@ -9,10 +9,10 @@ import type { Dim } from "../tensor/dims.ts";
 import { add, exp, minimum, mul } from "../tensor/ops/elementwise.ts";
 import { linear as linearOp } from "../tensor/ops/linear.ts";
 import { gelu, l2Normalize, layerNorm } from "../tensor/ops/neural.ts";
-import { concat, reshape, slice, transpose } from "../tensor/ops/structure.ts";
+import { concat, reshape, slice, split, transpose } from "../tensor/ops/structure.ts";
 import { constant, dimOf, type Tensor } from "../tensor/tensor.ts";
 
-import type { KeyValue, LayerOptions, LayerResult } from "./types.ts";
+import type { LayerOptions, LayerResult } from "./types.ts";
 
 export interface AdaLnConfig {
   readonly embedDim: number;
@@ -77,13 +77,16 @@ export function modulationPart(modulation: Tensor, i: number): Tensor {
   return slice(modulation, 1, i, i + 1);
 }
 
-function attention(
-  scope: Scope,
-  x: Tensor,
-  config: AdaLnConfig,
-  bias: Tensor | undefined,
-  past: KeyValue | undefined,
-) {
+/** Attention of each part of the sites over itself: q, k, v [B, H, L, D]. */
+function attendWithin(spans: readonly number[], q: Tensor, k: Tensor, v: Tensor, scale: number): Tensor {
+  const [queries, keys, values] = [q, k, v].map((x) => split(x, 2, spans)) as [Tensor[], Tensor[], Tensor[]]; // three
+  return concat(
+    queries.map((query, i) => attend(query, keys[i] as Tensor, values[i] as Tensor, scale)), // one per part
+    2,
+  );
+}
+
+function attention(scope: Scope, x: Tensor, config: AdaLnConfig, { bias, past, spans }: LayerOptions) {
   const { embedDim: c, numHeads: heads, depth } = config;
   const width = c / heads;
   const [b, l] = x.shape as [Dim, Dim];
@@ -111,7 +114,7 @@ function attention(
     key = concat([past.key, key], 2);
     value = concat([past.value, value], 2);
   }
-  const mixed = attend(q, key, value, scale, bias); // (B, H, L, D)
+  const mixed = spans ? attendWithin(spans, q, key, value, scale) : attend(q, key, value, scale, bias); // (B, H, L, D)
   const flat = reshape(transpose(mixed, [0, 2, 1, 3]), [b, l, c]);
   const out = linear(scope.in("proj"), flat, c, { weight: scaledInit(init, 1 / Math.sqrt(2 * depth)) });
   return { out, cache: { key, value } };
@@ -150,8 +153,7 @@ export function adaLnBlock(
     scope.in("attn"),
     modulate(layerNorm(x, config.normEps), s1, b1),
     config,
-    options.bias,
-    options.past,
+    options,
   );
   const attended = add(x, keep(mul(out, g1), 0));
   const mixed = feedForward(scope.in("ffn"), modulate(layerNorm(attended, config.normEps), s2, b2), config);

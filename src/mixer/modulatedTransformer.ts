@@ -19,6 +19,13 @@ import {
 } from "./adaLnTransformer.ts";
 import type { KeepFactors, KeyValue, LayerOptions, ModulatedMixer, Modulations } from "./types.ts";
 
+/** Last layers and head with parameters of their own, in another scope. */
+export interface OwnTail {
+  readonly scope: Scope;
+  /** First of these layers. */
+  readonly from: number;
+}
+
 export class ModulatedTransformer implements ModulatedMixer {
   readonly depth: number;
   readonly numHeads: number;
@@ -26,9 +33,16 @@ export class ModulatedTransformer implements ModulatedMixer {
   readonly vocabSize: number;
   readonly #scope: Scope;
   readonly #config: AdaLnConfig;
+  readonly #tail: OwnTail;
 
-  constructor(scope: Scope, config: AdaLnConfig, vocabSize: number) {
+  constructor(
+    scope: Scope,
+    config: AdaLnConfig,
+    vocabSize: number,
+    tail: OwnTail = { scope, from: config.depth },
+  ) {
     this.#scope = scope;
+    this.#tail = tail;
     this.#config = config;
     this.vocabSize = vocabSize;
     this.depth = config.depth;
@@ -41,6 +55,10 @@ export class ModulatedTransformer implements ModulatedMixer {
     return truncatedNormal(initStd(this.width));
   }
 
+  #layer(i: number): Scope {
+    return (i < this.#tail.from ? this.#scope : this.#tail.scope).in("blocks", i);
+  }
+
   modulations(condition: Tensor): Modulations {
     const { width: c } = this;
     const activated = silu(condition);
@@ -49,11 +67,11 @@ export class ModulatedTransformer implements ModulatedMixer {
       : undefined;
     const rows = dimOf(condition, 0);
     const layers = Array.from({ length: this.depth }, (_, i) => {
-      const own = layerModulation(this.#scope.in("blocks", i), activated, shared, this.#config);
+      const own = layerModulation(this.#layer(i), activated, shared, this.#config);
       return reshape(own, [rows, 1, 6, c]);
     });
     const headInit = { weight: scaledInit(this.init, 0.5) };
-    const head = linear(this.#scope.in("head_nm", "ada_lin", 1), activated, 2 * c, headInit);
+    const head = linear(this.#tail.scope.in("head_nm", "ada_lin", 1), activated, 2 * c, headInit);
     return { layers: concat(layers, 1), head: reshape(head, [rows, 2, c]) };
   }
 
@@ -75,14 +93,14 @@ export class ModulatedTransformer implements ModulatedMixer {
     let h = x;
     for (let i = 0; i < this.depth; i++) {
       const modulation = reshape(slice(modulations.layers, 1, i, i + 1), [dimOf(x, 0), 6, c]);
-      const result = adaLnBlock(this.#scope.in("blocks", i), h, modulation, this.#config, options(i));
+      const result = adaLnBlock(this.#layer(i), h, modulation, this.#config, options(i));
       h = result.x;
       caches.push(result.cache);
     }
     const [scale, shift] = [modulationPart(modulations.head, 0), modulationPart(modulations.head, 1)];
     const normed = modulate(layerNorm(h, this.#config.normEps), scale, shift);
     const headInit = { weight: scaledInit(this.init, 0.02), bias: zeros };
-    return { logits: linear(this.#scope.in("head"), normed, this.vocabSize, headInit), caches };
+    return { logits: linear(this.#tail.scope.in("head"), normed, this.vocabSize, headInit), caches };
   }
 }
 

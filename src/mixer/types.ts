@@ -12,6 +12,8 @@ export interface LayerOptions {
   /** Additive mask [L, M]. */
   readonly bias?: Tensor;
   readonly past?: KeyValue;
+  /** Lengths of consecutive parts of the L sites that see themselves only: exactly a block-diagonal mask. Without a past. */
+  readonly spans?: readonly number[];
   /** Drop-path factors of the two branches, [B, 1, 1] each (0, or 1 / keep probability). */
   readonly keep?: readonly [Tensor, Tensor];
 }

@@ -1,18 +1,19 @@
 /** A tiny VAR with drawn weights: what every provider trains, tokenizes and generates with. Runs in Node and in pages. */
 
+import { advanceGraph, decodeGraph, tokenizeGraph } from "../../src/codec/multiScalePrograms.ts";
 import { startGraph, stepGraph } from "../../src/decoding/groupPrograms.ts";
 import { initialise, type Weights } from "../../src/nn/scope.ts";
 import { defaultAdamW } from "../../src/regimen/adamw.ts";
+import { tokenizerSchema, transformerSchema } from "../../src/regimen/multiScaleConfig.ts";
+import { teacherForcing } from "../../src/regimen/teacherForcedScales.ts";
 import { Trainer } from "../../src/regimen/trainer.ts";
 import type { Device } from "../../src/runtime/device.ts";
 import type { Sizes } from "../../src/runtime/fixedSizes.ts";
 import { compile } from "../../src/runtime/program.ts";
 import type { Graph } from "../../src/runtime/trace.ts";
 import { floats, ints, type Value } from "../../src/runtime/values.ts";
-import { tokenizerSchema, transformerSchema } from "../../src/systems/var/config.ts";
 import { VarGenerator } from "../../src/systems/var/generate.ts";
-import { advanceGraph, decodeGraph, tokenizeGraph } from "../../src/systems/var/programs.ts";
-import { teacherForcing, varTrainee } from "../../src/systems/var/scaleWise.ts";
+import { varTrainee } from "../../src/systems/var/scaleWise.ts";
 import { varSystem } from "../../src/systems/var/system.ts";
 import { buildVar } from "../../src/systems/var/varModel.ts";
 import { RandomStream } from "../../src/tensor/random.ts";

@@ -1,6 +1,6 @@
 /** Configuration of the next-token baseline: a scale-wise pair with one scale, the finest, and no phi. */
 import { z } from "zod";
-import { tokenizerSchema, transformerSchema } from "../../systems/var/config.ts";
+import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
 
 export const rasterConfigSchema = z
   .strictObject({ tokenizer: tokenizerSchema, transformer: transformerSchema })

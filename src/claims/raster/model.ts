@@ -4,6 +4,8 @@
  * layer. In the manner of LlamaGen, arXiv 2406.06525 (inferred: its blocks are Llama's, these are not).
  * Shape letters: B batch, L tokens of the map, C width, V codebook size, D code width.
  */
+
+import type { MultiScaleTokenizer } from "../../codec/multiScaleTokenizer.ts";
 import { classEmbedding } from "../../conditioner/classEmbedding.ts";
 import type { LabelConditioner } from "../../conditioner/types.ts";
 import { attentionBias, blockCausal } from "../../context/blockCausal.ts";
@@ -13,11 +15,10 @@ import { Scope, type Weights } from "../../nn/scope.ts";
 import { rasterPlan } from "../../plan/raster.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { Plan } from "../../plan/types.ts";
+import type { TransformerConfig } from "../../regimen/multiScaleConfig.ts";
+import { multiScaleTokenizer, tokenizerPrefix } from "../../regimen/multiScaleModel.ts";
 import type { Trainee } from "../../regimen/programmes.ts";
 import type { ScaleWiseModel, WholeForm } from "../../regimen/scaleWise.ts";
-import type { TransformerConfig } from "../../systems/var/config.ts";
-import { VarTokenizer } from "../../systems/var/tokenizer.ts";
-import { tokenizerPrefix } from "../../systems/var/trainableCodec.ts";
 import { add } from "../../tensor/ops/elementwise.ts";
 import { gatherRows } from "../../tensor/ops/gather.ts";
 import { concat, slice, stopGradient } from "../../tensor/ops/structure.ts";
@@ -63,7 +64,7 @@ export class RasterTransformer extends ModulatedTransformer {
 /** The models of a configuration over fresh scopes. */
 export function buildRaster({ tokenizer: codec, transformer: config }: RasterConfig) {
   const scopes = { tokenizer: Scope.root(tokenizerPrefix), transformer: Scope.root(rasterPrefix) };
-  const tokenizer = new VarTokenizer(scopes.tokenizer, codec);
+  const tokenizer = multiScaleTokenizer(scopes.tokenizer, codec);
   const transformer = new RasterTransformer(scopes.transformer, config, codec.vocabSize);
   return { tokenizer, transformer, scopes };
 }
@@ -77,7 +78,7 @@ class RasterScaleWise implements ScaleWiseModel {
   readonly conditioner;
   readonly whole: WholeForm;
 
-  constructor(tokenizer: VarTokenizer, model: RasterTransformer, config: TransformerConfig) {
+  constructor(tokenizer: MultiScaleTokenizer, model: RasterTransformer, config: TransformerConfig) {
     this.vocabSize = model.vocabSize;
     this.depth = model.depth;
     this.condDropRate = config.condDropRate;

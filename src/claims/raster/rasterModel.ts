@@ -1,4 +1,7 @@
 /** An opened next-token baseline: classes and a seed in, pictures out, as any model of pictures. */
+
+import { decodeGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
+import type { MultiScaleTokenizer } from "../../codec/multiScaleTokenizer.ts";
 import { floatToImages } from "../../data/pixels.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
@@ -8,8 +11,6 @@ import type { ModelDescription, SampleEvent, SampleRequest } from "../../regimen
 import type { Device } from "../../runtime/device.ts";
 import { trace } from "../../runtime/trace.ts";
 import { floats, ints, type Value } from "../../runtime/values.ts";
-import { decodeGraph, tokenizeGraph } from "../../systems/var/programs.ts";
-import type { VarTokenizer } from "../../systems/var/tokenizer.ts";
 import { varSamplingSchema } from "../../systems/var/varModel.ts";
 import { symbol } from "../../tensor/dims.ts";
 import { int32, type Tensor } from "../../tensor/tensor.ts";
@@ -20,7 +21,7 @@ import { buildRaster } from "./model.ts";
 const chunkSize = 32;
 
 /** Ids [B, L] -> features [B, D, P, P]. */
-function featuresGraph(tokenizer: VarTokenizer) {
+function featuresGraph(tokenizer: MultiScaleTokenizer) {
   return trace({ ids: int32(symbol("B"), tokenizer.plan.length) }, ({ ids }) => ({
     features: tokenizer.vq.reconstruct(ids).at(-1) as Tensor, // at least one scale
   }));
@@ -41,7 +42,7 @@ export function rasterParameters(config: unknown): ReadonlyMap<string, Parameter
 export class RasterModel implements Disposable {
   readonly description: ModelDescription;
   readonly #generator: RasterGenerator;
-  readonly #tokenizer: VarTokenizer;
+  readonly #tokenizer: MultiScaleTokenizer;
   readonly #programs: ProgramStore;
 
   constructor(description: ModelDescription, weights: Weights, device: Device) {

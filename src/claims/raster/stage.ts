@@ -1,13 +1,14 @@
 /** Training the next-token baseline over a frozen single-scale tokenizer, with a scale-wise recipe's values. */
+
+import { tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import { groundTruth } from "../../context/pastSources.ts";
+import { tokenizerPrefix } from "../../regimen/multiScaleModel.ts";
 import { forcedProgramme } from "../../regimen/programmes.ts";
 import { ScaleWiseTask, undecayed } from "../../regimen/scaleWiseTask.ts";
 import { trainerOptions } from "../../regimen/stageRecipe.ts";
 import type { Stage } from "../../regimen/system.ts";
 import { tokenSplits } from "../../regimen/tokenSplits.ts";
-import { tokenizeGraph } from "../../systems/var/programs.ts";
 import type { VarRecipe } from "../../systems/var/recipe.ts";
-import { tokenizerPrefix } from "../../systems/var/trainableCodec.ts";
 import { heldOutLoss } from "../heldOutLoss.ts";
 import type { RasterConfig } from "./config.ts";
 import { buildRaster, rasterTrainee } from "./model.ts";

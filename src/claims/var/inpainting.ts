@@ -4,6 +4,7 @@
  * nothing differs but whether the model saw what was kept.
  */
 import { boxMask, editPlan } from "../../codec/editMask.ts";
+import { decodeGraph, reconstructGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import { composeContactSheet } from "../../data/contactSheet.ts";
 import { floatToImages } from "../../data/pixels.ts";
 import type { ImageSet } from "../../data/types.ts";
@@ -12,12 +13,11 @@ import type { Arm, ArmOutcome } from "../../evaluate/claim/arms.node.ts";
 import type { ClaimSetting } from "../../evaluate/claim/claim.ts";
 import type { ModelFile } from "../../formats/modelFile.ts";
 import type { RgbImage } from "../../formats/png.ts";
+import { codebookName } from "../../regimen/multiScaleModel.ts";
 import { firstPictures } from "../../regimen/observing.ts";
 import { compile } from "../../runtime/program.ts";
 import { floats, ints } from "../../runtime/values.ts";
 import { VarGenerator } from "../../systems/var/generate.ts";
-import { decodeGraph, reconstructGraph, tokenizeGraph } from "../../systems/var/programs.ts";
-import { codebookName } from "../../systems/var/trainableCodec.ts";
 import { buildVar, varModelSchema } from "../../systems/var/varModel.ts";
 import { RandomStream } from "../../tensor/random.ts";
 

@@ -3,21 +3,22 @@
  * of learning rates; the best rate of the first seed also trains the second. Held-out loss is measured on the committed
  * float16 weights.
  */
+
+import { tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import { createLoader } from "../../data/loader.ts";
 import { synthClassNames } from "../../data/synth/factors.ts";
 import type { Arm, ArmContext } from "../../evaluate/claim/arms.node.ts";
 import { type ClaimSetting, numberOf, type Rows } from "../../evaluate/claim/claim.ts";
 import { decodeModel, encodeModel } from "../../formats/modelFile.ts";
 import { parameterCount, Scope, type Weights } from "../../nn/scope.ts";
+import { transformerSchema } from "../../regimen/multiScaleConfig.ts";
+import { multiScaleTokenizer, tokenizerPrefix } from "../../regimen/multiScaleModel.ts";
 import type { Stage } from "../../regimen/system.ts";
+import { teacherForcing } from "../../regimen/teacherForcedScales.ts";
 import { type TokenCache, type TokenSet, tokenise } from "../../regimen/tokenSet.ts";
-import { transformerSchema } from "../../systems/var/config.ts";
-import { tokenizeGraph } from "../../systems/var/programs.ts";
 import { type VarRecipe, varRecipeSchema, varRecipes } from "../../systems/var/recipe.ts";
-import { teacherForcing, transformerPrefix, varTrainee } from "../../systems/var/scaleWise.ts";
+import { transformerPrefix, varTrainee } from "../../systems/var/scaleWise.ts";
 import { varSystem } from "../../systems/var/system.ts";
-import { VarTokenizer } from "../../systems/var/tokenizer.ts";
-import { tokenizerPrefix } from "../../systems/var/trainableCodec.ts";
 import { heldOutLoss } from "../heldOutLoss.ts";
 import { stageContext, trained } from "../trainArm.ts";
 
@@ -80,7 +81,7 @@ class ScalingBench {
   /** The transformer of a size over fresh scopes. */
   trainee(size: number, frozen: Weights) {
     const { tokenizer: config, transformer } = this.recipe(size, 1);
-    const tokenizer = new VarTokenizer(Scope.root(tokenizerPrefix), config);
+    const tokenizer = multiScaleTokenizer(Scope.root(tokenizerPrefix), config);
     const numClasses = synthClassNames.length;
     const sized = transformerSchema.parse({ ...transformer, numClasses, patchNums: config.patchNums });
     return {
@@ -97,7 +98,7 @@ class ScalingBench {
 
   async #tokenise(): Promise<TokenSet> {
     const test = await this.setting.openData(set.set, set.size, "test");
-    const tokenizer = new VarTokenizer(Scope.root(tokenizerPrefix), this.recipe(0, 1).tokenizer);
+    const tokenizer = multiScaleTokenizer(Scope.root(tokenizerPrefix), this.recipe(0, 1).tokenizer);
     const count = Math.min(this.options.heldOut, test.length);
     return tokenise({
       graph: tokenizeGraph(tokenizer),

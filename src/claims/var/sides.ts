@@ -1,17 +1,18 @@
 /** The two sides of the comparison, behind one interface: what trains, what it costs, what samples. */
 
+import { roundTripGraph } from "../../codec/multiScalePrograms.ts";
 import { groundTruth } from "../../context/pastSources.ts";
 import { synthClassNames } from "../../data/synth/factors.ts";
 import type { Weights } from "../../nn/scope.ts";
+import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
 import { forcedProgramme } from "../../regimen/programmes.ts";
 import type { ModelDescription, Stage } from "../../regimen/system.ts";
+import { teacherForcing } from "../../regimen/teacherForcedScales.ts";
 import { multiplyAdds } from "../../runtime/cost.ts";
 import type { Device } from "../../runtime/device.ts";
 import type { Graph } from "../../runtime/trace.ts";
-import { tokenizerSchema, transformerSchema } from "../../systems/var/config.ts";
-import { roundTripGraph } from "../../systems/var/programs.ts";
 import { type VarRecipe, varRecipeSchema, varRecipes } from "../../systems/var/recipe.ts";
-import { teacherForcing, varTrainee } from "../../systems/var/scaleWise.ts";
+import { varTrainee } from "../../systems/var/scaleWise.ts";
 import { varSystem } from "../../systems/var/system.ts";
 import { buildVar } from "../../systems/var/varModel.ts";
 import type { Sampler } from "../judging.ts";

@@ -2,19 +2,20 @@
  * Time and work of a scale-wise transformer against the next-token one: same blocks, both cached, same guidance. Random
  * weights suffice: neither time nor work depends on them. The decoder, which both need once, is left out.
  */
+
+import { advanceGraph } from "../../codec/multiScalePrograms.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import type { CachedModel } from "../../decoding/types.ts";
 import type { Arm } from "../../evaluate/claim/arms.node.ts";
 import { initialise } from "../../nn/scope.ts";
 import type { Plan } from "../../plan/types.ts";
+import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
+import { codebookName } from "../../regimen/multiScaleModel.ts";
 import { multiplyAdds } from "../../runtime/cost.ts";
 import type { Device } from "../../runtime/device.ts";
-import { tokenizerSchema, transformerSchema } from "../../systems/var/config.ts";
 import { VarGenerator } from "../../systems/var/generate.ts";
-import { advanceGraph } from "../../systems/var/programs.ts";
 import { varRecipes } from "../../systems/var/recipe.ts";
 import { varSystem } from "../../systems/var/system.ts";
-import { codebookName } from "../../systems/var/trainableCodec.ts";
 import { buildVar } from "../../systems/var/varModel.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { singleScale } from "../raster/config.ts";

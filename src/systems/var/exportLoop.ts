@@ -1,13 +1,14 @@
 /** VAR's loop for other runtimes: the accumulated features are the state, every scale adds to them. */
+import { advanceGraph, decodeGraph } from "../../codec/multiScalePrograms.ts";
 import { phiAssignment } from "../../codec/multiScaleVq.ts";
 import { areaMatrix, bicubicMatrix } from "../../codec/resize.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
+import { positionsGraph } from "../../mixer/levelledTransformer.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { each, type LoopExport } from "../../regimen/exportLoop.ts";
+import { codebookName } from "../../regimen/multiScaleModel.ts";
 import type { ModelDescription } from "../../regimen/system.ts";
 import { floats, type Value } from "../../runtime/values.ts";
-import { advanceGraph, decodeGraph, positionsGraph } from "./programs.ts";
-import { codebookName } from "./trainableCodec.ts";
 import { buildVar, varModelSchema, varSamplingSchema } from "./varModel.ts";
 
 /** Graphs, resizing matrices and the loop of a model. Errors: CONFIG_ codes. */

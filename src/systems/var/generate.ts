@@ -2,23 +2,28 @@
  * VAR's generation, scale by scale. Source: `autoregressive_infer_cfg` (code) and section 3. Its own: guidance ramped from 0
  * at the first scale, the accumulated reconstruction as the next input, and smooth mode.
  */
-import { phiAssignment } from "../../codec/multiScaleVq.ts";
-import { areaMatrix, bicubicMatrix } from "../../codec/resize.ts";
+import {
+  advanceGraph,
+  decodeGraph,
+  emptyTotal,
+  positionsOf,
+  stepMatrices,
+} from "../../codec/multiScalePrograms.ts";
+import type { MultiScaleTokenizer } from "../../codec/multiScaleTokenizer.ts";
 import { checkLabels } from "../../conditioner/classEmbedding.ts";
 import { type ChoiceRules, chooseTokens } from "../../decoding/chooseTokens.ts";
 import { type GroupResult, generateGroups } from "../../decoding/groupGenerator.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import type { ChoiceSite, ChosenTokens, KeptTokens } from "../../decoding/types.ts";
 import { categorical, checkSampling, gumbelMixture, type SamplingOptions } from "../../head/categorical.ts";
+import { positionsGraph } from "../../mixer/levelledTransformer.ts";
 import type { Weights } from "../../nn/scope.ts";
 import type { Scale } from "../../plan/types.ts";
 import type { Device } from "../../runtime/device.ts";
-import { floats, ints, type Value } from "../../runtime/values.ts";
+import { floats, type Value } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { RandomStream } from "../../tensor/random.ts";
 import type { VarTransformer } from "./model.ts";
-import { advanceGraph, decodeGraph, positionsGraph } from "./programs.ts";
-import type { VarTokenizer } from "./tokenizer.ts";
 
 export interface GenerateOptions extends SamplingOptions {
   /** Final guidance weight t: logits = (1 + t) conditional - t unconditional, ramped from 0 at the first scale. */
@@ -44,14 +49,14 @@ export interface GenerateNoise {
 
 /** Compiled programs of one VAR; guidance programs are compiled when first used. Dispose when done. */
 export class VarGenerator implements Disposable {
-  readonly tokenizer: VarTokenizer;
+  readonly tokenizer: MultiScaleTokenizer;
   readonly model: VarTransformer;
   readonly #programs: ProgramStore;
   readonly #codebook: Float32Array;
 
   /** `weights` holds both models' parameters under the names their scopes use; `codebookName` names the codebook. */
   constructor(
-    tokenizer: VarTokenizer,
+    tokenizer: MultiScaleTokenizer,
     model: VarTransformer,
     weights: Weights,
     codebookName: string,
@@ -89,15 +94,9 @@ export class VarGenerator implements Disposable {
     }
     const { tokenizer, model } = this;
     const { groups } = tokenizer.plan;
-    const [side, width] = [tokenizer.vq.side, tokenizer.config.zChannels];
     const { positions } = await this.#programs.run("positions", () => positionsGraph(model), {});
     const table = (positions as Value).data as Float32Array; // the graph's output
-    let total = floats(new Float32Array(labels.length * width * side * side), [
-      labels.length,
-      width,
-      side,
-      side,
-    ]);
+    let total = emptyTotal(tokenizer, labels.length);
     const rules = this.#rules(options, noise);
     const results = generateGroups(model, this.#programs, {
       plan: tokenizer.plan,
@@ -131,15 +130,11 @@ export class VarGenerator implements Disposable {
     table: Float32Array,
   ): Promise<{ total: Value; x: Value }> {
     const { tokenizer, model } = this;
-    const [from, to, side] = [scale.side, next?.side ?? 0, tokenizer.vq.side];
-    const { ids: phis } = phiAssignment(tokenizer.plan.groups.length, tokenizer.config.shareQuantResi);
     const batch = total.shape[0] ?? 0;
     const out = await this.#programs.run("advance", () => advanceGraph(tokenizer, model), {
       codes: floats(codes, [batch, scale.size, tokenizer.config.zChannels]),
       total,
-      up: floats(bicubicMatrix(from, side), [from * from, side * side]),
-      down: floats(next ? areaMatrix(side, to) : new Float32Array(0), [side * side, to * to]),
-      phi: ints([phis[scale.index] ?? 0], []),
+      ...stepMatrices(tokenizer, scale, next),
       positions: positionsOf(table, next, model.width),
     });
     return { total: out.total as Value, x: out.x as Value }; // the graph's outputs
@@ -186,10 +181,4 @@ export class VarGenerator implements Disposable {
   [Symbol.dispose](): void {
     this.#programs[Symbol.dispose]();
   }
-}
-
-/** Rows of a scale from the table of all positions [L * C]; none without a scale. */
-function positionsOf(table: Float32Array, scale: Scale | undefined, width: number): Value {
-  const { start = 0, size = 0 } = scale ?? {};
-  return floats(table.subarray(start * width, (start + size) * width), [1, size, width]);
 }

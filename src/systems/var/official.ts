@@ -6,6 +6,12 @@ import { type HostTensor, toInt32 } from "../../formats/hostTensor.ts";
 import { validate } from "../../formats/validate.ts";
 import { downsampleFactor } from "../../nn/convAutoencoder.ts";
 import {
+  officialTransformer,
+  type TokenizerConfig,
+  tokenizerSchema,
+} from "../../regimen/multiScaleConfig.ts";
+import { tokenizerPrefix } from "../../regimen/multiScaleModel.ts";
+import {
   countIndices,
   type Derivable,
   type OfficialForm,
@@ -14,9 +20,7 @@ import {
   type OfficialTensors,
 } from "../../regimen/officialForm.ts";
 import { NextxError } from "../../tensor/errors.ts";
-import { officialTransformer, type TokenizerConfig, tokenizerSchema } from "./config.ts";
 import { transformerPrefix } from "./scaleWise.ts";
-import { tokenizerPrefix } from "./trainableCodec.ts";
 import { varModelSchema } from "./varModel.ts";
 
 /** Published schedules by final side of the token map. */

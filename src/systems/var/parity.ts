@@ -3,6 +3,7 @@
  * follow the case folder's README (prefixes `vae.`, `var.`, `var_shared.`; pictures pooled 4 x 4 where names say so).
  */
 import { boxMask, editPlan } from "../../codec/editMask.ts";
+import { decodeGraph, encodeGraph, reconstructGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import { blockCausal } from "../../context/blockCausal.ts";
 import {
   caseConfig,
@@ -13,19 +14,19 @@ import {
 } from "../../formats/parityCase.ts";
 import { filteredProbabilities } from "../../head/categorical.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
+import { tokenizerTraining } from "../../regimen/multiScaleCodec.ts";
+import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
+import { multiScaleTokenizer } from "../../regimen/multiScaleModel.ts";
 import { area4, joinParts, renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import { tokenLosses, totalLoss, transformerTraining } from "../../regimen/teacherForcedScales.ts";
 import type { Device } from "../../runtime/device.ts";
 import { type Graph, trace } from "../../runtime/trace.ts";
 import { bools, floats, ints, type Value } from "../../runtime/values.ts";
 import { symbol } from "../../tensor/dims.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { float32, int32 } from "../../tensor/tensor.ts";
-import { tokenizerSchema, transformerSchema } from "./config.ts";
 import { type GenerateOptions, type ScaleResult, VarGenerator } from "./generate.ts";
 import { VarTransformer } from "./model.ts";
-import { tokenizerTraining, tokenLosses, transformerTraining } from "./objective.ts";
-import { decodeGraph, encodeGraph, reconstructGraph, tokenizeGraph } from "./programs.ts";
-import { VarTokenizer } from "./tokenizer.ts";
 
 const B = symbol("B");
 
@@ -65,7 +66,7 @@ export function varParity(
   device: Device,
 ): ParityTable & Disposable {
   const vaeScope = Scope.root("vae.");
-  const tokenizer = new VarTokenizer(
+  const tokenizer = multiScaleTokenizer(
     vaeScope,
     fromOfficial(tokenizerSchema, caseConfig(parityCase.config, "vae")),
   );
@@ -185,8 +186,8 @@ export function varParity(
     "logits-shared-aln": (inputs) => logits("var_shared", inputs),
     loss: async ({ tensor }) => {
       const graph = trace({ labels: int32(B), ids: int32(B, plan.length) }, ({ labels, ids }) => {
-        const { loss, losses } = tokenLosses(tokenizer, model, labels, ids);
-        return { loss, token_loss: losses };
+        const { losses } = tokenLosses(tokenizer, model, labels, ids);
+        return { loss: totalLoss(losses), token_loss: losses };
       });
       return run(graph, { labels: tensor("labels"), ids: tensor("idx") });
     },

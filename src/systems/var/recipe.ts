@@ -3,40 +3,10 @@
  * command-line flag is the path of a key (`--train-tokenizer-steps`).
  */
 import { z } from "zod";
+import { recipeTransformerSchema, tokenizerSchema } from "../../regimen/multiScaleConfig.ts";
+import { tokenizerStageSchema } from "../../regimen/multiScaleStages.ts";
 import { refineStageSchema } from "../../regimen/refineStage.ts";
-import {
-  dataSchema,
-  perceptualWeight,
-  restartFields,
-  stageFields as stage,
-  stepCount,
-  tokenImages,
-} from "../../regimen/stageRecipe.ts";
-import { recipeTransformerSchema, tokenizerSchema } from "./config.ts";
-
-const lossSchema = z.strictObject({
-  l1: z.number().min(0).max(100).default(1),
-  l2: z.number().min(0).max(100).default(1),
-  vq: z.number().min(0).max(100).default(1),
-  perceptual: perceptualWeight,
-});
-
-/** inferred: the authors never released this stage. */
-const tokenizerStage = z.strictObject({
-  steps: stepCount.default(6000),
-  ...stage,
-  batchSize: stage.batchSize.default(32),
-  learningRate: stage.learningRate.default(1e-3),
-  schedule: stage.schedule.default("cosine"),
-  warmup: stage.warmup.default(100),
-  end: stage.end.default(0.02),
-  weightDecay: stage.weightDecay.default(0),
-  beta2: stage.beta2.default(0.99),
-  clipNorm: stage.clipNorm.default(1),
-  emaDecay: stage.emaDecay.default(0.999),
-  loss: lossSchema.prefault({}),
-  ...restartFields,
-});
+import { dataSchema, stageFields as stage, stepCount, tokenImages } from "../../regimen/stageRecipe.ts";
 
 /** code: `utils/arg_util.py`, `utils/lr_control.py`; the learning rate is that of small models, ours. */
 const transformerStage = z.strictObject({
@@ -61,7 +31,7 @@ export const varRecipeSchema = z.strictObject({
   tokenizer: tokenizerSchema,
   transformer: recipeTransformerSchema,
   train: z.strictObject({
-    tokenizer: tokenizerStage.prefault({}),
+    tokenizer: tokenizerStageSchema.prefault({}),
     transformer: transformerStage.prefault({}),
     /** Self-autoregressive refinement of the finished model, where asked for. */
     refine: refineStageSchema.optional(),

@@ -1,9 +1,9 @@
 /** A trained VAR for measurements. */
+import { tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import type { Weights } from "../../nn/scope.ts";
+import { ResidualScaleWise } from "../../regimen/multiScaleModel.ts";
 import type { ScaleWiseSubject } from "../../regimen/scaleWiseSubject.ts";
 import { NextxError } from "../../tensor/errors.ts";
-import { tokenizeGraph } from "./programs.ts";
-import { VarScaleWise } from "./scaleWise.ts";
 import { buildVar, type VarModelConfig } from "./varModel.ts";
 
 /** Its schedule is fixed by its parameters. @throws NextxError SCHEDULE_FIXED */
@@ -21,7 +21,7 @@ export function varSubject(
     });
   }
   return {
-    model: new VarScaleWise(tokenizer, transformer),
+    model: new ResidualScaleWise(tokenizer, transformer),
     tokenizer: {
       graph: tokenizeGraph(tokenizer),
       values: {},

@@ -1,13 +1,14 @@
 /** VAR as the rest of nextx sees it. */
 
+import { advanceGraph, decodeGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import type { ImageSet } from "../../data/types.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
+import { positionsGraph } from "../../mixer/levelledTransformer.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { varLoop } from "./exportLoop.ts";
 import { varOfficial } from "./official.ts";
 import { varParity } from "./parity.ts";
-import { advanceGraph, decodeGraph, positionsGraph, tokenizeGraph } from "./programs.ts";
 import { varRecipeSchema, varRecipes } from "./recipe.ts";
 import { modelConfig, varStages } from "./stages.ts";
 import { varSubject } from "./subject.ts";

@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { boxMask, editPlan } from "../../codec/editMask.ts";
+import { reconstructGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import { initialise, parameterCount, type Weights } from "../../nn/scope.ts";
+import { officialTransformer, tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
 import { runOnce } from "../../regimen/parityTools.ts";
 import { presets } from "../../regimen/refineMethods.ts";
 import { refinementSpecs, refinementValues, selfRefinement } from "../../regimen/selfRefinement.ts";
@@ -12,9 +14,7 @@ import { floats, ints, type Value } from "../../runtime/values.ts";
 import { symbol } from "../../tensor/dims.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { int32 } from "../../tensor/tensor.ts";
-import { officialTransformer, tokenizerSchema, transformerSchema } from "./config.ts";
 import { type GenerateOptions, type ScaleResult, VarGenerator } from "./generate.ts";
-import { reconstructGraph, tokenizeGraph } from "./programs.ts";
 import { varTrainee } from "./scaleWise.ts";
 import { varSystem } from "./system.ts";
 import { buildVar, VarModel } from "./varModel.ts";

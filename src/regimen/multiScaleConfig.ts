@@ -1,6 +1,6 @@
 /**
- * Configuration of VAR and its tokenizer. Every field carries its official constructor name (`official`), by which
- * reference cases and checkpoints are read. Defaults are the official ones.
+ * Configuration of a multi-scale residual tokenizer and of a transformer over its scales, as in VAR. Every field carries its
+ * official constructor name (`official`), by which reference cases and checkpoints are read. Defaults are the official ones.
  */
 import { z } from "zod";
 

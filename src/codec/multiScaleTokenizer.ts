@@ -1,30 +1,39 @@
 /**
- * VAR's tokenizer: encoder, `quant_conv`, multi-scale residual quantiser, `post_quant_conv`, decoder, and the loss we
- * train it with. The authors never released that training; pixel terms are ours (see README). Names are the official ones.
+ * VAR's tokenizer: encoder, `quant_conv`, multi-scale residual quantiser, `post_quant_conv`, decoder. Names are the official
+ * ones. Source: `models/vqvae.py` (code).
  */
-import { MultiScaleVq } from "../../codec/multiScaleVq.ts";
-import type { ResidualCodec } from "../../codec/types.ts";
-import { decoder, downsampleFactor, encoder, varLayout } from "../../nn/convAutoencoder.ts";
-import { conv } from "../../nn/layers.ts";
-import type { Scope } from "../../nn/scope.ts";
-import { scalePlan } from "../../plan/scales.ts";
-import type { Plan, Scale } from "../../plan/types.ts";
-import type { Tensor } from "../../tensor/tensor.ts";
-import type { TokenizerConfig } from "./config.ts";
+import {
+  type AutoencoderConfig,
+  decoder,
+  downsampleFactor,
+  encoder,
+  varLayout,
+} from "../nn/convAutoencoder.ts";
+import { conv } from "../nn/layers.ts";
+import type { Scope } from "../nn/scope.ts";
+import type { Plan, Scale } from "../plan/types.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { MultiScaleVq, type QuantiserConfig } from "./multiScaleVq.ts";
+import type { ResidualCodec } from "./types.ts";
+
+export interface MultiScaleTokenizerConfig extends AutoencoderConfig, QuantiserConfig {
+  /** Weight of the commitment term. */
+  readonly beta: number;
+}
 
 /** Graph functions of the tokenizer; parameters come from `scope` (empty prefix for official files). */
-export class VarTokenizer implements ResidualCodec {
-  readonly config: TokenizerConfig;
+export class MultiScaleTokenizer implements ResidualCodec {
+  readonly config: MultiScaleTokenizerConfig;
   readonly plan: Plan<Scale>;
   readonly vq: MultiScaleVq;
   readonly space;
   readonly #scope: Scope;
 
-  constructor(scope: Scope, config: TokenizerConfig) {
+  constructor(scope: Scope, config: MultiScaleTokenizerConfig, plan: Plan<Scale>) {
     this.#scope = scope;
     this.config = config;
-    this.plan = scalePlan(config.patchNums);
-    this.vq = new MultiScaleVq(scope.in("quantize"), config, this.plan);
+    this.plan = plan;
+    this.vq = new MultiScaleVq(scope.in("quantize"), config, plan);
     this.space = { kind: "ids", vocabSize: config.vocabSize } as const;
   }
 

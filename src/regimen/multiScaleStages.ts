@@ -1,0 +1,128 @@
+/** Stages that systems over a multi-scale residual tokenizer share: training it, and training something on its tokens. */
+import { z } from "zod";
+import { decodeGraph, tokenizeGraph } from "../codec/multiScalePrograms.ts";
+import type { MultiScaleTokenizer } from "../codec/multiScaleTokenizer.ts";
+import type { ImageSet } from "../data/types.ts";
+import { openPerceptualLoss } from "../nn/perceptual.ts";
+import { Scope, type Weights } from "../nn/scope.ts";
+import type { Device } from "../runtime/device.ts";
+import { compile } from "../runtime/program.ts";
+import { floats } from "../runtime/values.ts";
+import { defaultAdamW } from "./adamw.ts";
+import { CodecTask } from "./codecTask.ts";
+import { trainableTokenizer } from "./multiScaleCodec.ts";
+import type { TokenizerConfig } from "./multiScaleConfig.ts";
+import { multiScaleTokenizer, tokenizerPrefix } from "./multiScaleModel.ts";
+import { firstPictures, heldOut, roundTrip } from "./observing.ts";
+import {
+  type DataRecipe,
+  loaderOf,
+  perceptualWeight,
+  restartFields,
+  stageFields,
+  stepCount,
+  trainerOptions,
+} from "./stageRecipe.ts";
+import type { Observation, Stage, StageContext } from "./system.ts";
+import type { TokenSplits } from "./tokenSet.ts";
+import { tokenSplits } from "./tokenSplits.ts";
+
+const lossSchema = z.strictObject({
+  l1: z.number().min(0).max(100).default(1),
+  l2: z.number().min(0).max(100).default(1),
+  vq: z.number().min(0).max(100).default(1),
+  perceptual: perceptualWeight,
+});
+
+/** inferred: the authors never released this stage. */
+export const tokenizerStageSchema = z.strictObject({
+  steps: stepCount.default(6000),
+  ...stageFields,
+  batchSize: stageFields.batchSize.default(32),
+  learningRate: stageFields.learningRate.default(1e-3),
+  schedule: stageFields.schedule.default("cosine"),
+  warmup: stageFields.warmup.default(100),
+  end: stageFields.end.default(0.02),
+  weightDecay: stageFields.weightDecay.default(0),
+  beta2: stageFields.beta2.default(0.99),
+  clipNorm: stageFields.clipNorm.default(1),
+  emaDecay: stageFields.emaDecay.default(0.999),
+  loss: lossSchema.prefault({}),
+  ...restartFields,
+});
+
+/** What the tokenizer's stage reads of a recipe. */
+interface TokenizerRecipe {
+  readonly data: DataRecipe;
+  readonly tokenizer: TokenizerConfig;
+  readonly train: { readonly tokenizer: z.infer<typeof tokenizerStageSchema> };
+}
+
+/** Round trip of held-out pictures: PSNR, share that keeps the set's rules, originals above reconstructions. */
+async function observeTokenizer(
+  tokenizer: MultiScaleTokenizer,
+  weights: Weights,
+  set: ImageSet,
+  device: Device,
+): Promise<Observation> {
+  const { images, labels } = firstPictures(set, heldOut.tokenizer);
+  const [count, size] = [labels.length, set.size];
+  using tokenize = await compile(tokenizeGraph(tokenizer), { device, weights, prepack: false });
+  using decode = await compile(decodeGraph(tokenizer), { device, weights, prepack: false });
+  const { reconstructions } = await tokenize.run({ images: floats(images, [count, 3, size, size]) });
+  const all = reconstructions?.data as Float32Array; // (B, S, C, P, P)
+  const scales = tokenizer.plan.groups.length;
+  const length = all.length / count / scales;
+  const features = new Float32Array(count * length);
+  for (let i = 0; i < count; i++) {
+    const last = i * scales + scales - 1;
+    features.set(all.subarray(last * length, (last + 1) * length), i * length);
+  }
+  const { zChannels } = tokenizer.config;
+  const { side } = tokenizer.vq;
+  const decoded = (await decode.run({ features: floats(features, [count, zChannels, side, side]) })).images;
+  const output = decoded?.data as Float32Array; // the graph's output
+  return roundTrip(set, { images, labels }, output);
+}
+
+export function multiScaleTokenizerStage(recipe: TokenizerRecipe): Stage {
+  const { tokenizer: stage } = recipe.train;
+  return {
+    name: "tokenizer",
+    steps: stage.steps,
+    options: trainerOptions(stage, defaultAdamW.undecayed),
+    create: async ({ data, seed, device, readWeights }: StageContext) => {
+      const { batchSize, accumulate, loss, restartEvery, restartUntil, deadBelow, steps } = stage;
+      const validation = await data("validation");
+      const perceptual = loss.perceptual > 0 ? await openPerceptualLoss(readWeights) : undefined;
+      const codec = trainableTokenizer(recipe.tokenizer, loss, perceptual);
+      const task = new CodecTask(
+        codec,
+        loaderOf(recipe.data, await data("train"), batchSize, seed),
+        { restartEvery, restartUntil: Math.floor(restartUntil * steps), deadBelow, seed },
+        perceptual?.weights,
+      );
+      const observe = (weights: Weights) => observeTokenizer(codec.tokenizer, weights, validation, device);
+      return { task, observe, batchSize: batchSize * accumulate };
+    },
+  };
+}
+
+/** Earlier weights whose names start with a prefix. */
+export const withPrefix = (weights: Weights, prefix: string): Weights =>
+  new Map([...weights].filter(([name]) => name.startsWith(prefix)));
+
+/** The frozen tokenizer of a stage, its weights, and the tokens that it gives. Errors: ABORTED. */
+export async function frozenTokens(
+  recipe: Pick<TokenizerRecipe, "data" | "tokenizer">,
+  tokenImages: number,
+  context: StageContext,
+): Promise<TokenSplits & { readonly tokenizer: MultiScaleTokenizer; readonly frozen: Weights }> {
+  const frozen = withPrefix(context.earlier, tokenizerPrefix);
+  const tokenizer = multiScaleTokenizer(Scope.root(tokenizerPrefix), recipe.tokenizer);
+  const { plan, imageSize } = tokenizer;
+  const pictureShape = [recipe.tokenizer.inChannels, imageSize, imageSize];
+  const request = { graph: tokenizeGraph(tokenizer), values: {}, weights: frozen, plan, pictureShape };
+  const splits = await tokenSplits(request, recipe.data, tokenImages, context);
+  return { ...splits, tokenizer, frozen };
+}
