@@ -23,6 +23,13 @@ export {
 } from "./load.node.ts";
 export { findModel, type ModelCard, type ShippedModel, shippedModels } from "./models.node.ts";
 export { parity } from "./parity.node.ts";
+export {
+  type QuantizedLayer,
+  type QuantizeOptions,
+  type QuantizeReport,
+  quantiseKinds,
+  quantize,
+} from "./quantize.node.ts";
 export type { EditRequest, ImageSystem, SampleEvent } from "./regimen/system.ts";
 export type { TrainEvent } from "./regimen/trainRun.node.ts";
 export type { SampleOptions, SampleRecipe } from "./sampleRecipe.ts";

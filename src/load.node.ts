@@ -25,6 +25,7 @@ export class Model implements Disposable {
   /** Package and version that computes. */
   readonly runtime: string;
   readonly #weights: Weights;
+  readonly #isShipped: boolean;
 
   constructor(found: FoundModel, system: ImageSystem, model: ImageModel, runtime: string) {
     this.runtime = runtime;
@@ -34,6 +35,7 @@ export class Model implements Disposable {
     this.system = system;
     this.#model = model;
     this.#weights = found.weights;
+    this.#isShipped = found.isShipped;
   }
 
   get classNames(): readonly string[] {
@@ -54,7 +56,7 @@ export class Model implements Disposable {
   recipe(options: SampleOptions = {}): SampleRecipe {
     return sampleRecipe(
       {
-        name: this.card ? this.name : basename(resolve(this.name)),
+        name: this.#isShipped ? this.name : basename(resolve(this.name)),
         sha256: this.sha256,
         system: this.system,
         classNames: this.classNames,
@@ -173,14 +175,13 @@ function requireWeights(found: FoundModel, system: ImageSystem): void {
  * @throws NextxError MODEL_, CHECKPOINT_, SAFETENSORS_ and CONFIG_ codes
  */
 export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
-  const found = await findModel(name);
+  return openModel(await findModel(name), await openDevice(options));
+}
+
+/** Opens a model that was read. @throws NextxError CHECKPOINT_ and CONFIG_ codes, SYSTEM_UNKNOWN */
+export async function openModel(found: FoundModel, device: Device): Promise<Model> {
   const system = systemOf(found.description.system);
   requireWeights(found, system);
-  const device: Device = await openDevice(options);
-  return new Model(
-    found,
-    system,
-    await system.open(found.description, found.weights, device),
-    device.runtime,
-  );
+  const opened = await system.open(found.description, found.weights, device);
+  return new Model(found, system, opened, device.runtime);
 }

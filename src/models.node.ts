@@ -4,34 +4,41 @@ import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "n
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { tensorBytes } from "./formats/hostTensor.ts";
-import { describedModel, type ModelFile, type ModelFileDescription } from "./formats/modelFile.ts";
+import { type HostTensor, isFloat, tensorBytes, toFloat32 } from "./formats/hostTensor.ts";
+import {
+  describedModel,
+  type ModelFile,
+  type ModelFileDescription,
+  type Quantisation,
+} from "./formats/modelFile.ts";
 import { openFile } from "./formats/openFile.node.ts";
+import { toWeights } from "./formats/quantisedTensors.ts";
 import { openSafetensors } from "./formats/safetensors.node.ts";
 import { suggestion } from "./formats/suggest.ts";
 import type { TensorForm } from "./formats/tensorFile.ts";
-import { toValue } from "./formats/tensorValue.ts";
 import { modelFileName } from "./regimen/trainRun.node.ts";
 import { imageSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
-/** What a shipped model's card says. */
+/** What a model's card says. */
 const cardSchema = z.looseObject({
   title: z.string(),
   system: z.string(),
   licence: z.string(),
   data: z.string(),
-  sha256: z.string(),
   /** Sampling options that suit the model. */
   sampling: z.record(z.string(), z.unknown()).default({}),
 });
 export type ModelCard = z.infer<typeof cardSchema>;
 
+const shippedCardSchema = cardSchema.extend({ sha256: z.string() });
+export type ShippedCard = z.infer<typeof shippedCardSchema>;
+
 /** A model that ships with nextx. */
 export interface ShippedModel {
   readonly name: string;
   readonly path: string;
-  readonly card: ModelCard;
+  readonly card: ShippedCard;
 }
 
 /** The folder of this package. */
@@ -54,7 +61,7 @@ export function shippedModels(root = join(packageRoot(), "models")): readonly Sh
     .map((name) => ({
       name,
       path: join(root, name, modelFileName),
-      card: cardSchema.parse(JSON.parse(readFileSync(join(root, name, "card.json"), "utf8"))),
+      card: shippedCardSchema.parse(JSON.parse(readFileSync(join(root, name, "card.json"), "utf8"))),
     }));
 }
 
@@ -64,7 +71,9 @@ export interface FoundModel extends ModelFile {
   readonly name: string;
   readonly path: string;
   readonly sha256: string;
+  /** Of a shipped model, or what its file carries of its original's. */
   readonly card: ModelCard | undefined;
+  readonly isShipped: boolean;
 }
 
 function isFolder(path: string): boolean {
@@ -118,6 +127,8 @@ export interface ModelPlace {
   readonly description: ModelFileDescription;
   readonly tensors: ReadonlyMap<string, TensorForm>;
   readonly card: ModelCard | undefined;
+  /** Of files that `nextx quantize` wrote. */
+  readonly quantisation?: Quantisation;
 }
 
 /**
@@ -128,8 +139,10 @@ export async function findModelPlace(name: string): Promise<ModelPlace> {
   const { path, shipped } = locate(name);
   await using file = await openSafetensors(realPath(path));
   const { sizeBytes, tensors } = file;
-  const description = describedModel(file.metadata, path);
-  return { name: shipped?.name ?? name, path, sizeBytes, description, tensors, card: shipped?.card };
+  const { description, notes } = describedModel(file.metadata, path);
+  const { quantisation } = notes;
+  const found = { name: shipped?.name ?? name, path, sizeBytes, description, tensors };
+  return { ...found, card: shipped?.card ?? notes.card, ...(quantisation && { quantisation }) };
 }
 
 /**
@@ -138,32 +151,42 @@ export async function findModelPlace(name: string): Promise<ModelPlace> {
  */
 export async function findModel(name: string): Promise<FoundModel> {
   const { path, shipped } = locate(name);
-  const { description, weights, sha256 } = await readModel(path);
+  const { description, weights, sha256, card } = await readModel(path);
   if (shipped && shipped.card.sha256 !== sha256) {
     throw new NextxError("MODEL_DAMAGED", `${path} is not the file that its card describes.`, {
       path,
       hint: "Install nextx again, or restore the file with git.",
     });
   }
-  return { description, weights, name: shipped?.name ?? name, path, sha256, card: shipped?.card };
+  const found = { description, weights, name: shipped?.name ?? name, path, sha256 };
+  return { ...found, card: shipped?.card ?? card, isShipped: shipped !== undefined };
 }
 
+/** Floats as programs take them: what a file holds in half is let go at once. */
+const asFloat32 = (tensor: HostTensor): HostTensor => ({
+  dtype: "F32",
+  shape: tensor.shape,
+  data: toFloat32(tensor),
+});
+
 /** Header and tensors are the whole file, in the order of their bytes: hashing them hashes the file. */
-async function readModel(path: string): Promise<ModelFile & { readonly sha256: string }> {
+async function readModel(
+  path: string,
+): Promise<ModelFile & { readonly sha256: string; readonly card: ModelCard | undefined }> {
   const real = realPath(path);
   const hash = createHash("sha256");
   await using file = await openSafetensors(real);
-  const description = describedModel(file.metadata, path);
+  const { description, notes } = describedModel(file.metadata, path);
   {
     await using head = await openFile(real);
     const end = Math.min(...[...file.tensors.values()].map(({ offset }) => offset), file.sizeBytes);
     hash.update(await head.read(0, end));
   }
-  const weights: ModelFile["weights"] = new Map();
+  const tensors = new Map<string, HostTensor>();
   for (const tensorName of file.tensors.keys()) {
     const tensor = await file.read(tensorName);
     hash.update(tensorBytes(tensor));
-    weights.set(tensorName, toValue(tensor));
+    tensors.set(tensorName, isFloat(tensor.dtype) ? asFloat32(tensor) : tensor);
   }
-  return { description, weights, sha256: hash.digest("hex") };
+  return { description, weights: toWeights(tensors), sha256: hash.digest("hex"), card: notes.card };
 }

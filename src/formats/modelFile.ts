@@ -5,8 +5,33 @@
 import { z } from "zod";
 import type { Value } from "../runtime/values.ts";
 import { NextxError } from "../tensor/errors.ts";
+import { toWeights } from "./quantisedTensors.ts";
 import { readSafetensors, writeSafetensors } from "./safetensors.ts";
-import { fromValue, toValue } from "./tensorValue.ts";
+import { fromValue } from "./tensorValue.ts";
+
+/** What a file says of its weights of few bits. */
+const quantisationSchema = z.strictObject({
+  kind: z.enum(["int8", "int4"]),
+  /** Bits that its codes use: 7 for processors without VNNI. */
+  bits: z.int().min(4).max(8),
+  /** Weights that it covers. */
+  layers: z.int().min(1),
+  /** How many of these are calibrated convolutions. */
+  convolutions: z.int().min(0),
+  /** SHA-256 of the file that was quantised. */
+  of: z.string(),
+});
+export type Quantisation = z.infer<typeof quantisationSchema>;
+
+/** What a file carries of its original's card, so that it is used and measured like it. */
+const inheritedCardSchema = z.strictObject({
+  title: z.string(),
+  system: z.string(),
+  licence: z.string(),
+  data: z.string(),
+  sampling: z.record(z.string(), z.json()),
+});
+export type InheritedCard = z.infer<typeof inheritedCardSchema>;
 
 const descriptionSchema = z.strictObject({
   format: z.literal("nextx-model"),
@@ -15,6 +40,8 @@ const descriptionSchema = z.strictObject({
   config: z.json(),
   classNames: z.array(z.string()),
   imageSize: z.int().min(1).max(65536),
+  quantisation: quantisationSchema.optional(),
+  card: inheritedCardSchema.optional(),
 });
 
 /** What a model file says besides its weights. */
@@ -26,17 +53,28 @@ export interface ModelFileDescription {
   readonly imageSize: number;
 }
 
+/** What it says of the file itself: not of the model, so nothing that is trained from it says it again. */
+export interface ModelFileNotes {
+  readonly quantisation?: Quantisation;
+  readonly card?: InheritedCard;
+}
+
 export interface ModelFile {
   readonly description: ModelFileDescription;
-  /** float32 whatever the file holds. */
+  /** float32 whatever the file holds; weights of few bits as quantised values. */
   readonly weights: Map<string, Value>;
 }
 
-export const modelVersion = 1;
+/** 2 added quantisation and card; files without them say 1. */
+export const modelVersion = 2;
 
 /** The metadata that make a safetensors file a model. */
-export function modelMetadata(description: ModelFileDescription): Readonly<Record<string, string>> {
-  return { nextx: JSON.stringify({ format: "nextx-model", version: modelVersion, ...description }) };
+export function modelMetadata(
+  description: ModelFileDescription,
+  notes: ModelFileNotes = {},
+): Readonly<Record<string, string>> {
+  const version = notes.quantisation || notes.card ? modelVersion : 1;
+  return { nextx: JSON.stringify({ format: "nextx-model", version, ...description, ...notes }) };
 }
 
 /** A model file's bytes; the same model gives the same bytes. */
@@ -48,15 +86,18 @@ export function encodeModel({ description, weights }: ModelFile, floats: "F32" |
 /** @throws NextxError the codes of describedModel and readSafetensors */
 export function decodeModel(bytes: Uint8Array, path = "model"): ModelFile {
   const { tensors, metadata } = readSafetensors(bytes);
-  const description = describedModel(metadata, path);
-  return { description, weights: new Map([...tensors].map(([name, tensor]) => [name, toValue(tensor)])) };
+  const { description } = describedModel(metadata, path);
+  return { description, weights: toWeights(tensors) };
 }
 
 /**
- * What the metadata of a safetensors file say about its model.
+ * What the metadata of a safetensors file say about its model, and about the file.
  * @throws NextxError MODEL_NOT_NEXTX, MODEL_NEWER_VERSION, MODEL_BAD_HEAD
  */
-export function describedModel(metadata: ReadonlyMap<string, string>, path: string): ModelFileDescription {
+export function describedModel(
+  metadata: ReadonlyMap<string, string>,
+  path: string,
+): { readonly description: ModelFileDescription; readonly notes: ModelFileNotes } {
   const text = metadata.get("nextx");
   if (text === undefined) {
     throw new NextxError("MODEL_NOT_NEXTX", `${path} holds tensors, but does not say which model they are.`, {
@@ -64,8 +105,8 @@ export function describedModel(metadata: ReadonlyMap<string, string>, path: stri
       hint: "Models of nextx say it in their metadata; `nextx convert` makes one from a published checkpoint.",
     });
   }
-  const { format: _, version: __, ...description } = parseHead(text, path);
-  return description;
+  const { format: _, version: __, quantisation, card, ...description } = parseHead(text, path);
+  return { description, notes: { ...(quantisation && { quantisation }), ...(card && { card }) } };
 }
 
 function parseHead(text: string, path: string): z.infer<typeof descriptionSchema> {

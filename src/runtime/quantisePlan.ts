@@ -1,0 +1,62 @@
+/** Which layers of a model get weights of few bits, and what their weights become. */
+import { toInt4, toInt8 } from "../tensor/lowBits.ts";
+import { byteRange } from "../tensor/ops/quantised.ts";
+import type { ObservedLayer } from "./observe.ts";
+import { type ConvRanges, QuantisedValue, type WeightBits } from "./quantised.ts";
+import type { Value } from "./values.ts";
+
+/** Layers with fewer inputs or outputs stay: they cost nothing, and every rounding shows. */
+export const narrowest = 32;
+
+export interface QuantiseScheme {
+  readonly kind: "int8" | "int4";
+  /** Of int8. */
+  readonly bits: WeightBits;
+  /** Whether convolutions compute with calibrated bytes. */
+  readonly convolutions: boolean;
+  /** Starts of names of weights that stay. */
+  readonly keep: readonly string[];
+}
+
+/** Why a layer stays as it is; undefined when it does not. */
+export function whyKept(
+  layer: ObservedLayer,
+  { kind, convolutions, keep }: QuantiseScheme,
+): string | undefined {
+  const { name, shape, otherUses, input, output } = layer;
+  if (keep.some((start) => name.startsWith(start))) return "asked for";
+  if (otherUses) return "used otherwise too";
+  if (Math.min(shape[0] ?? 0, shape[1] ?? 0) < narrowest) return `narrower than ${narrowest}`;
+  if (layer.kind === "linear") return undefined;
+  if (kind === "int4" || !convolutions) return "convolution";
+  return input && output ? undefined : "never computed while calibrating";
+}
+
+function rangesOf({ input, output }: ObservedLayer): ConvRanges | undefined {
+  if (!input || !output) return undefined;
+  return { input: byteRange(input.least, input.most), output: byteRange(output.least, output.most) };
+}
+
+/** The weight of a layer in few bits. @throws NextxError QUANTIZE_NOT_FINITE */
+export function quantised(
+  layer: ObservedLayer,
+  value: Value,
+  { kind, bits }: QuantiseScheme,
+): QuantisedValue {
+  const data = value.data as Float32Array; // a layer's weight
+  if (kind === "int4") return new QuantisedValue(toInt4(data, value.shape));
+  return new QuantisedValue(
+    toInt8(data, value.shape, bits),
+    layer.kind === "convolution" ? rangesOf(layer) : undefined,
+  );
+}
+
+/** Root mean square difference over root mean square size. */
+export function relativeDifference(rounded: Float32Array, data: Float32Array): number {
+  let [difference, size] = [0, 0];
+  for (let i = 0; i < data.length; i++) {
+    difference += ((rounded[i] as number) - (data[i] as number)) ** 2; // as long as data
+    size += (data[i] as number) ** 2;
+  }
+  return size === 0 ? 0 : Math.sqrt(difference / size);
+}
