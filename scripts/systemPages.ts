@@ -13,7 +13,7 @@ import {
   withoutOwnLines,
 } from "../src/evaluate/pages/systemPage.ts";
 import { shippedModels } from "../src/models.node.ts";
-import { imageSystems } from "../src/systems/registry.ts";
+import { systems } from "../src/systems/registry.ts";
 
 /** What a page reads of a card beyond what loading a model needs. */
 interface CardStages {
@@ -54,7 +54,7 @@ function reached(root: string, start: string): Set<string> {
 
 /** Lines of a system's folder and of what no other system reaches. */
 function ownLines(root: string, id: string): number {
-  const others = [...imageSystems.keys()].filter((other) => other !== id);
+  const others = [...systems.keys()].filter((other) => other !== id);
   const theirs = new Set(others.flatMap((other) => [...reached(root, `src/systems/${other}/system.ts`)]));
   const own = [...reached(root, `src/systems/${id}/system.ts`)].filter((file) => !theirs.has(file));
   return own.reduce(
@@ -70,7 +70,7 @@ function parityChecks(root: string, id: string): number {
 
 function pageSystems(root: string): PageSystem[] {
   const models = shippedModels(join(root, "models"));
-  return [...imageSystems.values()].map(({ id, title, source, description }) => {
+  return [...systems.values()].map(({ id, title, source, description }) => {
     const path = join(root, "results", `${id}.json`);
     return {
       ...{ id, title, source, description },

@@ -8,8 +8,8 @@ import { openSafetensors } from "./formats/safetensors.node.ts";
 import { suggestion } from "./formats/suggest.ts";
 import { toValue } from "./formats/tensorValue.ts";
 import { validate } from "./formats/validate.ts";
-import { systemOf } from "./load.node.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
+import { systemIn, systems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 async function readCase(folder: string): Promise<ParityCase> {
@@ -48,7 +48,7 @@ export async function* parity(
   { only, ...device }: DeviceOptions & { readonly only?: string } = {},
 ): AsyncGenerator<CheckResult> {
   const parityCase = await readCase(folder);
-  const system = systemOf(parityCase.system);
+  const system = systemIn(systems, parityCase.system);
   const names = parityCase.checks.map((check) => check.name);
   const checks = parityCase.checks.filter((check) => only === undefined || check.name === only);
   if (checks.length === 0) {

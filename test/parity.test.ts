@@ -40,6 +40,19 @@ it("SAR and its FlexVAR base equal their authors' code in every check", async ()
   expect(all.filter(({ pass }) => !pass)).toEqual([]);
 }, 300_000);
 
+it.each([
+  ["autoformer", 14],
+  ["spacetime", 13],
+])(
+  "%s equals its authors' code in every check",
+  async (id, checks) => {
+    const all = await results(join(golden, id));
+    expect(all).toHaveLength(checks);
+    expect(all.filter(({ pass }) => !pass)).toEqual([]);
+  },
+  120_000,
+);
+
 it("a changed reference number fails", async () => {
   const folder = changedCase((text) => text);
   const path = join(folder, "tensors.safetensors");

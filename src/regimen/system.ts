@@ -127,13 +127,19 @@ export interface ImageModel extends Disposable {
   readonly graphs: Readonly<Record<string, () => Graph>>;
 }
 
-/** A published system that makes pictures. */
-export interface ImageSystem {
+/** What every published system has, whatever it makes. */
+export interface System {
   readonly id: string;
   readonly title: string;
   /** Paper and where to find it. */
   readonly source: string;
   readonly description: string;
+  /** Its functions under the `run` names of reference cases. */
+  parity(parityCase: ParityCase, weights: Weights, device: Device): ParityTable & Disposable;
+}
+
+/** A published system that makes pictures. */
+export interface ImageSystem extends System {
   readonly recipes: Readonly<Record<string, RecipeEntry>>;
   /** The recipe used when none is named. */
   readonly defaultRecipe: string;
@@ -161,5 +167,4 @@ export interface ImageSystem {
   ): Promise<LoopExport>;
   /** Checkpoints of its authors, and the sizes they published. */
   readonly official?: OfficialForm;
-  parity(parityCase: ParityCase, weights: Weights, device: Device): ParityTable & Disposable;
 }

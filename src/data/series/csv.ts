@@ -1,0 +1,48 @@
+/** Benchmark tables: a column of dates, one column per channel. */
+import { CsvError, parse } from "csv-parse/sync";
+import { NextxError } from "../../tensor/errors.ts";
+import { parseTimestamp } from "./timestamp.ts";
+import type { SeriesTable } from "./types.ts";
+
+/** Rows of text cells; every row is as long as the first. @throws NextxError CSV_BAD_FILE */
+export function parseCsv(text: string, path: string, delimiter = ","): readonly (readonly string[])[] {
+  try {
+    return parse(text, { bom: true, delimiter, skip_empty_lines: true, max_record_size: 1 << 20 });
+  } catch (cause) {
+    if (!(cause instanceof CsvError)) throw cause;
+    throw new NextxError("CSV_BAD_FILE", `${path} is not a table: ${cause.message}`, {
+      path,
+      hint: "Every line needs as many cells as the header, and every quote its end.",
+      cause,
+    });
+  }
+}
+
+const place = (path: string, line: number, column: string): string => `${path}, line ${line}, ${column}`;
+
+/** A table with dates in its first column. @throws NextxError CSV_BAD_FILE, SERIES_BAD_TIME, SERIES_NOT_A_NUMBER, SERIES_UNSORTED */
+export function readSeriesTable(text: string, path: string): SeriesTable {
+  const [header = [], ...rows] = parseCsv(text, path);
+  const channels = header.slice(1);
+  const timesMs = new Float64Array(rows.length);
+  const values = new Float32Array(rows.length * channels.length);
+  for (const [row, [time = "", ...cells]] of rows.entries()) {
+    const ms = parseTimestamp(time)?.ms;
+    if (ms === undefined)
+      throw new NextxError("SERIES_BAD_TIME", `"${time}" is no date.`, {
+        path: place(path, row + 2, "date"),
+      });
+    if (row > 0 && ms <= (timesMs[row - 1] as number))
+      throw new NextxError("SERIES_UNSORTED", "Times must grow.", { path: place(path, row + 2, "date") });
+    timesMs[row] = ms;
+    for (const [i, cell] of cells.entries()) {
+      const value = cell.trim() === "" ? Number.NaN : Number(cell);
+      if (!Number.isFinite(value)) {
+        const where = place(path, row + 2, channels[i] ?? "");
+        throw new NextxError("SERIES_NOT_A_NUMBER", `"${cell}" is no number.`, { path: where });
+      }
+      values[row * channels.length + i] = value;
+    }
+  }
+  return { channels, timesMs, values };
+}

@@ -1,0 +1,101 @@
+/** Autoformer's parity table: from the `run` names of reference cases to the functions that train and forecast. */
+import {
+  fromOfficial,
+  type ParityCase,
+  type ParityInputs,
+  type ParityTable,
+} from "../../formats/parityCase.ts";
+import {
+  channelLags,
+  correlate,
+  type LagWeights,
+  lagCount,
+  mixLags,
+  ownLags,
+  sharedLags,
+} from "../../mixer/autoCorrelation.ts";
+import { Scope, type Weights } from "../../nn/scope.ts";
+import { decompose } from "../../nn/series.ts";
+import { renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import type { Device } from "../../runtime/device.ts";
+import { type Graph, trace } from "../../runtime/trace.ts";
+import { floats, type Value } from "../../runtime/values.ts";
+import { transpose } from "../../tensor/ops/structure.ts";
+import { float32, type Tensor } from "../../tensor/tensor.ts";
+import { autoformerSchema } from "./config.ts";
+import { Autoformer, seasonalNorm } from "./model.ts";
+import { autoformerTraining, windowSpecs } from "./objective.ts";
+
+/** Last rows of [B, L, C]. */
+function lastRows({ data, shape }: Value, rows: number): Value {
+  const [batch = 0, length = 0, channels = 0] = shape;
+  const kept = Array.from({ length: batch }, (_, b) =>
+    Array.from(data.subarray((b * length + length - rows) * channels, (b + 1) * length * channels)),
+  );
+  return floats(kept.flat(), [batch, rows, channels]);
+}
+
+/** The table of one case. `weights` are the case's, by official name. */
+export function autoformerParity(
+  parityCase: ParityCase,
+  weights: Weights,
+  device: Device,
+): ParityTable & Disposable {
+  const scope = Scope.root();
+  const model = new Autoformer(scope, fromOfficial(autoformerSchema, parityCase.config));
+  const run = (graph: Graph, inputs: Record<string, Value>) => runOnce(graph, inputs, weights, device);
+  /** A function over tensors of the given sizes. */
+  const compute = (
+    inputs: Record<string, Value>,
+    describe: (x: Record<string, Tensor>) => Record<string, Tensor>,
+  ) => {
+    const specs = Object.fromEntries(
+      Object.entries(inputs).map(([name, { shape }]) => [name, float32(...shape)]),
+    );
+    return run(trace(specs, describe), inputs);
+  };
+  const mixing =
+    (lags: LagWeights) =>
+    ({ tensor, args }: ParityInputs) => {
+      const inputs = { q: tensor("queries"), k: tensor("keys"), v: tensor("values") };
+      return compute(inputs, ({ q, k, v }) => {
+        const correlation = correlate(q as Tensor, k as Tensor); // declared above
+        const { transform, spectrum } = correlation;
+        const chosen = lags(correlation, lagCount(Number(args.factor), transform.length));
+        return {
+          values: mixLags(v as Tensor, chosen, transform),
+          corr: transpose(transform.inverse(spectrum), [0, 3, 1, 2]),
+        };
+      });
+    };
+  const windows = ({ tensor }: ParityInputs) => ({
+    past: tensor("x_enc"),
+    pastMarks: tensor("x_mark_enc"),
+    futureMarks: tensor("x_mark_dec"),
+  });
+  const forecast = (lags: LagWeights) => (inputs: ParityInputs) =>
+    run(
+      trace(windowSpecs(model), (x) => ({ forecast: model.forecast(x, lags) })),
+      windows(inputs),
+    );
+  const training = async (inputs: ParityInputs) => {
+    const future = lastRows(inputs.tensor("y"), model.config.predictionLength);
+    return renameGradients(await run(autoformerTraining(scope, model), { ...windows(inputs), future }), "");
+  };
+  return {
+    "series-decomposition": ({ tensor, args }) =>
+      compute({ x: tensor("x") }, ({ x }) => ({ ...decompose(x as Tensor, Number(args.moving_avg)) })),
+    "seasonal-layernorm": ({ tensor }) =>
+      compute({ x: tensor("x"), weight: tensor("weight"), bias: tensor("bias") }, ({ x, weight, bias }) => ({
+        y: seasonalNorm(x as Tensor, weight as Tensor, bias as Tensor),
+      })),
+    "auto-correlation-inference": mixing(ownLags),
+    "auto-correlation-training": mixing(sharedLags),
+    "auto-correlation-full": mixing(channelLags),
+    forecast: forecast(ownLags),
+    "forward-train": forecast(sharedLags),
+    loss: training,
+    "loss-grad": training,
+    [Symbol.dispose]: () => undefined,
+  };
+}

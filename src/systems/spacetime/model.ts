@@ -1,0 +1,124 @@
+/**
+ * SpaceTime: encoder blocks of companion state spaces over the look-back, a closed-loop layer that rolls any horizon out
+ * of its own predictions, a layer to outputs. Source: `model/network.py`, `model/block.py` (code); parameter names are the
+ * official ones.
+ * Shape letters: B batch, L look-back, O horizon, C width, P inputs, Y outputs.
+ */
+import {
+  closedLoop,
+  closedStateSpace,
+  convolve,
+  type LoopOutputs,
+  openKernel,
+  openLoop,
+  stateSpace,
+  withSkip,
+} from "../../mixer/stateSpace.ts";
+import { linear } from "../../nn/layers.ts";
+import { normal, type Scope, uniform } from "../../nn/scope.ts";
+import type { Dim } from "../../tensor/dims.ts";
+import { add, sub } from "../../tensor/ops/elementwise.ts";
+import { gelu, mean } from "../../tensor/ops/neural.ts";
+import { broadcastTo, reshape } from "../../tensor/ops/structure.ts";
+import { dimOf, staticDim, type Tensor } from "../../tensor/tensor.ts";
+import type { BlockConfig, SpacetimeConfig } from "./config.ts";
+import { prefilter } from "./prefilter.ts";
+
+/** What one encoder block computes on its way. */
+export interface BlockOutputs {
+  /** Input after the pre-filter, [B, L, C]. */
+  readonly filtered: Tensor;
+  /** [K, L] */
+  readonly kernel: Tensor;
+  /** [B, L, C] */
+  readonly ssm: Tensor;
+  readonly output: Tensor;
+}
+
+/** Horizon and look-back as the training pass predicts them. */
+export interface TrainingOutputs {
+  /** [B, O, Y] */
+  readonly closed: Tensor;
+  /** One step on from every step of the look-back, [B, L, Y]. */
+  readonly open: Tensor;
+  /** Predicted and true inputs of the last layer, [B, L, C] each. */
+  readonly predictedInput: Tensor;
+  readonly input: Tensor;
+}
+
+/** GELU, then a linear layer; index 2 as the official list counts it. */
+function activatedLinear(scope: Scope, x: Tensor, out: number): Tensor {
+  const bias = uniform(1 / Math.sqrt(staticDim(dimOf(x, 2), "A layer")));
+  return linear(scope.in("layers", 2), gelu(x, "none"), out, { bias });
+}
+
+export class Spacetime {
+  readonly config: SpacetimeConfig;
+  readonly #scope: Scope;
+
+  constructor(scope: Scope, config: SpacetimeConfig) {
+    this.#scope = scope;
+    this.config = config;
+  }
+
+  /** Every input copied to C / P channels: [B, L, P] -> [B, L, C]. */
+  embed(u: Tensor): Tensor {
+    const [batch, length] = u.shape as [Dim, Dim, Dim];
+    const { embedDim, inputs } = this.config;
+    const copies = [batch, length, embedDim / inputs, inputs];
+    return reshape(broadcastTo(reshape(u, [batch, length, 1, inputs]), copies), [batch, length, embedDim]);
+  }
+
+  /** One block over u [B, L, C]. */
+  block(index: number, u: Tensor): BlockOutputs {
+    const config = this.config.blocks[index] as BlockConfig; // callers count blocks
+    const scope = this.#scope.in("encoder", "blocks", index);
+    const { normOrder, skip, mlpSkip, blockSkip } = config;
+    const filtered = config.prefilter ? prefilter(scope.in("pre"), u, config.prefilter) : u;
+    const length = staticDim(dimOf(u, 1), "A look-back");
+    const kernel = openKernel(stateSpace(scope.in("ssm"), config), length, normOrder);
+    const convolved = convolve(filtered, kernel);
+    const { embedDim } = this.config;
+    const factors = scope.in("ssm").param("skip", [embedDim], normal(1));
+    const ssm = skip ? withSkip(convolved, filtered, factors) : convolved;
+    const mixed = activatedLinear(scope.in("mlp"), ssm, embedDim);
+    const inner = mlpSkip ? add(mixed, ssm) : mixed;
+    const around = { none: undefined, input: u, prefiltered: filtered }[blockSkip];
+    return { filtered, kernel, ssm, output: around ? add(inner, around) : inner };
+  }
+
+  /** Input of the last layer: [B, L, P] -> [B, L, C]. */
+  encode(u: Tensor): Tensor {
+    return this.config.blocks.reduce((x, _, i) => this.block(i, x).output, this.embed(u));
+  }
+
+  #loop(): Parameters<typeof closedLoop>[0] {
+    const { embedDim, decoder } = this.config;
+    return closedStateSpace(this.#scope.in("decoder", "blocks", "ssm"), { numKernels: embedDim, ...decoder });
+  }
+
+  #output(y: Tensor): Tensor {
+    return activatedLinear(this.#scope.in("output"), y, this.config.outputs);
+  }
+
+  /** Centred look-back [B, L, P] -> any horizon [B, O, Y], nothing else changed. */
+  rollOut(u: Tensor, horizon: number): Tensor {
+    const { normOrder } = this.config.decoder;
+    return this.#output(closedLoop(this.#loop(), this.encode(u), horizon, normOrder).y);
+  }
+
+  /** Both passes of training over a centred look-back [B, L, P]. */
+  trainingOutputs(u: Tensor): TrainingOutputs {
+    const { decoder, predictionLength } = this.config;
+    const input = this.encode(u);
+    const closed = closedLoop(this.#loop(), input, predictionLength, decoder.normOrder);
+    const open: LoopOutputs = openLoop(this.#loop(), input, decoder.normOrder);
+    return { closed: this.#output(closed.y), open: this.#output(open.y), predictedInput: open.next, input };
+  }
+
+  /** Forecast of a look-back [B, L, P]: its mean removed before and added after. */
+  forecast(past: Tensor, horizon: number): Tensor {
+    const centre = mean(past, [1], true);
+    return add(this.rollOut(sub(past, centre), horizon), centre);
+  }
+}

@@ -1,0 +1,99 @@
+/** SpaceTime's parity table: from the `run` names of reference cases to the functions that train and forecast. */
+import type { ParityCase, ParityInputs, ParityTable } from "../../formats/parityCase.ts";
+import { type ClosedStateSpace, closedLoop, openLoop } from "../../mixer/stateSpace.ts";
+import {
+  companionMatrix,
+  fastCompanionKernel,
+  krylov,
+  type NormOrder,
+  readout,
+  truncated,
+} from "../../nn/companion.ts";
+import { Scope, type Weights } from "../../nn/scope.ts";
+import { renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import type { Device } from "../../runtime/device.ts";
+import { trace } from "../../runtime/trace.ts";
+import type { Value } from "../../runtime/values.ts";
+import { transpose } from "../../tensor/ops/structure.ts";
+import { float32, type Tensor } from "../../tensor/tensor.ts";
+import { fromOfficialSpacetime } from "./config.ts";
+import { Spacetime } from "./model.ts";
+import { type LossWeights, spacetimeTraining } from "./objective.ts";
+
+type Tensors = Readonly<Record<string, Tensor>>;
+
+/** The table of one case. `weights` are the case's, by official name. */
+export function spacetimeParity(
+  parityCase: ParityCase,
+  weights: Weights,
+  device: Device,
+): ParityTable & Disposable {
+  const config = fromOfficialSpacetime(parityCase.config);
+  const scope = Scope.root();
+  const model = new Spacetime(scope, config);
+  /** A function over tensors of the given sizes. */
+  const compute = (inputs: Record<string, Value>, describe: (x: Record<string, Tensor>) => Tensors) => {
+    const specs = Object.fromEntries(
+      Object.entries(inputs).map(([name, { shape }]) => [name, float32(...shape)]),
+    );
+    return runOnce(trace(specs, describe), inputs, weights, device);
+  };
+  const over =
+    <N extends string>(
+      names: readonly N[],
+      describe: (x: Readonly<Record<N, Tensor>>, args: ParityInputs["args"]) => Tensors,
+    ) =>
+    ({ tensor, args }: ParityInputs) =>
+      compute(
+        Object.fromEntries(names.map((name) => [name, tensor(name)])),
+        (x) => describe(x as Record<N, Tensor>, args), // the same names
+      );
+  const norm = (args: ParityInputs["args"]) => Number(args.norm_order ?? 1) as NormOrder; // orders as configured
+  const training = async ({ tensor, args }: ParityInputs) => {
+    const [closed = 1, open = 1, next = 1] = (args.criterion_weights ?? []) as number[]; // numbers by contract
+    const weights: LossWeights = [closed, open, next];
+    const graph = spacetimeTraining(scope, model, { weights });
+    const inputs = { past: tensor("x"), future: tensor("y") };
+    const outputs = renameGradients(await runOnce(graph, inputs, weights, device), "");
+    return { ...outputs, ...(outputs.nextInput && { next_input: outputs.nextInput }) };
+  };
+  const kernels = ["a", "b", "c"] as const;
+  const space = [...kernels, "k", "u"] as const;
+  return {
+    "companion-kernel": over(kernels, ({ a, b, c }, args) => {
+      const states = krylov(Number(args.length), companionMatrix(a), b);
+      return { kernel: readout(states, c), states: transpose(states, [0, 2, 1]) };
+    }),
+    "companion-kernel-fast": over(kernels, ({ a, b, c }, args) => {
+      const length = Number(args.length);
+      return { kernel: fastCompanionKernel(length, a, b, truncated(length, a, c)) };
+    }),
+    "closed-loop-ssm": over(space, ({ u, ...vectors }, args) => {
+      const { y, next } = closedLoop(vectors satisfies ClosedStateSpace, u, Number(args.horizon), norm(args));
+      return { y, u_next: next };
+    }),
+    "open-loop-ssm": over(space, ({ u, ...vectors }, args) => {
+      const { y, next } = openLoop(vectors satisfies ClosedStateSpace, u, norm(args));
+      return { y, u_next: next };
+    }),
+    preprocess: over(["u"], ({ u }) => ({ z: model.block(0, model.embed(u)).filtered })),
+    "encoder-block": over(["u"], ({ u }, args) => {
+      const index = Number(args.block ?? 0);
+      const before = config.blocks
+        .slice(0, index)
+        .reduce((x, _, i) => model.block(i, x).output, model.embed(u));
+      const { kernel, ssm, output } = model.block(index, before);
+      return { kernel, ssm, block: output };
+    }),
+    "forward-train": over(["u"], ({ u }) => {
+      const { closed, open, predictedInput, input } = model.trainingOutputs(u);
+      return { y_closed: closed, y_open: open, z_pred: predictedInput, z_true: input };
+    }),
+    loss: training,
+    "loss-grad": training,
+    forecast: over(["x"], ({ x }, args) => ({
+      forecast: model.forecast(x, Number(args.horizon ?? config.predictionLength)),
+    })),
+    [Symbol.dispose]: () => undefined,
+  };
+}

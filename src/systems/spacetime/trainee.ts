@@ -1,0 +1,45 @@
+/** SpaceTime as a forecaster that learns, and its small form. */
+import { Scope } from "../../nn/scope.ts";
+import type { SeriesShape } from "../../regimen/seriesSystem.ts";
+import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
+import { trace } from "../../runtime/trace.ts";
+import { symbol } from "../../tensor/dims.ts";
+import { float32 } from "../../tensor/tensor.ts";
+import { spacetimeSchema } from "./config.ts";
+import { Spacetime } from "./model.ts";
+import { apart, spacetimeTraining, together } from "./objective.ts";
+
+/** A quarter of the official width; one block. */
+export const smallSpacetime = ({ contextLength, predictionLength }: SeriesShape) => {
+  const stateSize = Math.max(2, Math.min(32, Math.floor(contextLength / 3)));
+  const maxWindow = Math.max(5, Math.min(64, Math.floor(contextLength / 2)));
+  return spacetimeSchema.parse({
+    ...{ contextLength, predictionLength, embedDim: 32 },
+    blocks: [
+      {
+        prefilter: { numKernels: 8, repeats: 4, maxWindow },
+        numKernels: 8,
+        stateSize,
+        blockSkip: "prefiltered",
+      },
+    ],
+    decoder: { stateSize },
+  });
+};
+
+/** Every channel is a series of its own to the model, unless it takes them all. */
+export function spacetimeTrainee(config: unknown, channels: number, horizon?: number): SeriesTrainee {
+  const scope = Scope.root();
+  const model = new Spacetime(scope, spacetimeSchema.parse(config));
+  const { contextLength, predictionLength, inputs } = model.config;
+  const training = spacetimeTraining(scope, model, { channels });
+  const specs = { past: float32(symbol("B"), contextLength, channels) };
+  return {
+    parameters: scope.specs,
+    labelLength: 0,
+    training,
+    forecast: trace(specs, ({ past }) => ({
+      forecast: together(model.forecast(apart(past, inputs), horizon ?? predictionLength), channels),
+    })),
+  };
+}
