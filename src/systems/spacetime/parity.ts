@@ -51,8 +51,8 @@ export function spacetimeParity(
   const norm = (args: ParityInputs["args"]) => Number(args.norm_order ?? 1) as NormOrder; // orders as configured
   const training = async ({ tensor, args }: ParityInputs) => {
     const [closed = 1, open = 1, next = 1] = (args.criterion_weights ?? []) as number[]; // numbers by contract
-    const weights: LossWeights = [closed, open, next];
-    const graph = spacetimeTraining(scope, model, { weights });
+    const terms: LossWeights = [closed, open, next];
+    const graph = spacetimeTraining(scope, model, { weights: terms });
     const inputs = { past: tensor("x"), future: tensor("y") };
     const outputs = renameGradients(await runOnce(graph, inputs, weights, device), "");
     return { ...outputs, ...(outputs.nextInput && { next_input: outputs.nextInput }) };
