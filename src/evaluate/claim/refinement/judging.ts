@@ -6,7 +6,7 @@ import type { Pictures } from "../../features/types.ts";
 import { frechetDistance, frechetEstimate } from "../../frechet.ts";
 import { ruleValidity } from "../../metrics.ts";
 import type { Arm } from "../arms.node.ts";
-import { numberOf } from "../claim.ts";
+import { numbersOf, type Rows } from "../claim.ts";
 import { armNames, claimedMethod, definitionOf, type RefinementBench } from "./setting.ts";
 
 /** Guidance weights that every method may choose from. */
@@ -62,7 +62,19 @@ async function comparisons(bench: RefinementBench, samples: Pictures, signal: Ab
   return pairs;
 }
 
-/** Distance of a method's first seed at every guidance weight, and the weight with the least under the first extractor. */
+/** How a method's guidance follows from its distances. */
+const guidanceRule = "least product of the distances under all networks";
+
+/** The guidance weight of a method. Errors: CLAIM_MISSING_ARM. */
+export function chosenGuidance(rows: Rows, set: string, method: string): number {
+  const arm = armNames.guidance(set, method);
+  const names = Object.keys(rows.get(arm)?.numbers ?? {}).filter((name) => name.startsWith("distance"));
+  const tables = (names.length > 0 ? names : ["distance0"]).map((name) => numbersOf(rows, arm, name));
+  const product = guidanceGrid.map((_, i) => tables.reduce((so, table) => so * (table[i] ?? 0), 1));
+  return guidanceGrid[product.indexOf(Math.min(...product))] ?? 0;
+}
+
+/** Distances of a method's first seed at every guidance weight. */
 export function guidanceArm(bench: RefinementBench, method: string): Arm {
   const { setting } = bench;
   const { set, methods, seeds } = setting;
@@ -89,14 +101,7 @@ export function guidanceArm(bench: RefinementBench, method: string): Arm {
           tables[i].push(frechetDistance(real, generated).distance);
         }
       }
-      const [deciding = []] = tables;
-      const best = deciding.indexOf(Math.min(...deciding));
-      return {
-        numbers: {
-          chosen: guidanceGrid[best] ?? 0,
-          ...Object.fromEntries(tables.map((distances, i) => [`distance${i}`, distances])),
-        },
-      };
+      return { numbers: Object.fromEntries(tables.map((distances, i) => [`distance${i}`, distances])) };
     },
   };
 }
@@ -109,11 +114,11 @@ export function judgingArm(bench: RefinementBench, method: string, seed: number)
     name: armNames.judging(set, method, seed),
     definition: definitionOf(setting, {
       methods: [methods[claimedMethod(setting)], methods[method]],
-      ...{ seed, guidanceGrid, guidanceSamples, noise },
+      ...{ seed, guidanceGrid, guidanceRule, guidanceSamples, noise },
     }),
     run: async ({ rows, model, signal }) => {
       const file = wholeModel(setting.base, await model(armNames.training(set, method, seed)));
-      const chosen = numberOf(rows, armNames.guidance(set, method), "chosen");
+      const chosen = chosenGuidance(rows, set, method);
       return { numbers: await judged(bench, file, chosen, signal) };
     },
   };
@@ -128,11 +133,12 @@ export function baseArm(bench: RefinementBench): Arm {
     definition: definitionOf(setting, {
       method: setting.methods[claimed],
       guidanceGrid,
+      guidanceRule,
       guidanceSamples,
       noise,
     }),
     run: async ({ rows, signal }) => {
-      const chosen = numberOf(rows, armNames.guidance(setting.set, claimed), "chosen");
+      const chosen = chosenGuidance(rows, setting.set, claimed);
       return { numbers: await judged(bench, setting.base, chosen, signal) };
     },
   };

@@ -13,6 +13,7 @@ import { RandomStream } from "../../../tensor/random.ts";
 import type { FeatureExtractor, Pictures } from "../../features/types.ts";
 import { type ArmRow, armContext, runArms } from "../arms.node.ts";
 import { refinementArms } from "./arms.ts";
+import { chosenGuidance } from "./judging.ts";
 import { meanChange, pairedMeasure, stepCost } from "./measures.ts";
 import { armNames, type RefinementSetting } from "./setting.ts";
 
@@ -105,8 +106,7 @@ describe("refinement arms", () => {
 
   it("judge with the chosen guidance and without", () => {
     const row = rows.get(armNames.judging("synth", "sar-paper", 1))?.numbers;
-    const chosen = rows.get(armNames.guidance("synth", "sar-paper"))?.numbers;
-    const distances = chosen?.distance0 as number[];
+    const distances = rows.get(armNames.guidance("synth", "sar-paper"))?.numbers.distance0 as number[];
     expect(distances).toHaveLength(5);
     expect(row?.guidance).toBe([0, 0.5, 1, 1.5, 2.5][distances.indexOf(Math.min(...distances))]);
     for (const name of ["distance0", "distance0Unguided", "validity", "heldOutLoss", "freeDisagreement"])
@@ -130,6 +130,13 @@ describe("refinement arms", () => {
     expect(numbers.lastSide).toEqual([2, 4, 6]);
     for (const name of ["distance0", "validity", "secondsPerPicture"])
       for (const value of numbers[name] as number[]) expect(value).toBeGreaterThanOrEqual(0);
+  });
+
+  it("choose the guidance that suits both networks", () => {
+    const numbers = { distance0: [1, 2, 3, 4, 5], distance1: [9, 4, 1, 4, 9] };
+    const row = { arm: "x", definition: "", minutes: 0, numbers };
+    expect(chosenGuidance(new Map([["s-m-guidance", row]]), "s", "m")).toBe(1);
+    expect(() => chosenGuidance(new Map(), "s", "m")).toThrow(/s-m-guidance/);
   });
 
   it("make paired measures from their rows alone", () => {
