@@ -173,6 +173,8 @@ describe("schedules", () => {
   it("cosine and constant end where they say", () => {
     expect(learningRate(100, { ...lin0, name: "cosine" })).toBeCloseTo(0.1, 6);
     expect(learningRate(100, { ...lin0, name: "constant" })).toBe(1);
+    const halving = { ...lin0, name: "halving", warmup: 0, period: 10 } as const;
+    expect([0, 10, 19, 20, 30].map((step) => learningRate(step, halving))).toEqual([1, 1, 1, 0.5, 0.25]);
     expect(() => learningRate(0, { ...lin0, steps: 0 })).toThrow(/at least one step/);
   });
 });

@@ -1,0 +1,81 @@
+/**
+ * The vanilla transformer as a one-shot forecaster: dot-product attention, layer norms, positions; what Autoformer is
+ * compared with. Source: thuml/Autoformer `models/Transformer.py` (code); no dropout, layers without bias in the
+ * feed-forward part, both as in the skeleton that is shared with Autoformer.
+ * Shape letters: B batch, I look-back, O horizon, J decoder rows, C channels, D width, F marks.
+ */
+import { causalAttention, fullAttention } from "../../mixer/dotProduct.ts";
+import type { HeadMixer } from "../../mixer/headMixer.ts";
+import { SeriesTransformer, type Settled } from "../../mixer/seriesTransformer.ts";
+import { fanInUniform, filled, normal, Scope, zeros } from "../../nn/scope.ts";
+import { circularConv } from "../../nn/series.ts";
+import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
+import { add, mul } from "../../tensor/ops/elementwise.ts";
+import { linear } from "../../tensor/ops/linear.ts";
+import { layerNorm } from "../../tensor/ops/neural.ts";
+import { pad, slice } from "../../tensor/ops/structure.ts";
+import { constant, dimOf, staticDim, type Tensor } from "../../tensor/tensor.ts";
+import { type ForecastShape, squaredErrorTrainee } from "./squaredError.ts";
+
+export interface TransformerSizes {
+  readonly embedDim: number;
+  readonly numHeads: number;
+  readonly feedForwardDim: number;
+  readonly encoderDepth: number;
+  readonly decoderDepth: number;
+}
+
+/** Sines and cosines of growing wave lengths, [1, L, D]. */
+function positions(length: number, width: number): Tensor {
+  const data = Float32Array.from({ length: length * width }, (_, i) => {
+    const [row, column] = [Math.floor(i / width), i % width];
+    const angle = row * Math.exp((-(column - (column % 2)) * Math.log(10_000)) / width);
+    return column % 2 === 0 ? Math.sin(angle) : Math.cos(angle);
+  });
+  return constant(data, [1, length, width]);
+}
+
+function embed(scope: Scope, x: Tensor, marks: Tensor | undefined, width: number): Tensor {
+  const [length, channels] = [staticDim(dimOf(x, 1), "A series"), staticDim(dimOf(x, 2), "A series")];
+  const token = scope.in("value_embedding", "tokenConv");
+  const values = add(
+    circularConv(token, x, width, normal(Math.sqrt(2 / (3 * channels)))),
+    positions(length, width),
+  );
+  if (marks === undefined) return values;
+  const count = staticDim(dimOf(marks, 2), "Time marks");
+  const time = scope.in("temporal_embedding", "embed").param("weight", [width, count], fanInUniform);
+  return add(values, linear(marks, time));
+}
+
+function norm(scope: Scope, x: Tensor): Tensor {
+  const width = staticDim(dimOf(x, 2), "A norm");
+  const [weight, bias] = [scope.param("weight", [width], filled(1)), scope.param("bias", [width], zeros)];
+  return add(mul(layerNorm(x, 1e-5), weight), bias);
+}
+
+export function vanillaTransformer(
+  shape: ForecastShape,
+  sizes: TransformerSizes,
+  encoderMixer: HeadMixer = fullAttention,
+): SeriesTrainee {
+  const scope = Scope.root();
+  const { contextLength, predictionLength, labelLength, channels } = shape;
+  const layers = new SeriesTransformer(
+    scope,
+    { ...sizes, outputs: channels },
+    {
+      encoderMixer,
+      selfMixer: causalAttention,
+      crossMixer: fullAttention,
+      settle: (at, x): Settled => ({ x: norm(at, x) }),
+      finish: norm,
+    },
+  );
+  return squaredErrorTrainee(scope, shape, ({ past, pastMarks, futureMarks }) => {
+    const start = pad(slice(past, 1, contextLength - labelLength, contextLength), 1, 0, predictionLength);
+    const memory = layers.encode(embed(scope.in("enc_embedding"), past, pastMarks, sizes.embedDim));
+    const decoder = embed(scope.in("dec_embedding"), start, futureMarks, sizes.embedDim);
+    return slice(layers.decode(decoder, memory).output, 1, labelLength, labelLength + predictionLength);
+  });
+}
