@@ -1,6 +1,6 @@
 /** The server, from the page: models, events of a request, recipes in pictures. Nothing else is ever asked. */
 import { EventSourceParserStream } from "eventsource-parser/stream";
-import type { ErrorBody, GenerateInput, ModelInfo, ServerEvent } from "../src/server/protocol.ts";
+import type { ErrorBody, GenerateInput, ModelInfo, ServerEvent, SystemInfo } from "../src/server/protocol.ts";
 
 /** What the server answered instead of what was asked for. */
 export class ApiError extends Error {
@@ -54,6 +54,11 @@ async function ask(path: string, init: RequestInit = {}): Promise<Response> {
 
 export async function listModels(): Promise<ModelInfo[]> {
   const { data } = (await (await ask("/v1/models")).json()) as { data: ModelInfo[] };
+  return data;
+}
+
+export async function listSystems(): Promise<SystemInfo[]> {
+  const { data } = (await (await ask("/v1/systems")).json()) as { data: SystemInfo[] };
   return data;
 }
 

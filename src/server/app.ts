@@ -13,6 +13,7 @@ import { addHealth } from "./routes/health.ts";
 import { addJobs } from "./routes/jobs.ts";
 import { addModels } from "./routes/models.ts";
 import { addStudio } from "./routes/studio.ts";
+import { addSystems } from "./routes/systems.ts";
 import type { Service } from "./service.node.ts";
 import type { StaticFiles } from "./staticFiles.node.ts";
 
@@ -65,6 +66,7 @@ export function createApp(service: Service, options: AppOptions): App {
   app.notFound((c) => c.json(errorBody(new NextxError("NOT_FOUND", "There is nothing here.")), 404));
   addHealth(app, service);
   addModels(app, service);
+  addSystems(app);
   addGenerate(app, service);
   addJobs(app, service);
   addDocs(app, options.version);

@@ -73,6 +73,62 @@ export const modelSchema = z.object({
 });
 export type ModelInfo = z.infer<typeof modelSchema>;
 
+const placeSchema = z
+  .object({ place: z.string(), listed: z.boolean().describe("By the survey itself; else our reading.") })
+  .describe("A heading of a survey.");
+
+export const systemSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  arxiv: z.string(),
+  published: z.string(),
+  code: z.string().optional().describe("Repository of the authors' code on GitHub."),
+  licence: z.string().optional(),
+  next: z.string().describe("What one step predicts."),
+  shows: z.string().describe("What the paper claims."),
+  vision: placeSchema.optional(),
+  parallel: placeSchema.optional(),
+  axes: z.object({
+    codec: z.string(),
+    plan: z.string(),
+    context: z.string(),
+    mixer: z.string(),
+    head: z.string(),
+    decoding: z.string(),
+    regimen: z.string(),
+  }),
+  runs: z.boolean().describe("Whether it runs here."),
+  description: z.string().nullable(),
+  command: z.string().nullable().describe("What trains it here."),
+  models: z.array(z.string()).describe("Models of it that ship."),
+  claim: z
+    .object({
+      verdict: z.string(),
+      statement: z.string(),
+      measures: z.array(
+        z.object({
+          name: z.string(),
+          unit: z.string(),
+          system: z.array(z.number()),
+          baseline: z.array(z.number()),
+          baselineName: z.string(),
+          headline: z.boolean(),
+          holds: z.boolean(),
+        }),
+      ),
+    })
+    .nullable(),
+  diagrams: z.array(
+    z.object({
+      name: z.string(),
+      visibility: z.string(),
+      groups: z.array(z.int()).describe("Sites per step, in order."),
+      hidden: z.string().describe("length x length flags, row = query, 1 = hidden; eight to a byte, base64."),
+    }),
+  ),
+});
+export type SystemInfo = z.infer<typeof systemSchema>;
+
 const base64Png = z.string().describe("PNG in base64.");
 
 /** Server-sent events of a request, in order; `event:` is the kind. */

@@ -217,6 +217,21 @@ describe.skipIf(chromium === undefined)(
       ).toBeGreaterThan(2);
     });
 
+    it("finds a system by what it is, and draws the plan that runs here", async () => {
+      await page.getByRole("link", { name: "Systems", exact: true }).click();
+      await page.getByRole("searchbox").fill("flow matching cell");
+      const list = page.getByRole("list", { name: "Systems" }).getByRole("link");
+      await list.first().waitFor({ timeout });
+      expect(await list.count()).toBe(1);
+      await list.first().click();
+      await page.getByRole("heading", { name: "Next-X (xAR)" }).waitFor();
+      await page.getByRole("searchbox").fill("visual autoregressive modeling");
+      await page.getByRole("link", { name: /^Visual Autoregressive Modeling/ }).click();
+      await page.getByText("6 steps, 130 sites").waitFor();
+      await page.goBack();
+      await page.getByRole("heading", { name: "Next-X (xAR)" }).waitFor();
+    });
+
     it("talked to its own server only, without an error", () => {
       expect(foreign).toEqual([]);
       expect(problems).toEqual([]);

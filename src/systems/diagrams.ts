@@ -1,0 +1,23 @@
+/** Plans and masks of systems, from the code that trains them, to be drawn. */
+import { blockCausal, classAndSelf } from "../context/blockCausal.ts";
+import type { Visibility } from "../context/types.ts";
+import { scalePlan } from "../plan/scales.ts";
+import type { Plan } from "../plan/types.ts";
+
+export interface PlanDiagram {
+  readonly name: string;
+  readonly plan: Plan;
+  readonly visibility: Visibility;
+}
+
+const sides = [1, 2, 3, 4, 6, 8] as const;
+
+/** By system id; what has no entry has no drawing yet. */
+export const planDiagrams: Readonly<Record<string, readonly PlanDiagram[]>> = {
+  var: [{ name: "schedule of synth-32", plan: scalePlan(sides), visibility: blockCausal }],
+  sar: [
+    { name: "schedule of synth-32", plan: scalePlan(sides), visibility: blockCausal },
+    { name: "four steps, same model", plan: scalePlan([1, 2, 4, 8]), visibility: blockCausal },
+    { name: "second pass of sar-code", plan: scalePlan([1, 8]), visibility: classAndSelf },
+  ],
+};
