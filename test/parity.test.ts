@@ -34,6 +34,12 @@ it("VAR equals its authors' code in every check", async () => {
   expect(all.filter(({ pass }) => !pass)).toEqual([]);
 }, 120_000);
 
+it("HMAR equals its authors' code in every check", async () => {
+  const all = await results(join(golden, "hmar"));
+  expect(all).toHaveLength(14);
+  expect(all.filter(({ pass }) => !pass)).toEqual([]);
+}, 300_000);
+
 it("SAR and its FlexVAR base equal their authors' code in every check", async () => {
   const all = await results(join(golden, "sar"));
   expect(all).toHaveLength(16);

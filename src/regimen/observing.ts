@@ -3,7 +3,7 @@ import { composeContactSheet } from "../data/contactSheet.ts";
 import { createLoader } from "../data/loader.ts";
 import { floatToImages } from "../data/pixels.ts";
 import type { ImageSet } from "../data/types.ts";
-import type { ImageModel, Observation } from "./system.ts";
+import type { ImageModel, Observation, SampleRequest } from "./system.ts";
 
 /** Pictures looked at: round trips of a tokenizer, token losses of a transformer, samples. */
 export const heldOut = { tokenizer: 128, transformer: 256, samples: 32 };
@@ -48,12 +48,16 @@ export function roundTrip(
   };
 }
 
-/** Samples of all classes without options: the share that follows the set's rules, and a sheet. */
-export async function observeSamples(model: ImageModel, set: ImageSet): Promise<Observation> {
+/** Samples of all classes: the share that follows the set's rules, and a sheet. */
+export async function observeSamples(
+  model: ImageModel,
+  set: ImageSet,
+  options: SampleRequest["options"] = {},
+): Promise<Observation> {
   const { classNames } = model.description;
   const labels = Array.from({ length: heldOut.samples }, (_, i) => i % classNames.length);
   let pixels = new Uint8Array(0);
-  for await (const event of model.sample({ labels, seed: 0, options: {}, previews: false }))
+  for await (const event of model.sample({ labels, seed: 0, options, previews: false }))
     pixels = Uint8Array.from(event.pixels);
   return {
     metrics: followsRate(set, pixels, labels),

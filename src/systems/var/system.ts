@@ -5,13 +5,13 @@ import type { ImageSet } from "../../data/types.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import { positionsGraph } from "../../mixer/levelledTransformer.ts";
 import { scalePlan } from "../../plan/scales.ts";
+import { multiScaleSubject } from "../../regimen/multiScaleSubject.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { varLoop } from "./exportLoop.ts";
 import { varOfficial } from "./official.ts";
 import { varParity } from "./parity.ts";
 import { varRecipeSchema, varRecipes } from "./recipe.ts";
 import { modelConfig, varStages } from "./stages.ts";
-import { varSubject } from "./subject.ts";
 import { buildVar, VarModel, varModelSchema, varSamplingSchema } from "./varModel.ts";
 
 function describe(recipe: unknown, set: ImageSet): ModelDescription {
@@ -48,7 +48,10 @@ export const varSystem: ImageSystem = {
   tokensPerPicture: ({ config }) => scalePlan(varModelSchema.parse(config).tokenizer.patchNums).length,
   open: async (description, weights, device) =>
     new VarModel(description, varModelSchema.parse(description.config), weights, device),
-  scaleWise: ({ config }, weights, sides) => varSubject(varModelSchema.parse(config), weights, sides),
+  scaleWise: ({ config }, weights, sides) => {
+    const { tokenizer, transformer } = buildVar(varModelSchema.parse(config));
+    return multiScaleSubject(tokenizer, transformer, weights, sides);
+  },
   exportLoop: varLoop,
   official: varOfficial,
   parity: varParity,

@@ -1,0 +1,250 @@
+/**
+ * HMAR's generation: every scale once by next-scale prediction, then its least confident tokens again by masked prediction,
+ * pass by pass. Nothing is cached: the past is in the input. Source: `models/hmar.py` (code); guidance ramps from 0 at the
+ * first scale. inferred: masked passes run without guidance (code: with a millionth of it, at twice the work).
+ */
+import {
+  advanceGraph,
+  decodeGraph,
+  emptyTotal,
+  positionsOf,
+  stepMatrices,
+} from "../../codec/multiScalePrograms.ts";
+import { checkLabels } from "../../conditioner/classEmbedding.ts";
+import { type ChoiceRules, chooseTokens } from "../../decoding/chooseTokens.ts";
+import { leastConfident } from "../../decoding/confidence.ts";
+import type { GroupResult } from "../../decoding/groupGenerator.ts";
+import { aloneGraph, startGraph } from "../../decoding/groupPrograms.ts";
+import { decodeGroups, throwIfAborted } from "../../decoding/loop.ts";
+import { ProgramStore } from "../../decoding/programStore.ts";
+import type { ChosenTokens, KeptTokens } from "../../decoding/types.ts";
+import { checkSampling, drawWithConfidence, type SamplingOptions } from "../../head/categorical.ts";
+import { positionsGraph } from "../../mixer/levelledTransformer.ts";
+import type { Weights } from "../../nn/scope.ts";
+import type { Scale } from "../../plan/types.ts";
+import { codebookName } from "../../regimen/multiScaleModel.ts";
+import type { Device } from "../../runtime/device.ts";
+import { floats, ints, type Value } from "../../runtime/values.ts";
+import type { RandomStream } from "../../tensor/random.ts";
+import type { HmarNetworks } from "./build.ts";
+import { refineGraph } from "./programs.ts";
+import { checkSchedule, type RefineSchedule } from "./refineSchedule.ts";
+
+export interface GenerateOptions extends SamplingOptions {
+  /** Final guidance weight t: logits = (1 + t) conditional - t unconditional, ramped from 0 at the first scale. */
+  readonly cfgScale: number;
+  readonly schedule: RefineSchedule;
+  readonly edit?: KeptTokens;
+  readonly signal?: AbortSignal;
+}
+
+/** One committed scale, with the running reconstruction [B, D, P, P] and the flags [B * N] that each masked pass drew again. */
+export interface ScaleResult extends GroupResult<Scale> {
+  readonly total: Value;
+  readonly masked: readonly Uint8Array[];
+}
+
+/** Embedded input, modulations per layer and of the head. */
+interface Started {
+  readonly x: Value;
+  readonly layers: Value;
+  readonly head: Value;
+}
+
+/** What one scale has so far. */
+interface Draft extends ChosenTokens {
+  readonly confidence: Float64Array;
+}
+
+/** The same rows for both branches: [B, N, C] -> [G, B, N, C]. */
+function repeat({ data, shape }: Value, branches: number): Value {
+  const out = new Float32Array(data.length * branches);
+  for (let i = 0; i < branches; i++) out.set(data as Float32Array, i * data.length); // embedded: float32
+  return floats(out, [branches, ...shape]);
+}
+
+/** Compiled programs of one HMAR. Dispose when done. */
+export class HmarGenerator implements Disposable {
+  readonly networks: HmarNetworks;
+  readonly #programs: ProgramStore;
+  readonly #codebook: Float32Array;
+
+  /** `weights` hold all networks' parameters under their names in files. */
+  constructor(networks: HmarNetworks, weights: Weights, device: Device) {
+    this.networks = networks;
+    this.#programs = new ProgramStore(weights, device);
+    this.#codebook = weights.get(codebookName)?.data as Float32Array; // checked when it was opened
+  }
+
+  /** Pictures in [-1, 1], [B, 3, H, W], from features. */
+  async decode(features: Value): Promise<Value> {
+    const out = await this.#programs.run("decode", () => decodeGraph(this.networks.tokenizer), { features });
+    return out.images as Value; // the graph's output
+  }
+
+  /** Generates `labels.length` pictures; yields after every scale. Errors: SAMPLING_, LABEL_, ABORTED. */
+  async *generate(
+    labels: Int32Array,
+    options: GenerateOptions,
+    streams: readonly RandomStream[],
+  ): AsyncGenerator<ScaleResult> {
+    const { tokenizer, nextScale } = this.networks;
+    const { plan } = tokenizer;
+    checkSampling(options);
+    checkLabels(labels, nextScale.conditioner);
+    checkSchedule(options.schedule, plan);
+    const branches = options.cfgScale === 0 || plan.groups.length === 1 ? 1 : 2;
+    const table = await this.#positions();
+    const first = positionsOf(table, plan.groups[0], nextScale.width);
+    const started = await this.#start(labels, first, branches);
+    const refining = options.schedule.some((passes) => passes.length > 1)
+      ? await this.#startMasked(labels, first)
+      : undefined;
+    let [x, total] = [started.x, emptyTotal(tokenizer, labels.length)];
+    let masked: Uint8Array[] = [];
+    const decoder = {
+      propose: async (scale: Scale) => {
+        const ramp = plan.groups.length === 1 ? 0 : scale.index / (plan.groups.length - 1);
+        return this.#pass(x, started, branches, options.cfgScale * ramp);
+      },
+      choose: async (scale: Scale, logits: Value): Promise<ChosenTokens> => {
+        const draft = this.#draw(scale, logits, options, streams);
+        masked = [];
+        return refining === undefined
+          ? draft
+          : this.#refine(scale, draft, x, refining, options, streams, masked);
+      },
+      commit: async (scale: Scale, { codes }: ChosenTokens) => {
+        const next = plan.groups[scale.index + 1];
+        const out = await this.#programs.run("advance", () => advanceGraph(tokenizer, nextScale), {
+          codes: floats(codes, [labels.length, scale.size, tokenizer.config.zChannels]),
+          total,
+          ...stepMatrices(tokenizer, scale, next),
+          positions: positionsOf(table, next, nextScale.width),
+        });
+        total = out.total as Value; // the graph's outputs
+        x = repeat(out.x as Value, branches);
+      },
+    };
+    for await (const { group, proposal, choice } of decodeGroups(plan, decoder, options.signal)) {
+      const { ids, tokens, codes } = choice;
+      yield { group, ids, tokens, codes, logits: proposal, total, masked };
+    }
+  }
+
+  async #positions(): Promise<Float32Array> {
+    const { nextScale } = this.networks;
+    const { positions } = await this.#programs.run("positions", () => positionsGraph(nextScale), {});
+    return positions?.data as Float32Array; // the graph's output
+  }
+
+  async #start(labels: Int32Array, positions: Value, branches: number): Promise<Started> {
+    const { nextScale } = this.networks;
+    const rows = [...labels, ...(branches === 2 ? labels.map(() => nextScale.conditioner.nullLabel) : [])];
+    const out = await this.#programs.run(
+      `start${branches}`,
+      () => startGraph(nextScale, branches, nextScale.firstSize),
+      { labels: ints(rows, [branches, labels.length]), positions },
+    );
+    return { x: out.x as Value, layers: out.layers as Value, head: out.head as Value }; // the graph's outputs
+  }
+
+  async #startMasked(labels: Int32Array, positions: Value): Promise<Started> {
+    const { masked } = this.networks;
+    const graph = () => startGraph(masked, 1, masked.firstSize);
+    const given = { labels: ints(labels, [1, labels.length]), positions };
+    const out = await this.#programs.run("startMasked", graph, given);
+    return { x: out.x as Value, layers: out.layers as Value, head: out.head as Value }; // the graph's outputs
+  }
+
+  /** Guided logits [B, N, V] of next-scale prediction. */
+  async #pass(x: Value, { layers, head }: Started, branches: number, guidance: number): Promise<Value> {
+    const graph = () => aloneGraph(this.networks.nextScale, branches);
+    const inputs = { x, layers, head, ...(branches === 2 && { guidance: floats([guidance], []) }) };
+    return (await this.#programs.run(`pass${branches}`, graph, inputs)).logits as Value; // the graph's output
+  }
+
+  /** Tokens of a scale from logits [B, N, V]; with a draft only its masked sites are drawn again. */
+  #draw(
+    scale: Scale,
+    logits: Value,
+    options: GenerateOptions,
+    streams: readonly RandomStream[],
+    again?: { readonly draft: Draft; readonly flags: Uint8Array },
+  ): Draft {
+    const { plan, config } = this.networks.tokenizer;
+    const confidence = new Float64Array(streams.length * scale.size);
+    const rules: ChoiceRules<Scale> = {
+      plan,
+      codebook: this.#codebook,
+      width: config.zChannels,
+      streams,
+      draw: (row, { picture, position }, stream) => {
+        const at = picture * scale.size + position - scale.start;
+        if (again?.flags[at] === 0) {
+          confidence[at] = again.draft.confidence[at] as number; // same sites
+          return again.draft.ids[at] as number;
+        }
+        const drawn = drawWithConfidence(row, options, stream);
+        confidence[at] = drawn.confidence;
+        return drawn.id;
+      },
+      ...(options.edit && { edit: options.edit }),
+    };
+    return { ...chooseTokens(rules, scale, logits), confidence };
+  }
+
+  /** Masked passes over one scale; pushes the flags of each to `masked`. Errors: ABORTED, between passes. */
+  async #refine(
+    scale: Scale,
+    first: Draft,
+    x: Value,
+    { layers, head }: Started,
+    options: GenerateOptions,
+    streams: readonly RandomStream[],
+    masked: Uint8Array[],
+  ): Promise<Draft> {
+    const { tokenizer, masked: model } = this.networks;
+    const [batch, width] = [streams.length, model.width];
+    const input = floats((x.data as Float32Array).subarray(0, batch * scale.size * width), [
+      batch,
+      scale.size,
+      width,
+    ]);
+    const passes = options.schedule[scale.index] ?? [];
+    const { up, down, phi } = stepMatrices(tokenizer, scale, scale);
+    let [draft, flags]: [Draft, Uint8Array | undefined] = [first, undefined];
+    for (let pass = 1; pass < passes.length; pass++) {
+      throwIfAborted(options.signal);
+      const left = passes.slice(pass).reduce((a, b) => a + b, 0);
+      flags = leastConfidentSites(draft.confidence, scale.size, left, flags);
+      masked.push(flags);
+      const out = await this.#programs.run("refine", () => refineGraph(tokenizer, model), {
+        ...{ x: input, layers, head, up, down, phi },
+        codes: floats(draft.codes, [batch, scale.size, tokenizer.config.zChannels]),
+        masked: floats(Float32Array.from(flags), [batch, scale.size]),
+      });
+      draft = this.#draw(scale, out.logits as Value, options, streams, { draft, flags });
+    }
+    return draft;
+  }
+
+  [Symbol.dispose](): void {
+    this.#programs[Symbol.dispose]();
+  }
+}
+
+/** The least confident sites of every picture, among the flagged ones where given: [B * N] flags. */
+function leastConfidentSites(
+  confidence: Float64Array,
+  size: number,
+  count: number,
+  among: Uint8Array | undefined,
+): Uint8Array {
+  const flags = new Uint8Array(confidence.length);
+  for (let at = 0; at < flags.length; at += size) {
+    const own = among?.subarray(at, at + size);
+    flags.set(leastConfident(confidence.subarray(at, at + size), size, count, own), at);
+  }
+  return flags;
+}

@@ -1,0 +1,175 @@
+/**
+ * HMAR's parity table: from the `run` names of reference cases to the functions that train and sample. Inputs and outputs
+ * follow the case folder's README (prefixes `vae.`, `nsp.`, `mp.`; pictures pooled 4 x 4 where names say so).
+ */
+import { decodeGraph, reconstructGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
+import { maskedCounts } from "../../context/maskedSites.ts";
+import { ownGroup } from "../../context/ownGroup.ts";
+import {
+  caseConfig,
+  fromOfficial,
+  type ParityCase,
+  type ParityInputs,
+  type ParityTable,
+} from "../../formats/parityCase.ts";
+import type { Weights } from "../../nn/scope.ts";
+import { scalePlan } from "../../plan/scales.ts";
+import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
+import { area4, joinParts, renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import { scaleWeightings, tokenWeights } from "../../regimen/scaleWeights.ts";
+import { tokenLosses, totalLoss, transformerTraining } from "../../regimen/teacherForcedScales.ts";
+import type { Device } from "../../runtime/device.ts";
+import { type Graph, trace } from "../../runtime/trace.ts";
+import { bools, floats, ints, type Value } from "../../runtime/values.ts";
+import { symbol } from "../../tensor/dims.ts";
+import { NextxError } from "../../tensor/errors.ts";
+import { RandomStream } from "../../tensor/random.ts";
+import { float32, int32 } from "../../tensor/tensor.ts";
+import { buildHmar, maskedPrefix, nextScalePrefix } from "./build.ts";
+import { hmarModelSchema } from "./config.ts";
+import { HmarGenerator, type ScaleResult } from "./generate.ts";
+import { maskedLosses, maskedTraining } from "./objective.ts";
+import { type RefineSchedule, withoutRefinement } from "./refineSchedule.ts";
+
+const B = symbol("B");
+
+/** The table of one case. `weights` are the case's, by prefixed name. */
+export function hmarParity(
+  { config }: ParityCase,
+  weights: Weights,
+  device: Device,
+): ParityTable & Disposable {
+  const networks = buildHmar(
+    hmarModelSchema.parse({
+      tokenizer: fromOfficial(tokenizerSchema, caseConfig(config, "vae")),
+      transformer: fromOfficial(transformerSchema, caseConfig(config, "transformer")),
+      tailLayers: config.n_layers_train,
+    }),
+  );
+  const { tokenizer, nextScale, masked: maskedModel, scopes } = networks;
+  const generator = new HmarGenerator(networks, weights, device);
+  const { plan } = tokenizer;
+  const { firstSize } = nextScale;
+  const later = plan.length - firstSize;
+  const run = (graph: Graph, inputs: Record<string, Value>) => runOnce(graph, inputs, weights, device);
+  const weighting = (value: unknown) => {
+    const found = scaleWeightings.find((name) => name === value);
+    if (found) return found;
+    throw new NextxError("PARITY_BAD_CASE", `Unknown loss weights ${String(value)}.`, { path: "reweight" });
+  };
+  /** Flags [1, L - N0] of masked positions, which count from the second scale on. */
+  const flagsOf = ({ tensor }: ParityInputs): Value => {
+    const flags = new Float32Array(later);
+    for (const at of tensor("idx_to_mask").data) flags[Number(at)] = 1;
+    return floats(flags, [1, later]);
+  };
+  const tokens = ({ tensor }: ParityInputs) => ({ labels: tensor("labels"), ids: tensor("idx") });
+  async function generate({ tensor, args }: ParityInputs) {
+    const labels = tensor("labels").data as Int32Array; // labels are integers
+    const number = (name: string) => Number(args[name] ?? 0);
+    // The reference takes the most likely of the filtered codes: our temperature 0.
+    const options = { cfgScale: number("cfg"), topK: number("top_k"), topP: number("top_p"), temperature: 0 };
+    const schedule = args.mask === true ? (args.mask_schedule as RefineSchedule) : withoutRefinement(plan);
+    const streams = Array.from(labels, (_, i) => RandomStream.from(0, `parity/${i}`));
+    const results: ScaleResult[] = [];
+    for await (const result of generator.generate(labels, { ...options, schedule }, streams))
+      results.push(result);
+    const join = (parts: readonly { data: ArrayLike<number>; width: number }[]) =>
+      joinParts(parts, labels.length);
+    const flags = results.flatMap(({ masked, group }) => masked.map((data) => ({ data, width: group.size })));
+    const last = results.at(-1) as ScaleResult; // a plan has at least one scale
+    const { data, shape } = await generator.decode(last.total);
+    const image = floats(
+      Float32Array.from(data, (value) => (value + 1) / 2),
+      shape,
+    );
+    return {
+      idx: ints(join(results.map(({ tokens: data, group }) => ({ data, width: group.size }))), [
+        labels.length,
+        plan.length,
+      ]),
+      masked: bools(Uint8Array.from(join(flags)), [
+        labels.length,
+        flags.reduce((sum, { width }) => sum + width, 0),
+      ]),
+      image,
+      image_area4: area4(image),
+    };
+  }
+  return {
+    tokenize: async ({ tensor }) => ({
+      idx: (await run(tokenizeGraph(tokenizer), { images: tensor("image") })).ids as Value,
+    }),
+    decode: async ({ tensor }) => {
+      const { reconstructions } = await run(reconstructGraph(tokenizer), { ids: tensor("idx") });
+      const { data, shape } = reconstructions as Value; // (B, S, D, P, P)
+      const [batch = 0, scales = 1, ...rest] = shape;
+      const size = rest.reduce((a, b) => a * b, 1);
+      const features = new Float32Array(batch * size);
+      for (let b = 0; b < batch; b++) {
+        const from = (b * scales + scales - 1) * size;
+        features.set((data as Float32Array).subarray(from, from + size), b * size); // features are float32
+      }
+      const { images } = await run(decodeGraph(tokenizer), { features: floats(features, [batch, ...rest]) });
+      return { image_area4: area4(images as Value) };
+    },
+    "teacher-input": async ({ tensor }) =>
+      run(
+        trace({ ids: int32(B, plan.length) }, ({ ids }) => ({ x_ns: tokenizer.teacherInput(ids) })),
+        { ids: tensor("idx") },
+      ),
+    "mask-input": async ({ tensor, args }) => {
+      const counts = maskedCounts(plan, Number(args.p_mask));
+      const graph = trace({ ids: int32(B, plan.length) }, ({ ids }) => ({
+        x_mask: tokenizer.vq.ownInput(ids),
+      }));
+      return { ...(await run(graph, { ids: tensor("idx") })), counts: ints(counts, [counts.length]) };
+    },
+    mask: async () => ({ hidden: bools(ownGroup.hidden(plan), [plan.length, plan.length]) }),
+    logits: async ({ tensor }) => {
+      const specs = { labels: int32(B), inputs: float32(B, later, tokenizer.config.zChannels) };
+      const graph = trace(specs, (x) => ({ logits: nextScale.logits(x.labels, x.inputs) }));
+      return run(graph, { labels: tensor("labels"), inputs: tensor("x_ns") });
+    },
+    "mask-logits": async (inputs) => {
+      const codes = float32(B, later, tokenizer.config.zChannels);
+      const specs = { labels: int32(B), inputs: codes, own: codes, masked: float32(1, later) };
+      const graph = trace(specs, (x) => ({
+        logits: maskedModel.logits(x.labels, x.inputs, x.own, x.masked),
+      }));
+      const { tensor } = inputs;
+      const given = { labels: tensor("labels"), inputs: tensor("x_ns"), own: tensor("x_mask") };
+      return run(graph, { ...given, masked: flagsOf(inputs) });
+    },
+    "loss-weights": async ({ args }) => {
+      const own = Array.isArray(args.patch_nums) ? scalePlan(args.patch_nums.map(Number)) : plan;
+      return { weights: floats(tokenWeights(own, weighting(args.loss_reweight_type)), [1, own.length]) };
+    },
+    loss: async (inputs) => {
+      const weights = tokenWeights(plan, weighting(inputs.args.reweight));
+      const graph = trace({ labels: int32(B), ids: int32(B, plan.length) }, ({ labels, ids }) => ({
+        loss: totalLoss(tokenLosses(tokenizer, nextScale, labels, ids).losses, weights),
+      }));
+      return run(graph, tokens(inputs));
+    },
+    "loss-grad": async (inputs) => {
+      const weights = tokenWeights(plan, weighting(inputs.args.reweight));
+      const graph = transformerTraining(scopes.nextScale, tokenizer, nextScale, weights);
+      return renameGradients(await run(graph, tokens(inputs)), nextScalePrefix);
+    },
+    "mask-loss": async (inputs) => {
+      const specs = { labels: int32(B), ids: int32(B, plan.length), masked: float32(1, later) };
+      const graph = trace(specs, ({ labels, ids, masked }) => ({
+        loss: maskedLosses(networks, labels, ids, masked).loss,
+      }));
+      return run(graph, { ...tokens(inputs), masked: flagsOf(inputs) });
+    },
+    "mask-loss-grad": async (inputs) =>
+      renameGradients(
+        await run(maskedTraining(networks), { ...tokens(inputs), masked: flagsOf(inputs) }),
+        maskedPrefix,
+      ),
+    "sample-argmax": generate,
+    [Symbol.dispose]: () => generator[Symbol.dispose](),
+  };
+}

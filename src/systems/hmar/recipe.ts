@@ -1,0 +1,102 @@
+/**
+ * HMAR's training programme as data: VAR's tokenizer, next-scale prediction, masked prediction over its frozen base. Keys
+ * are the field's words; a command-line flag is the path of a key (`--train-masked-steps`).
+ */
+import { z } from "zod";
+import { recipeTransformerSchema, tokenizerSchema } from "../../regimen/multiScaleConfig.ts";
+import { tokenizerStageSchema } from "../../regimen/multiScaleStages.ts";
+import { scaleWeightings } from "../../regimen/scaleWeights.ts";
+import { dataSchema, stageFields as stage, stepCount, tokenImages } from "../../regimen/stageRecipe.ts";
+import { tailLayers } from "./config.ts";
+
+/** code: as VAR; the learning rate is that of small models, ours. */
+const tokenStage = {
+  ...stage,
+  batchSize: stage.batchSize.default(64),
+  learningRate: stage.learningRate.default(1e-3),
+  schedule: stage.schedule.default("lin0"),
+  warmup: stage.warmup.default(120),
+  end: stage.end.default(0.1),
+  weightDecay: stage.weightDecay.default(0.05),
+  beta2: stage.beta2.default(0.95),
+  clipNorm: stage.clipNorm.default(2),
+  emaDecay: stage.emaDecay.default(0.999),
+  tokenImages,
+};
+
+const nextScaleStage = z.strictObject({
+  steps: stepCount.default(3000),
+  ...tokenStage,
+  lossWeights: z
+    .enum(scaleWeightings)
+    .default("lognorm")
+    .describe("Weights of scales in the loss: tokens alike, scales alike, or log-normal (officially)."),
+});
+
+/** code: half as many epochs as stage 1 at the smallest size. */
+const maskedStage = z.strictObject({ steps: stepCount.default(1500), ...tokenStage });
+
+export const hmarRecipeSchema = z.strictObject({
+  system: z.literal("hmar").default("hmar"),
+  seed: z.int().min(0).default(1),
+  data: dataSchema,
+  tokenizer: tokenizerSchema,
+  transformer: recipeTransformerSchema,
+  tailLayers,
+  train: z.strictObject({
+    tokenizer: tokenizerStageSchema.prefault({}),
+    nextScale: nextScaleStage.prefault({}),
+    masked: maskedStage.prefault({}),
+  }),
+});
+
+export type HmarRecipe = z.infer<typeof hmarRecipeSchema>;
+
+const smallTokenizer = {
+  vocabSize: 512,
+  zChannels: 16,
+  ch: 40,
+  numGroups: 8,
+  chMult: [1, 2],
+  numResBlocks: 1,
+  patchSize: 2,
+  patchNums: [1, 2, 3, 4, 6, 8],
+};
+
+export const hmarRecipes = {
+  "synth-32": {
+    description: "HMAR on the procedural stickers, 16 classes, 32 px, 130 tokens in 6 scales.",
+    expect: "",
+    recipe: {
+      data: { set: "synth" },
+      tokenizer: smallTokenizer,
+      transformer: { depth: 6, embedDim: 64, numHeads: 4 },
+      tailLayers: 3,
+      train: { tokenizer: { steps: 6000 }, nextScale: { steps: 3000 }, masked: { steps: 1500 } },
+    },
+  },
+  smoke: {
+    description: "A tiny HMAR that trains in about a minute: to see everything run, not to look good.",
+    expect: "",
+    recipe: {
+      data: { set: "synth" },
+      tokenizer: {
+        ...smallTokenizer,
+        vocabSize: 64,
+        zChannels: 8,
+        ch: 16,
+        numGroups: 4,
+        patchSize: 4,
+        chMult: [1, 1],
+        patchNums: [1, 2, 3, 4],
+      },
+      transformer: { depth: 2, embedDim: 32, numHeads: 2 },
+      tailLayers: 1,
+      train: {
+        tokenizer: { steps: 60, batchSize: 8, warmup: 5 },
+        nextScale: { steps: 60, batchSize: 8, warmup: 5, tokenImages: 256 },
+        masked: { steps: 40, batchSize: 8, warmup: 5, tokenImages: 256 },
+      },
+    },
+  },
+};
