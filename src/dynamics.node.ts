@@ -40,7 +40,7 @@ function requireOptions({ count = 256, corruptRate = 0.25 }: DynamicsOptions): v
 }
 
 /** `count` pictures of a split, drawn as `evaluate` draws them, as a set of their own. */
-function drawnSet(set: ImageSet, count: number): ImageSet {
+export function drawnSet(set: ImageSet, count: number): ImageSet {
   const { id, split, size, classNames, version } = set;
   const { pixels, labels, count: length } = drawPictures(set, count);
   const bytes = size * size * 3;

@@ -82,7 +82,7 @@ async function openExtractors(
 }
 
 /** Extractors and one split, opened for as long as `use` takes. */
-async function withSet<T>(
+export async function withSet<T>(
   id: string,
   size: number,
   options: MeasureOptions,

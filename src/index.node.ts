@@ -1,5 +1,6 @@
 /** The public API: what the command line, the studio and your program use. */
 
+export { type CompareOptions, type ComparisonReport, compare } from "./compare.node.ts";
 export {
   ConvertFailure,
   type ConvertOptions,

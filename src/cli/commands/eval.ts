@@ -1,5 +1,6 @@
 /** `nextx eval MODEL`: samples against held-out pictures, with hashes and expected errors; `--floor SET` without a model. */
 import type { Command } from "commander";
+import { compare } from "../../compare.node.ts";
 import { dataRootFromEnvironment } from "../../environment.node.ts";
 import type { FeatureReport, PicturesReport } from "../../evaluate/evaluatePictures.ts";
 import type { FrechetEstimate } from "../../evaluate/frechet.ts";
@@ -10,6 +11,7 @@ import { findModelPlace } from "../../models.node.ts";
 import type { ImageSystem } from "../../regimen/system.ts";
 import { imageSystems } from "../../systems/registry.ts";
 import { NextxError } from "../../tensor/errors.ts";
+import { printComparison } from "../comparison.ts";
 import { type Context, firstWord } from "../context.ts";
 import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
 import { addSchemaFlags, readSchemaFlags } from "../flags.ts";
@@ -24,6 +26,7 @@ interface Flags extends DeviceFlags, Readonly<Record<string, unknown>> {
   readonly data?: string;
   readonly onnx?: string;
   readonly floor?: string;
+  readonly against?: string;
 }
 
 async function systemFor(name: string | undefined): Promise<ImageSystem> {
@@ -45,6 +48,7 @@ export async function define(command: Command, context: Context): Promise<void> 
     .option("--split <name>", "test or validation", "test")
     .option("--data <folder>", "folder of data sets and foreign feature networks (default: NEXTX_DATA)")
     .option("--onnx <file>", "one more feature network: input [N, 3, H, W] in [-1, 1], output [N, D]")
+    .option("--against <model>", "another form of the model: true tokens and the same noise for both")
     .option("--floor <set>", "no model: held-out pictures against others, what a perfect model would get")
     .option("--json", "machine output");
   addSchemaFlags(command, system.samplingSchema, `Settings of ${system.id}:`);
@@ -95,6 +99,13 @@ async function run(
   using model = await load(name, deviceOptions(flags));
   const { seed, set } = flags;
   const settings = readSchemaFlags(system.samplingSchema, flags) ?? {};
+  if (flags.against !== undefined) {
+    using reference = await load(flags.against, deviceOptions(flags));
+    const told = { ...options, seed, settings, ...(set !== undefined && { set }) };
+    const comparison = await compare(model, reference, told);
+    line.end();
+    return json ? printJson(comparison) : printComparison(comparison);
+  }
   const report = await evaluate(model, { ...options, seed, settings, ...(set !== undefined && { set }) });
   line.end();
   if (json) return printJson(report);
