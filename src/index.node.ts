@@ -14,6 +14,12 @@ export type { Difficulty, DynamicsReport, PastReport } from "./evaluate/dynamics
 export { renderDynamicsPage } from "./evaluate/dynamics/page.ts";
 export type { PerScale } from "./evaluate/dynamics/scaleMeans.ts";
 export { exportLoop, type LoopManifest } from "./exportLoop.node.ts";
+export {
+  type ForecastOptions,
+  type ForecastResult,
+  forecast,
+  forecastMethods,
+} from "./forecast.node.ts";
 export { encodePng, type RgbImage, readPngRecipe } from "./formats/png.ts";
 export { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
 export {

@@ -10,7 +10,7 @@ import type { Device } from "./runtime/device.ts";
 import { exportOnnx } from "./runtime/program.ts";
 import { type SampleOptions, type SampleRecipe, sampleRecipe } from "./sampleRecipe.ts";
 import { splitEvent } from "./splitEvent.ts";
-import { imageSystems } from "./systems/registry.ts";
+import { imageSystems, systemIn } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 export type LoadOptions = DeviceOptions;
@@ -144,14 +144,9 @@ export class Model implements Disposable {
   }
 }
 
-/** The system of an id. @throws NextxError SYSTEM_UNKNOWN */
+/** The picture system of an id. @throws NextxError SYSTEM_UNKNOWN, SYSTEM_OTHER_TASK */
 export function systemOf(id: string): ImageSystem {
-  const system = imageSystems.get(id);
-  if (system) return system;
-  throw new NextxError("SYSTEM_UNKNOWN", `There is no system "${id}".`, {
-    path: "system",
-    hint: suggestion(id, [...imageSystems.keys()]),
-  });
+  return systemIn(imageSystems, id);
 }
 
 /** Weights that do not fit the model. */

@@ -9,7 +9,7 @@ const isTerminal = (): boolean => process.stderr.isTTY === true;
 
 /** Codes of errors in what the user wrote, as opposed to what happened. */
 const usageCodes =
-  /^(CONFIG_|SAMPLING_|LABEL_|RANDOM_BAD_SEED|RECIPE_UNKNOWN|SYSTEM_UNKNOWN|CLI_|EDIT_BAD_BOX|SCHEDULE_|PLAN_BAD_SCHEDULE|DYNAMICS_|CLAIM_UNKNOWN|DEVICE_UNKNOWN)/;
+  /^(CONFIG_|SAMPLING_|LABEL_|RANDOM_BAD_SEED|RECIPE_UNKNOWN|SYSTEM_UNKNOWN|SYSTEM_OTHER_TASK|FORECAST_|CLI_|EDIT_BAD_BOX|SCHEDULE_|PLAN_BAD_SCHEDULE|DYNAMICS_|CLAIM_UNKNOWN|DEVICE_UNKNOWN|QUANTIZE_UNKNOWN_KIND|COMPARE_|BENCH_UNKNOWN_SIZE)/;
 
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof NextxError)) return exitCodes.failed;

@@ -1,6 +1,6 @@
 /** Training of forecasters: shuffled windows into a training graph. What a forecaster is, its graphs say. */
 import { EpochOrder } from "../data/order.ts";
-import type { SeriesBatch, SeriesWindows } from "../data/series/windows.ts";
+import type { SeriesBatch, WindowSet } from "../data/series/windows.ts";
 import type { ParameterSpec, Weights } from "../nn/scope.ts";
 import type { Graph } from "../runtime/trace.ts";
 import type { Value } from "../runtime/values.ts";
@@ -35,12 +35,12 @@ export class SeriesTask implements TrainingTask {
   readonly graph: Graph;
   readonly parameters: ReadonlyMap<string, ParameterSpec>;
   readonly frozen: Weights = new Map();
-  readonly #windows: SeriesWindows;
+  readonly #windows: WindowSet;
   readonly #labelLength: number;
   readonly #order: EpochOrder;
 
   /** @throws NextxError DATA_BAD_BATCH_SIZE */
-  constructor(trainee: SeriesTrainee, windows: SeriesWindows, batchSize: number, seed: number) {
+  constructor(trainee: SeriesTrainee, windows: WindowSet, batchSize: number, seed: number) {
     if (!(Number.isInteger(batchSize) && batchSize >= 1 && batchSize <= windows.length)) {
       throw new NextxError(
         "DATA_BAD_BATCH_SIZE",

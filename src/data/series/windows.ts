@@ -34,18 +34,23 @@ export interface SeriesBatch {
   readonly future: Value;
 }
 
-export interface SeriesWindows extends WindowSizes {
+/** Windows by number, wherever they are cut from. */
+export interface WindowSet extends WindowSizes {
   readonly id: string;
   readonly split: Split;
   readonly version: string;
   /** Number of windows. */
   readonly length: number;
   readonly channels: readonly string[];
+  /** Windows by number, standardised. `labelLength` rows of the look-back precede the horizon in the decoder's marks. */
+  batch(indices: ArrayLike<number>, labelLength: number): SeriesBatch;
+}
+
+/** Windows of one split of a benchmark. */
+export interface SeriesWindows extends WindowSet {
   readonly frequency: Frequency;
   readonly season: number;
   readonly scaling: Scaling;
-  /** Windows by number, standardised. `labelLength` rows of the look-back precede the horizon in the decoder's marks. */
-  batch(indices: ArrayLike<number>, labelLength: number): SeriesBatch;
 }
 
 /** @throws NextxError SERIES_TOO_SHORT when no window fits */

@@ -1,5 +1,5 @@
 /** Errors of a forecaster over the windows of a split, on standardised data as the benchmarks have it. */
-import type { SeriesWindows } from "../../data/series/windows.ts";
+import type { WindowSet } from "../../data/series/windows.ts";
 import { throwIfAborted } from "../../decoding/loop.ts";
 import type { Forecaster } from "./forecaster.ts";
 
@@ -25,7 +25,7 @@ export interface MeasureOptions {
 /** @throws NextxError ABORTED and what the forecaster throws */
 export async function measureForecasts(
   forecaster: Forecaster,
-  windows: SeriesWindows,
+  windows: WindowSet,
   { batchSize = 64, stride = 1, signal }: MeasureOptions = {},
 ): Promise<ForecastErrors> {
   const [steps, channels] = [windows.predictionLength, windows.channels.length];

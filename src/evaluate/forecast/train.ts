@@ -3,7 +3,7 @@
  * second epoch, a look at the validation split after each, the best weights kept, an end when nothing gets better.
  * Source: Autoformer `exp/exp_main.py`, `utils/tools.py` (code).
  */
-import type { SeriesWindows } from "../../data/series/windows.ts";
+import type { WindowSet } from "../../data/series/windows.ts";
 import { throwIfAborted } from "../../decoding/loop.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { copyWeights, defaultAdamW } from "../../regimen/adamw.ts";
@@ -18,7 +18,7 @@ export interface ForecastTraining {
   readonly batchSize: number;
   readonly learningRate: number;
   readonly epochs: number;
-  /** Steps per epoch at most; all batches of the split when absent. */
+  /** Steps between looks at the validation split, where that shall not be one pass over the training windows. */
   readonly stepsPerEpoch?: number;
   /** Epochs without a better validation error after which training ends. */
   readonly patience: number;
@@ -56,8 +56,8 @@ export interface TrainedForecaster {
 
 export interface ForecastTrainingContext {
   readonly device: Device;
-  readonly train: SeriesWindows;
-  readonly validation: SeriesWindows;
+  readonly train: WindowSet;
+  readonly validation: WindowSet;
   readonly onStep?: (report: StepReport, steps: number) => void;
   readonly onEpoch?: (report: EpochReport) => void;
   readonly signal?: AbortSignal;
@@ -71,7 +71,7 @@ export async function trainForecaster(
 ): Promise<TrainedForecaster> {
   const { device, train, validation, signal } = context;
   const task = new SeriesTask(trainee, train, options.batchSize, options.seed);
-  const perEpoch = Math.min(task.batchesPerEpoch, options.stepsPerEpoch ?? task.batchesPerEpoch);
+  const perEpoch = options.stepsPerEpoch ?? task.batchesPerEpoch;
   const steps = perEpoch * options.epochs;
   const { learningRate: peak, weightDecay } = options;
   using trainer = await Trainer.create(

@@ -5,7 +5,8 @@ import type { ResultFigure } from "../claim/result.ts";
 const width = 480;
 const height = 300;
 const plot = { left: 62, right: 16, top: 34, bottom: 44 };
-const colours = ["#3b82c4", "#d97a2b", "#3f9d63", "#b0559b", "#8a8f2e", "#6b7280"];
+/** Colours of a figure's series, in order. */
+export const figureColours = ["#3b82c4", "#d97a2b", "#3f9d63", "#b0559b", "#8a8f2e", "#6b7280"];
 type Axis = ResultFigure["x"];
 
 /** From values to pixels along one axis, with round ticks. */
@@ -42,7 +43,7 @@ function scaleOf(values: readonly number[], { scale }: Axis, from: number, to: n
 }
 
 function seriesSvg(series: ResultFigure["series"][number], i: number, x: Scale, y: Scale): string {
-  const colour = colours[i % colours.length] ?? "";
+  const colour = figureColours[i % figureColours.length] ?? "";
   const points = series.points.map(([a, b]) => [round(x.at(a)), round(y.at(b))] as const);
   const line = series.line
     ? `<path d="${points.map(([a, b], k) => `${k === 0 ? "M" : "L"}${a} ${b}`).join("")}" fill="none" stroke="${colour}" stroke-width="1.8"/>`

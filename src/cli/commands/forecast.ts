@@ -1,0 +1,112 @@
+/** `nextx forecast FILE`: continues the series of a long table (unique_id, ds, y); tests itself on their last rows. */
+import type { Command } from "commander";
+import { writeLongTable } from "../../data/series/longTable.ts";
+import { renderForecastPage } from "../../evaluate/forecast/forecastPage.ts";
+import { type ForecastResult, forecast, forecastMethods } from "../../forecast.node.ts";
+import { formatNumber } from "../../regimen/runReportChart.ts";
+import type { Context } from "../context.ts";
+import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
+import { readUserFile, requireReplaceable, writeOutput } from "../files.ts";
+import { integer } from "../numbers.ts";
+import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
+
+interface Flags extends DeviceFlags {
+  readonly out: string;
+  readonly page?: string;
+  readonly method: string;
+  readonly horizon: number;
+  readonly context?: number;
+  readonly season?: number;
+  readonly backtest: number;
+  readonly seed: number;
+  readonly epochs: number;
+  readonly force?: boolean;
+}
+
+/** Declares the command. */
+export function define(command: Command, { json }: Context): void {
+  const methods = [...forecastMethods.keys()].join(", ");
+  addDeviceFlags(command)
+    .argument("<file>", "CSV with the columns unique_id, ds and y")
+    .requiredOption("--horizon <rows>", "rows to forecast", integer(1, 100_000))
+    .option("--out <file>", "table of forecasts, same columns", "forecast.csv")
+    .option("--page <file>", "page with plots and back-tests (HTML)")
+    .option("--method <name>", `one of ${methods}`, "nlinear")
+    .option("--context <rows>", "rows looked back on", integer(1, 100_000))
+    .option("--season <rows>", "rows of a season", integer(1, 100_000))
+    .option(
+      "--backtest <count>",
+      "forecasts of known rows to measure, one horizon apart",
+      integer(0, 1_000),
+      0,
+    )
+    .option("--seed <n>", "seed of training", integer(0, Number.MAX_SAFE_INTEGER), 0)
+    .option("--epochs <n>", "rounds of 60 steps, at most", integer(1, 10_000), 10)
+    .option("--force", "replace files that are there")
+    .option("--json", "machine output")
+    .action(async (file: string, flags: Flags) => {
+      for (const path of [flags.out, flags.page]) if (path) requireReplaceable(path, flags.force === true);
+      const progress = new ProgressLine();
+      const text = new TextDecoder().decode(readUserFile(file));
+      const result = await forecast(text, file, {
+        ...deviceOptions(flags),
+        ...{ method: flags.method, horizon: flags.horizon, seed: flags.seed, epochs: flags.epochs },
+        backtests: flags.backtest,
+        ...(flags.context !== undefined && { context: flags.context }),
+        ...(flags.season !== undefined && { season: flags.season }),
+        signal: interruptSignal(),
+        onEpoch: (method, { epoch, trainLoss, validationMse }) =>
+          progress.update(
+            `${method}: round ${epoch}, loss ${formatNumber(trainLoss)}, held out ${formatNumber(validationMse)}`,
+          ),
+      });
+      progress.end();
+      await writeFiles(result, flags);
+      report(result, flags, json);
+    });
+}
+
+async function writeFiles(
+  result: ForecastResult,
+  { out, page, horizon, seed, backtest }: Flags,
+): Promise<void> {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  await writeOutput(out, bytes(writeLongTable(result.forecast, result.table.form)));
+  if (page === undefined) return;
+  const { context, season, method } = result;
+  const recipe = `method ${method}, horizon ${horizon}, context ${context}, season ${season}, back-tests ${backtest}, seed ${seed}`;
+  await writeOutput(page, bytes(renderForecastPage({ ...result, recipe })));
+}
+
+function report(
+  { table, context, season, backtests, method }: ForecastResult,
+  { out, page, horizon }: Flags,
+  json: boolean,
+): void {
+  const errors = Object.fromEntries(backtests.map((one) => [one.method, one.errors]));
+  if (json) {
+    printJson({
+      method,
+      series: table.series.length,
+      horizon,
+      context,
+      season,
+      errors,
+      notices: table.notices,
+      out,
+      page,
+    });
+    return;
+  }
+  print(
+    `${table.series.length} series, ${horizon} rows each by ${method} from the last ${context} (season ${season}): ${out}`,
+  );
+  if (page !== undefined) print(`page: ${page}`);
+  for (const { code, series } of table.notices) print(`notice ${code}: series "${series}" does not change`);
+  for (const [name, { mae, rmse, smape, mase }] of Object.entries(errors)) {
+    const scaled = mase === undefined ? "–" : formatNumber(mase);
+    print(
+      `  ${name.padEnd(16)} MAE ${formatNumber(mae)}, RMSE ${formatNumber(rmse)}, sMAPE ${formatNumber(smape)}, MASE ${scaled}`,
+    );
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * The step from one row of a series to the next: a fixed time, a number, or calendar months. Found from the rows, which
+ * must keep it throughout.
+ */
+import { NextxError } from "../../tensor/errors.ts";
+import type { TimestampForm } from "./timestamp.ts";
+import type { Frequency } from "./types.ts";
+
+export interface Cadence {
+  /** `time` in milliseconds, `count` in plain numbers, `months` on the same day or on the last day of each. */
+  readonly kind: "time" | "count" | "months" | "monthEnds";
+  readonly size: number;
+}
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+const monthOf = (ms: number): number => new Date(ms).getUTCFullYear() * 12 + new Date(ms).getUTCMonth();
+const isMonthEnd = (ms: number): boolean => new Date(ms + dayMs).getUTCDate() === 1;
+/** Day of the month and time of day. */
+const placeInMonth = (ms: number): number => (new Date(ms).getUTCDate() - 1) * dayMs + (ms % dayMs);
+
+function monthly(times: ArrayLike<number>): Cadence | undefined {
+  const all = Array.from(times);
+  const step = monthOf(all[1] as number) - monthOf(all[0] as number); // callers have two rows
+  const isEven = all.every((ms, i) => i === 0 || monthOf(ms) - monthOf(all[i - 1] as number) === step);
+  if (step < 1 || !isEven) return undefined;
+  if (all.every((ms) => placeInMonth(ms) === placeInMonth(all[0] as number)))
+    return { kind: "months", size: step };
+  return all.every(isMonthEnd) ? { kind: "monthEnds", size: step } : undefined;
+}
+
+/**
+ * The cadence of one series. `at(row)` says where a row stands.
+ * @throws NextxError SERIES_TOO_SHORT, SERIES_UNSORTED, SERIES_DUPLICATE_TIME, SERIES_MISSING_TIME, SERIES_IRREGULAR
+ */
+export function cadenceOf(
+  times: ArrayLike<number>,
+  form: TimestampForm,
+  at: (row: number) => string,
+): Cadence {
+  const fail = (code: string, message: string, row: number, hint: string): never => {
+    throw new NextxError(code, message, { path: at(row), hint });
+  };
+  if (times.length < 2)
+    fail("SERIES_TOO_SHORT", "A series needs at least two rows.", 0, "Remove it, or add its past.");
+  const clock = "Times are read without zones: where clocks change, write UTC.";
+  const gaps = Array.from(
+    { length: times.length - 1 },
+    (_, i) => (times[i + 1] as number) - (times[i] as number),
+  );
+  const [back, same] = [gaps.findIndex((gap) => gap < 0), gaps.indexOf(0)];
+  if (back >= 0) fail("SERIES_UNSORTED", "Times of a series must grow.", back + 1, "Sort the rows by time.");
+  if (same >= 0)
+    fail("SERIES_DUPLICATE_TIME", "Two rows have one time.", same + 1, `Keep one of them. ${clock}`);
+  const months = form === "number" ? undefined : monthly(times);
+  if (months) return months;
+  const size = gaps.reduce((least, gap) => Math.min(least, gap), Number.POSITIVE_INFINITY);
+  const wrong = gaps.findIndex((gap) => gap !== size);
+  if (wrong >= 0) {
+    const isHole = (gaps[wrong] as number) % size === 0;
+    if (isHole)
+      fail("SERIES_MISSING_TIME", "Rows are missing before this one.", wrong + 1, `Fill the gap. ${clock}`);
+    fail(
+      "SERIES_IRREGULAR",
+      "The step to this row is no multiple of the others.",
+      wrong + 1,
+      "Rows must be evenly spaced.",
+    );
+  }
+  return { kind: form === "number" ? "count" : "time", size };
+}
+
+/** The time `steps` rows after another. */
+export function timeAfter(ms: number, { kind, size }: Cadence, steps: number): number {
+  if (kind === "time" || kind === "count") return ms + size * steps;
+  const month = monthOf(ms) + size * steps;
+  const day = kind === "monthEnds" ? 0 : 1;
+  const first = Date.UTC(Math.floor(month / 12), (month % 12) + (kind === "monthEnds" ? 1 : 0), day);
+  return kind === "monthEnds" ? first + (ms % dayMs) : first + placeInMonth(ms);
+}
+
+/** The letter whose time marks suit; numbered rows get marks that do not change. */
+export function frequencyOf({ kind, size }: Cadence): Frequency {
+  if (kind !== "time") return "m";
+  if (size < hourMs) return "t";
+  if (size < dayMs) return "h";
+  return size < 7 * dayMs ? "d" : "w";
+}
+
+/** Rows of the season that usually goes with a cadence: a day, a week, a year; 1 where none does. */
+export function usualSeason({ kind, size }: Cadence): number {
+  const whole = (span: number) => (span % size === 0 && span / size > 1 ? span / size : 1);
+  if (kind === "count") return 1;
+  if (kind !== "time") return whole(12);
+  if (size < dayMs) return whole(dayMs);
+  return size === 7 * dayMs ? 52 : whole(7 * dayMs);
+}

@@ -1,0 +1,163 @@
+/** Long tables: what is read, what is written, and every bad file with its code. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { cadenceOf, frequencyOf, timeAfter, usualSeason } from "./cadence.ts";
+import { maxSeries, readLongTable, writeLongTable } from "./longTable.ts";
+
+const rows = (...lines: string[]): string => ["unique_id,ds,y", ...lines, ""].join("\n");
+const day = (i: number): string => new Date(Date.UTC(2024, 0, 1 + i)).toISOString().slice(0, 10);
+const read = (text: string) => readLongTable(text, "x.csv");
+
+describe("good files", () => {
+  it.each([
+    ["a byte order mark", `\uFEFF${rows("a,2024-01-01,1", "a,2024-01-02,2")}`],
+    ["semicolons", rows("a,2024-01-01,1", "a,2024-01-02,2").replaceAll(",", ";")],
+    ["tabs", rows("a,2024-01-01,1", "a,2024-01-02,2").replaceAll(",", "\t")],
+    ["other columns and another order", "y,extra,ds,unique_id\n1,x,2024-01-01,a\n2,x,2024-01-02,a\n"],
+    ["Windows line ends", rows("a,2024-01-01,1", "a,2024-01-02,2").replaceAll("\n", "\r\n")],
+  ])("with %s", (_, text) => {
+    const { series, cadence } = read(text);
+    expect(series).toEqual([
+      { id: "a", timesMs: [Date.UTC(2024, 0, 1), Date.UTC(2024, 0, 2)], values: [1, 2] },
+    ]);
+    expect(cadence).toEqual({ kind: "time", size: 86_400_000 });
+  });
+
+  it("keeps names with commas, quotes and line ends", () => {
+    const id = 'one "two",\nthree';
+    const text = writeLongTable([{ id, timesMs: [0, 1], values: [1, 2] }], "number");
+    expect(read(text).series).toEqual([{ id, timesMs: [0, 1], values: [1, 2] }]);
+  });
+
+  it("notes a series that does not change", () => {
+    const text = rows("a,2024-01-01,5", "b,2024-01-01,1", "a,2024-01-02,5", "b,2024-01-02,2");
+    expect(read(text).notices).toEqual([{ code: "SERIES_CONSTANT", series: "a" }]);
+  });
+
+  it("writes what it reads, to the digits of float32", () => {
+    const values = fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), {
+      minLength: 2,
+      maxLength: 5,
+    });
+    fc.assert(
+      fc.property(fc.dictionary(fc.string({ minLength: 1 }), values, { minKeys: 1 }), (all) => {
+        const clean = Object.entries(all).filter(([id]) => !/[\r]/.test(id) && id.trim() !== "");
+        const series = clean.map(([id, list]) => ({ id, timesMs: list.map((_, i) => i), values: list }));
+        if (series.length === 0) return;
+        const back = read(writeLongTable(series, "number")).series;
+        expect(back.map(({ id }) => id)).toEqual(series.map(({ id }) => id));
+        for (const [i, one] of series.entries())
+          for (const [j, value] of one.values.entries())
+            expect(Math.abs((back[i]?.values[j] ?? Number.NaN) - value)).toBeLessThanOrEqual(
+              1e-7 * Math.abs(value),
+            );
+      }),
+    );
+  });
+});
+
+const hourly = (...hours: string[]): string => rows(...hours.map((hour, i) => `a,2024-03-31 ${hour},${i}`));
+
+/** Families of bad files, each with the code that tells it. */
+const bad: readonly (readonly [string, string, string])[] = [
+  ["nothing", "", "SERIES_MISSING_COLUMN"],
+  ["only a header", "unique_id,ds,y\n", "SERIES_EMPTY"],
+  ["a missing column", "id,ds,y\na,2024-01-01,1\n", "SERIES_MISSING_COLUMN"],
+  ["a quote without an end", rows('"a,2024-01-01,1', "a,2024-01-02,2"), "CSV_BAD_FILE"],
+  ["a ragged line", rows("a,2024-01-01", "a,2024-01-02,2"), "CSV_BAD_FILE"],
+  ["mixed date forms", rows("a,2024-01-01,1", "a,2024/1/2,2"), "SERIES_MIXED_TIMES"],
+  ["dates and numbers", rows("a,2024-01-01,1", "a,2,2"), "SERIES_MIXED_TIMES"],
+  ["a day that does not exist", rows("a,2024-02-30,1", "a,2024-03-01,2"), "SERIES_BAD_TIME"],
+  ["an unknown date form", rows("a,31.12.2024,1", "a,01.01.2025,2"), "SERIES_BAD_TIME"],
+  ["unsorted rows", rows("a,2024-01-02,1", "a,2024-01-01,2"), "SERIES_UNSORTED"],
+  ["a time twice", rows("a,2024-01-01,1", "a,2024-01-01,2"), "SERIES_DUPLICATE_TIME"],
+  ["a missing time", rows("a,2024-01-01,1", "a,2024-01-02,2", "a,2024-01-04,3"), "SERIES_MISSING_TIME"],
+  [
+    "an uneven step",
+    rows("a,2024-01-01 00:00,1", "a,2024-01-01 02:00,2", "a,2024-01-01 05:00,3"),
+    "SERIES_IRREGULAR",
+  ],
+  ["the hour that a clock skips", hourly("00:00:00", "01:00:00", "03:00:00"), "SERIES_MISSING_TIME"],
+  ["the hour that a clock repeats", hourly("01:00:00", "02:00:00", "02:00:00"), "SERIES_DUPLICATE_TIME"],
+  ["an empty value", rows("a,2024-01-01,", "a,2024-01-02,2"), "SERIES_NOT_A_NUMBER"],
+  ["NaN", rows("a,2024-01-01,NaN", "a,2024-01-02,2"), "SERIES_NOT_A_NUMBER"],
+  ["infinity", rows("a,2024-01-01,inf", "a,2024-01-02,2"), "SERIES_NOT_A_NUMBER"],
+  ["beyond float32", rows("a,2024-01-01,1e300", "a,2024-01-02,2"), "SERIES_NOT_A_NUMBER"],
+  ["text in numbers", rows("a,2024-01-01,12 apples", "a,2024-01-02,2"), "SERIES_NOT_A_NUMBER"],
+  ["a decimal comma", "unique_id;ds;y\na;2024-01-01;1,5\na;2024-01-02;2\n", "SERIES_NOT_A_NUMBER"],
+  ["one row", rows("a,2024-01-01,1"), "SERIES_TOO_SHORT"],
+  [
+    "mixed steps",
+    rows("a,2024-01-01,1", "a,2024-01-02,2", "b,2024-01-01,1", "b,2024-01-08,2"),
+    "SERIES_MIXED_FREQUENCY",
+  ],
+];
+
+describe("bad files", () => {
+  it.each(bad)("with %s", (_, text, code) => {
+    expect(() => read(text)).toThrow(expect.objectContaining({ code }));
+  });
+
+  it("with too many series end quickly", () => {
+    const text = rows(...Array.from({ length: maxSeries + 1 }, (_, i) => `s${i},1,1`));
+    const startMs = performance.now();
+    expect(() => read(text)).toThrow(expect.objectContaining({ code: "SERIES_TOO_MANY" }));
+    expect(performance.now() - startMs).toBeLessThan(10_000);
+  });
+
+  it("say where: the series and the line", () => {
+    const text = rows("a,2024-01-01,1", "b,2024-01-01,1", "a,2024-01-02,x");
+    expect(() => read(text)).toThrow(expect.objectContaining({ path: 'series "a", line 4' }));
+  });
+
+  it("never fail otherwise", () => {
+    const line = fc.constantFrom(
+      "a",
+      "2024-01-01",
+      "1",
+      ",",
+      ";",
+      '"',
+      "\n",
+      "\u0000",
+      "NaN",
+      "\uFEFF",
+      "unique_id,ds,y\n",
+    );
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 40 }), (parts) => {
+        try {
+          read(parts.join(""));
+        } catch (error) {
+          expect(String((error as { code?: string }).code)).toMatch(/^(CSV|SERIES)_/);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("cadence", () => {
+  const times = (...texts: string[]) => texts.map((text) => Date.parse(`${text}Z`));
+  const of = (...texts: string[]) => cadenceOf(times(...texts), "iso", String);
+
+  it("knows months, ends of months, quarters, weeks and hours", () => {
+    expect(of("2024-01-01", "2024-02-01", "2024-03-01")).toEqual({ kind: "months", size: 1 });
+    expect(of("2024-01-31", "2024-02-29", "2024-03-31")).toEqual({ kind: "monthEnds", size: 1 });
+    expect(of("2023-12-31", "2024-03-31", "2024-06-30")).toEqual({ kind: "monthEnds", size: 3 });
+    expect(of("2024-01-01", "2024-01-08")).toEqual({ kind: "time", size: 7 * 86_400_000 });
+    expect(usualSeason(of("2024-01-01", "2024-02-01"))).toBe(12);
+    expect(usualSeason(of("2024-01-01T00:00", "2024-01-01T00:15"))).toBe(96);
+    expect(usualSeason({ kind: "count", size: 1 })).toBe(1);
+    expect(frequencyOf(of("2024-01-01T00:00", "2024-01-01T01:00"))).toBe("h");
+  });
+
+  it("continues where the rows would have gone on", () => {
+    const next = (from: string, cadence: Parameters<typeof timeAfter>[1], steps: number) =>
+      new Date(timeAfter(Date.parse(`${from}Z`), cadence, steps)).toISOString().slice(0, 10);
+    expect(next("2023-12-01", { kind: "months", size: 1 }, 2)).toBe("2024-02-01");
+    expect(next("2024-01-31", { kind: "monthEnds", size: 1 }, 1)).toBe("2024-02-29");
+    expect(next("2024-11-30", { kind: "monthEnds", size: 1 }, 3)).toBe("2025-02-28");
+    expect(next(day(0), { kind: "time", size: 86_400_000 }, 60)).toBe("2024-03-01");
+  });
+});

@@ -1,0 +1,138 @@
+/** Long tables of many series: columns `unique_id`, `ds`, `y`, one row per series and time. Hostile input. */
+import { suggestion } from "../../formats/suggest.ts";
+import { NextxError } from "../../tensor/errors.ts";
+import { type Cadence, cadenceOf } from "./cadence.ts";
+import { parseCsv } from "./csv.ts";
+import { parseTimestamp, type TimestampForm } from "./timestamp.ts";
+
+export interface LongSeries {
+  readonly id: string;
+  /** Milliseconds since 1970, or the numbers of numbered rows. */
+  readonly timesMs: readonly number[];
+  readonly values: readonly number[];
+}
+
+/** Something a reader of results should know, with a code like an error's. */
+export interface SeriesNotice {
+  readonly code: "SERIES_CONSTANT";
+  readonly series: string;
+}
+
+export interface LongTable {
+  readonly series: readonly LongSeries[];
+  readonly cadence: Cadence;
+  readonly form: TimestampForm;
+  readonly notices: readonly SeriesNotice[];
+}
+
+const columns = ["unique_id", "ds", "y"] as const;
+/** More series in one file are refused. */
+export const maxSeries = 100_000;
+
+/** The character between cells: what the header's names are divided by. */
+function delimiterOf(text: string): string {
+  const header = text.slice(0, 10_000).split(/\r?\n/, 1)[0] ?? "";
+  const counts = [",", ";", "\t"].map((mark) => [header.split(mark).length, mark] as const);
+  return counts.reduce((a, b) => (b[0] > a[0] ? b : a))[1];
+}
+
+interface Building {
+  readonly times: number[];
+  readonly values: number[];
+  readonly lines: number[];
+}
+
+/**
+ * @throws NextxError CSV_BAD_FILE, SERIES_MISSING_COLUMN, SERIES_EMPTY, SERIES_BAD_TIME, SERIES_MIXED_TIMES,
+ * SERIES_NOT_A_NUMBER, SERIES_TOO_MANY, SERIES_MIXED_FREQUENCY and those of `cadenceOf`
+ */
+export function readLongTable(text: string, path: string): LongTable {
+  const [header = [], ...rows] = parseCsv(text, path, delimiterOf(text));
+  const places = columns.map((name) => header.indexOf(name)) as [number, number, number]; // three columns
+  const missing = columns.find((_, i) => places[i] === -1);
+  if (missing !== undefined) {
+    throw new NextxError("SERIES_MISSING_COLUMN", `${path} has no column "${missing}".`, {
+      path: "header",
+      hint: suggestion(missing, header) ?? "The columns are unique_id, ds and y.",
+    });
+  }
+  if (rows.length === 0) throw new NextxError("SERIES_EMPTY", `${path} has no rows.`, { path });
+  const { series, form } = collect(rows, places);
+  const cadences = series.map(({ id, times, lines }) =>
+    cadenceOf(times, form, (row) => `series "${id}", line ${lines[row]}`),
+  );
+  const [cadence] = cadences as [Cadence]; // there are rows
+  const other = cadences.findIndex(({ kind, size }) => kind !== cadence.kind || size !== cadence.size);
+  if (other >= 0) {
+    throw new NextxError("SERIES_MIXED_FREQUENCY", "All series of a file need one step between rows.", {
+      path: `series "${series[other]?.id}"`,
+      hint: "Forecast series of other steps from files of their own.",
+    });
+  }
+  return {
+    series: series.map(({ id, times, values }) => ({ id, timesMs: times, values })),
+    cadence,
+    form,
+    notices: series
+      .filter(({ values }) => values.every((value) => value === values[0]))
+      .map(({ id }) => ({ code: "SERIES_CONSTANT", series: id })),
+  };
+}
+
+function collect(rows: readonly (readonly string[])[], places: readonly [number, number, number]) {
+  const byId = new Map<string, Building>();
+  let form: TimestampForm | undefined;
+  for (const [row, cells] of rows.entries()) {
+    const [id, time, value] = places.map((at) => cells[at] ?? "") as [string, string, string]; // three columns
+    const path = `series "${id}", line ${row + 2}`;
+    const moment = parseTimestamp(time);
+    if (moment === undefined)
+      throw new NextxError("SERIES_BAD_TIME", `"${time}" is no date.`, {
+        path,
+        hint: "Write 2024-12-31 23:00:00.",
+      });
+    form ??= moment.form;
+    if (moment.form !== form)
+      throw new NextxError("SERIES_MIXED_TIMES", `"${time}" is written otherwise than the times before.`, {
+        path,
+      });
+    const number = value.trim() === "" ? Number.NaN : Number(value);
+    if (!Number.isFinite(number) || !Number.isFinite(Math.fround(number))) {
+      const hint = "Fill or remove missing values; decimals are written with a point.";
+      throw new NextxError("SERIES_NOT_A_NUMBER", `"${value}" is no number.`, { path, hint });
+    }
+    const known = byId.get(id) ?? { times: [], values: [], lines: [] };
+    if (!byId.has(id) && byId.size === maxSeries)
+      throw new NextxError("SERIES_TOO_MANY", `A file holds at most ${maxSeries} series.`, { path });
+    byId.set(id, known);
+    known.times.push(moment.ms);
+    known.values.push(number);
+    known.lines.push(row + 2);
+  }
+  return {
+    series: [...byId].map(([id, parts]) => ({ id, ...parts })),
+    form: form as TimestampForm, // there are rows
+  };
+}
+
+const quoted = (cell: string): string =>
+  /[",;\t\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+
+/** A time as its file wrote it: a number, a date, or a date with time. */
+export function timeText(ms: number, form: TimestampForm, isWholeDay: boolean): string {
+  if (form === "number") return String(ms);
+  const text = new Date(ms).toISOString();
+  return isWholeDay ? text.slice(0, 10) : text.slice(0, 19).replace("T", " ");
+}
+
+/** A long table as CSV text; values with the digits of float32. */
+export function writeLongTable(series: readonly LongSeries[], form: TimestampForm): string {
+  const isWholeDay = series.every(({ timesMs }) => timesMs.every((ms) => ms % 86_400_000 === 0));
+  const lines = series.flatMap(({ id, timesMs, values }) =>
+    timesMs.map(
+      (ms, i) =>
+        `${quoted(id)},${timeText(ms, form, isWholeDay)},${Number((values[i] as number).toPrecision(8))}`, // one per time
+    ),
+  );
+  return `${[columns.join(","), ...lines].join("\n")}\n`;
+}

@@ -1,0 +1,121 @@
+/** Forecasting a table of series: what `nextx forecast` and a program with nextx call. */
+import { usualSeason } from "./data/series/cadence.ts";
+import { type LongSeries, type LongTable, readLongTable } from "./data/series/longTable.ts";
+import { markCount } from "./data/series/marks.ts";
+import { dLinear, nLinear } from "./evaluate/forecast/linearModels.ts";
+import {
+  type FitMethod,
+  learnedMethod,
+  naiveMethod,
+  seasonalNaiveMethod,
+} from "./evaluate/forecast/methods.ts";
+import { type Backtest, backtest, forecastTable } from "./evaluate/forecast/table.ts";
+import type { EpochReport } from "./evaluate/forecast/train.ts";
+import { vanillaTransformer } from "./evaluate/forecast/transformer.ts";
+import { suggestion } from "./formats/suggest.ts";
+import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
+import { seriesSystems } from "./systems/registry.ts";
+import { NextxError } from "./tensor/errors.ts";
+
+/** Ways to forecast, by name: without a model, linear, the vanilla transformer, and the published systems. */
+export const forecastMethods: ReadonlyMap<string, FitMethod> = new Map<string, FitMethod>([
+  ["naive", naiveMethod],
+  ["seasonal-naive", seasonalNaiveMethod],
+  ["dlinear", learnedMethod("dlinear", 5e-3, (shape) => dLinear(shape, shape.channels))],
+  ["nlinear", learnedMethod("nlinear", 5e-3, (shape) => nLinear(shape, shape.channels))],
+  [
+    "transformer",
+    learnedMethod("transformer", 1e-3, (shape) =>
+      vanillaTransformer(
+        { ...shape, marks: markCount(shape.frequency), labelLength: Math.floor(shape.contextLength / 2) },
+        { embedDim: 32, numHeads: 4, feedForwardDim: 64, encoderDepth: 2, decoderDepth: 1 },
+      ),
+    ),
+  ],
+  ...[...seriesSystems].map(
+    ([id, system]) =>
+      [
+        id,
+        learnedMethod(id, 1e-3, (shape) => system.trainee(system.smallConfig(shape), shape.channels)),
+      ] as const,
+  ),
+]);
+
+export interface ForecastOptions extends DeviceOptions {
+  /** A name of `forecastMethods`. */
+  readonly method: string;
+  /** Rows to forecast. */
+  readonly horizon: number;
+  /** Rows looked back on; two seasons or two horizons when absent, as far as the shortest series has them. */
+  readonly context?: number;
+  /** Rows of a season; follows from the step between rows when absent. */
+  readonly season?: number;
+  /** Back-tests, one horizon apart; none when 0. */
+  readonly backtests?: number;
+  readonly seed?: number;
+  readonly epochs?: number;
+  readonly onEpoch?: (method: string, report: EpochReport) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface ForecastResult {
+  readonly table: LongTable;
+  readonly method: string;
+  readonly context: number;
+  readonly season: number;
+  /** The rows after each series, in the file's order. */
+  readonly forecast: readonly LongSeries[];
+  /** Of the method and of both naive ones. */
+  readonly backtests: readonly Backtest[];
+}
+
+/** The method of a name. @throws NextxError FORECAST_UNKNOWN_METHOD */
+function methodOf(name: string): FitMethod {
+  const method = forecastMethods.get(name);
+  if (method) return method;
+  throw new NextxError("FORECAST_UNKNOWN_METHOD", `There is no method "${name}".`, {
+    path: "method",
+    hint: suggestion(name, [...forecastMethods.keys()]),
+  });
+}
+
+/** Two seasons or two horizons, unless the shortest series is shorter. */
+function usualContext(table: LongTable, horizon: number, season: number, backtests: number): number {
+  const shortest = table.series.reduce(
+    (least, { values }) => Math.min(least, values.length),
+    Number.POSITIVE_INFINITY,
+  );
+  const spare = shortest - backtests * horizon;
+  return Math.max(1, Math.min(Math.max(2 * season, 2 * horizon, 8), spare - horizon, spare));
+}
+
+/**
+ * Forecasts the text of a long table.
+ * @throws NextxError FORECAST_UNKNOWN_METHOD, CSV_BAD_FILE, SERIES_ codes, TRAIN_NOT_FINITE, ABORTED
+ */
+export async function forecast(
+  text: string,
+  path: string,
+  options: ForecastOptions,
+): Promise<ForecastResult> {
+  const { method, horizon, backtests: count = 0, seed = 0, epochs = 10, onEpoch, signal } = options;
+  const own = methodOf(method);
+  const table = readLongTable(text, path);
+  const season = options.season ?? usualSeason(table.cadence);
+  const context = options.context ?? usualContext(table, horizon, season, count);
+  const setting = {
+    sizes: { contextLength: context, predictionLength: horizon },
+    ...{ season, seed, epochs, device: await openDevice(options) },
+    ...(onEpoch && { onEpoch: (report: EpochReport) => onEpoch(method, report) }),
+    ...(signal && { signal }),
+  };
+  const backtests: Backtest[] = [];
+  const tested = new Map([
+    [method, own],
+    ["naive", naiveMethod],
+    ["seasonal-naive", seasonalNaiveMethod],
+  ] as const);
+  if (count > 0)
+    for (const [name, other] of tested) backtests.push(await backtest(name, other, table, setting, count));
+  return { table, method, context, season, forecast: await forecastTable(own, table, setting), backtests };
+}

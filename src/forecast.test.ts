@@ -1,0 +1,89 @@
+/** Forecasting a table from end to end: every method, back-tests, the page, and tables that are too short. */
+import { describe, expect, it } from "vitest";
+import { writeLongTable } from "./data/series/longTable.ts";
+import { renderForecastPage } from "./evaluate/forecast/forecastPage.ts";
+import { forecast, forecastMethods } from "./forecast.node.ts";
+
+const wave = (row: number, period: number): number => 10 + 3 * Math.sin((2 * Math.PI * row) / period);
+const start = Date.UTC(2020, 0, 1);
+const table = (
+  rows: number,
+  of: (row: number, series: number) => number = (row, i) => wave(row + i, 12),
+): string =>
+  writeLongTable(
+    ["a", "b"].map((id, i) => ({
+      id,
+      timesMs: Array.from({ length: rows }, (_, row) => start + row * 3_600_000),
+      values: Array.from({ length: rows }, (_, row) => of(row, i)),
+    })),
+    "iso",
+  );
+const options = { horizon: 6, season: 12, context: 24, threads: 1 };
+
+it.each([...forecastMethods.keys()])(
+  "%s continues series at the right times and on their scale",
+  async (method) => {
+    const result = await forecast(table(160), "x.csv", { ...options, method, epochs: 1 });
+    expect(result.forecast.map(({ id }) => id)).toEqual(["a", "b"]);
+    for (const { timesMs, values } of result.forecast) {
+      expect(timesMs).toEqual(Array.from({ length: 6 }, (_, i) => start + (160 + i) * 3_600_000));
+      for (const value of values) expect(Math.abs(value - 10)).toBeLessThan(8);
+    }
+  },
+  60_000,
+);
+
+it("seasonal-naive repeats the season, naive the last row", async () => {
+  const result = await forecast(table(60), "x.csv", { ...options, method: "seasonal-naive", backtests: 2 });
+  result.forecast[0]?.values.forEach((value, i) => {
+    expect(value).toBeCloseTo(wave(60 + i, 12), 4);
+  });
+  const [own, naive] = result.backtests;
+  expect(result.backtests.map(({ method }) => method)).toEqual(["seasonal-naive", "naive"]);
+  expect(own?.errors.mae).toBeLessThan(1e-4);
+  expect(naive?.errors.mae).toBeGreaterThan(0.5);
+});
+
+it("back-tests know nothing of the rows that they forecast", async () => {
+  const jump = (row: number, i: number) => (row >= 90 ? 1_000 : wave(row + i, 12));
+  const run = (of: typeof jump) =>
+    forecast(table(96, of), "x.csv", { ...options, method: "nlinear", backtests: 1, epochs: 1 });
+  const [calm, jumped] = [await run((row, i) => wave(row + i, 12)), await run(jump)];
+  expect(jumped.backtests[0]?.last).toEqual(calm.backtests[0]?.last);
+});
+
+it("the same seed gives the same forecast", async () => {
+  const run = () => forecast(table(100), "x.csv", { ...options, method: "dlinear", epochs: 1, seed: 4 });
+  expect((await run()).forecast).toEqual((await run()).forecast);
+});
+
+it("a series that does not change is forecast as it is", async () => {
+  const result = await forecast(
+    table(80, () => 5),
+    "x.csv",
+    { ...options, method: "nlinear", epochs: 1, backtests: 1 },
+  );
+  expect(result.table.notices).toHaveLength(2);
+  expect(result.backtests[0]?.errors.mase).toBeUndefined();
+  for (const { values } of result.forecast) for (const value of values) expect(value).toBeCloseTo(5, 0);
+});
+
+it("the page is self-contained, and the same for the same content", async () => {
+  const result = await forecast(table(60), "x.csv", { ...options, method: "naive", backtests: 1 });
+  const page = renderForecastPage({ ...result, recipe: "<b>" });
+  expect(page).toBe(renderForecastPage({ ...result, recipe: "<b>" }));
+  expect(page).toContain("&lt;b&gt;");
+  expect(page.match(/<svg/g)).toHaveLength(2);
+  expect(page).not.toMatch(/NaN|undefined|https?:\/\/(?!www\.w3\.org)/);
+});
+
+describe("refuses", () => {
+  it.each([
+    [30, { method: "naive", context: 31 }, "SERIES_TOO_SHORT"],
+    [28, { method: "dlinear" }, "SERIES_TOO_SHORT"],
+    [30, { method: "naive", backtests: 2 }, "SERIES_TOO_SHORT"],
+    [30, { method: "nothing" }, "FORECAST_UNKNOWN_METHOD"],
+  ] as const)("%i rows with %j", async (rows, over, code) => {
+    await expect(forecast(table(rows), "x.csv", { ...options, ...over })).rejects.toMatchObject({ code });
+  });
+});
