@@ -27,6 +27,8 @@ export interface ComparedFeatures {
   readonly sha256: string;
   /** Samples of the model against samples of the reference, pair by pair. */
   readonly between: FrechetEstimate;
+  /** Samples of the reference with the next seed against its samples: what other noise alone does. */
+  readonly otherNoise: FrechetEstimate;
   /** Samples of each against held-out pictures. */
   readonly model: FrechetEstimate;
   readonly reference: FrechetEstimate;
@@ -110,17 +112,18 @@ async function onTrueTokens(
 async function distances(
   extractor: FeatureExtractor,
   real: LabelledPictures,
-  model: Uint8Array,
-  reference: Uint8Array,
+  drawn: { readonly model: Uint8Array; readonly reference: Uint8Array; readonly again: Uint8Array },
   signal: AbortSignal | undefined,
 ): Promise<ComparedFeatures> {
   const held = await extractor.features(real, signal);
-  const own = await extractor.features({ ...real, pixels: model }, signal);
-  const other = await extractor.features({ ...real, pixels: reference }, signal);
+  const own = await extractor.features({ ...real, pixels: drawn.model }, signal);
+  const other = await extractor.features({ ...real, pixels: drawn.reference }, signal);
+  const again = await extractor.features({ ...real, pixels: drawn.again }, signal);
   return {
     name: extractor.name,
     sha256: extractor.sha256,
     between: frechetEstimate(other, own, { paired: true }),
+    otherNoise: frechetEstimate(other, again),
     model: frechetEstimate(held, own),
     reference: frechetEstimate(held, other),
   };
@@ -143,12 +146,13 @@ export async function compare(
     requireSameClasses(reference, set);
     const real = drawPictures(set, count);
     const chosen = reference.recipe({ ...settings, seed }).settings;
-    onProgress?.(`sampling ${real.count} pictures twice`);
+    onProgress?.(`sampling ${real.count} pictures three times`);
     const own = await draw(model, real, { ...options, settings: chosen });
     const other = await draw(reference, real, { ...options, settings: chosen });
+    const again = await draw(reference, real, { ...options, settings: chosen, seed: seed + 1 });
+    const drawn = { model: own.pixels, reference: other.pixels, again: again.pixels };
     const features: ComparedFeatures[] = [];
-    for (const extractor of extractors)
-      features.push(await distances(extractor, real, own.pixels, other.pixels, signal));
+    for (const extractor of extractors) features.push(await distances(extractor, real, drawn, signal));
     return {
       model: { name: model.recipe().model, sha256: model.sha256 },
       reference: { name: reference.recipe().model, sha256: reference.sha256 },

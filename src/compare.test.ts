@@ -11,7 +11,7 @@ afterAll(() => rmSync(work, { recursive: true, force: true }));
 const few = { count: 12, tokenPictures: 32 };
 
 describe.each(["synth-32", "flexvar-synth-32"])("%s", (name) => {
-  it("predicts true tokens in int8 as in float32", { timeout: 120_000 }, async () => {
+  it("predicts true tokens in int8 as in float32", { timeout: 300_000 }, async () => {
     const path = join(work, `${name}.safetensors`);
     await quantize(name, path, { to: "int8", count: 1, bits: 8 });
     using model = await load(path);
@@ -27,7 +27,7 @@ describe.each(["synth-32", "flexvar-synth-32"])("%s", (name) => {
   });
 });
 
-it("finds no difference between a model and itself", { timeout: 120_000 }, async () => {
+it("finds no difference between a model and itself", { timeout: 300_000 }, async () => {
   using model = await load("synth-32");
   using again = await load("synth-32");
   const report = await compare(model, again, few);

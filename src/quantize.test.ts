@@ -36,7 +36,7 @@ async function draw(name: string, options: Parameters<Awaited<ReturnType<typeof 
 describe.each(models)("%s in int8", (name) => {
   const out = path(name);
 
-  it("has a small error in every layer, and says what it is", { timeout: 120_000 }, async () => {
+  it("has a small error in every layer, and says what it is", { timeout: 300_000 }, async () => {
     const report = await quantize(name, out, { to: "int8", count: 4, bits: 8 });
     expect(report.layers.length).toBeGreaterThan(20);
     for (const { name: layer, error } of report.layers) {
@@ -59,7 +59,7 @@ describe.each(models)("%s in int8", (name) => {
     );
   });
 
-  it("draws a picture alone as in a batch of 8, token for token", { timeout: 120_000 }, async () => {
+  it("draws a picture alone as in a batch of 8, token for token", { timeout: 300_000 }, async () => {
     const eight = await draw(out, { count: 8, seed: 3 });
     const alone = await draw(out, { count: 1, seed: 3, first: 5 });
     eight.ids.forEach((ids, scale) => {
@@ -74,7 +74,7 @@ describe.each(models)("%s in int8", (name) => {
 });
 
 describe("quantize", () => {
-  it("calibrates convolutions on the model's data", { timeout: 120_000 }, async () => {
+  it("calibrates convolutions on the model's data", { timeout: 300_000 }, async () => {
     const out = path("calibrated");
     const report = await quantize("synth-32", out, {
       ...{ to: "int8", convolutions: "calibrated", calibration: "data", count: 4 },
@@ -99,7 +99,7 @@ describe("quantize", () => {
     );
   });
 
-  it("writes four bits, coarser than eight", { timeout: 120_000 }, async () => {
+  it("writes four bits, coarser than eight", { timeout: 300_000 }, async () => {
     const report = await quantize("synth-32", path("four"), { to: "int4", count: 2 });
     for (const { name, error } of report.layers) expect(error, name).toBeLessThan(0.15);
     expect(report.layers.some(({ error }) => error > 0.03)).toBe(true);
@@ -107,7 +107,7 @@ describe("quantize", () => {
     expect((await draw(path("four"), { seed: 1 })).pixels.length).toBe(32 * 32 * 3);
   });
 
-  it("halves what has 32 bits", { timeout: 120_000 }, async () => {
+  it("halves what has 32 bits", { timeout: 300_000 }, async () => {
     const source = await wide();
     const report = await quantize(source, path("half"), { to: "f16", count: 2 });
     expect(report.sizeBytes / report.sourceBytes).toBeLessThan(0.52);

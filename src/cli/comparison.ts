@@ -25,8 +25,9 @@ export function printComparison(report: ComparisonReport): void {
   print(
     `  same tokens ${percent(report.sameDrawn)}; pixels differ by ${report.pixelDifference.toFixed(2)} of 255`,
   );
-  for (const { name, sha256, between, model: own, reference: other } of report.features) {
+  for (const { name, sha256, between, otherNoise, model: own, reference: other } of report.features) {
     print(`  ${name} (sha256 ${sha256.slice(0, 12)}): Fréchet distance between them ${distance(between)};`);
+    print(`    other noise alone ${distance(otherNoise)};`);
     print(`    to held-out pictures ${distance(own)} against ${distance(other)}`);
   }
 }

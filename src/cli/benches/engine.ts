@@ -1,14 +1,10 @@
 /** `nextx bench engine`: reference training steps, the runtime's own product, and PyTorch's steps before and after. */
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { z } from "zod";
 import { measureEngine, type StepTime } from "../../evaluate/bench/engine.ts";
 import { type KernelTime, profileStep } from "../../evaluate/bench/profile.node.ts";
 import { convStep, transformerStep } from "../../evaluate/bench/steps.ts";
-import { packageRoot } from "../../models.node.ts";
 import { openDevice } from "../../runtime/device.node.ts";
-import { NextxError } from "../../tensor/errors.ts";
+import { reference } from "./python.ts";
 import type { Bench, BenchFlags } from "./types.ts";
 
 const referenceSchema = z.looseObject({ torch: z.string(), threads: z.number(), median_ms: z.number() });
@@ -17,34 +13,18 @@ type Reference = z.infer<typeof referenceSchema>;
 const scripts = ["reference_step.py", "reference_conv.py"] as const;
 
 /** PyTorch's steps, in the order of `measureEngine`'s; none without a Python. */
-async function references({ python, threads, steps, device }: BenchFlags): Promise<Reference[]> {
+async function references({ python, threads, steps = 15, device }: BenchFlags): Promise<Reference[]> {
   if (python === undefined) return [];
   const place = device === "webgpu" || device === "cuda" ? "cuda" : "cpu";
   const [transformer, conv] = scripts;
   return [
-    await reference(python, transformer, [`${threads}`, "float32", `${steps + 3}`, place]),
-    await reference(python, conv, [`${threads}`, `${steps}`, place]),
+    await measured(python, transformer, [`${threads}`, "float32", `${steps + 3}`, place]),
+    await measured(python, conv, [`${threads}`, `${steps}`, place]),
   ];
 }
 
-function reference(python: string, script: string, args: readonly string[]): Promise<Reference> {
-  const path = join(packageRoot(), "bench", script);
-  if (!existsSync(path))
-    throw new NextxError("BENCH_NO_REFERENCE", `${path} is missing: it is in the repository only.`, { path });
-  const child = spawn(python, [path, ...args], { stdio: ["ignore", "pipe", "inherit"] });
-  let out = "";
-  child.stdout.on("data", (data) => {
-    out += data;
-  });
-  return new Promise((resolve, reject) => {
-    const fail = (reason: string) =>
-      reject(new NextxError("BENCH_REFERENCE_FAILED", `${script}: ${reason}.`, { path: python }));
-    child.on("error", ({ message }) => fail(message));
-    child.on("close", (code) => {
-      if (code !== 0) return fail(`exit code ${code}`);
-      resolve(referenceSchema.parse(JSON.parse(out))); // our own script
-    });
-  });
+async function measured(python: string, script: string, args: readonly string[]): Promise<Reference> {
+  return referenceSchema.parse(await reference(python, script, args)); // our own script
 }
 
 function stepLine({ name, parameters, multiplyAdds, buildMs, stepMs }: StepTime, gflops: number): string {
@@ -72,7 +52,7 @@ const kernelLines = (name: string, kernels: readonly KernelTime[]): string[] => 
 export const engineBench: Bench = async (flags) => {
   const before = await references(flags);
   const device = await openDevice(flags);
-  const times = await measureEngine(device, flags.steps);
+  const times = await measureEngine(device, flags.steps ?? 15);
   const peakBytes = process.resourceUsage().maxRSS * 1024;
   const after = await references(flags);
   const profiles = flags.profile

@@ -3,11 +3,22 @@ import type { DeviceFlags } from "../deviceFlags.ts";
 
 /** Flags of `nextx bench`. */
 export interface BenchFlags extends DeviceFlags {
-  readonly steps: number;
+  /** What is measured, where that is a model. */
+  readonly model?: string;
+  /** Measured repetitions; each bench has its own default. */
+  readonly steps?: number;
   /** A Python that has PyTorch. */
   readonly python?: string;
   readonly out?: string;
   readonly profile?: boolean;
+  /** A published size with random weights instead of a model. */
+  readonly official?: string;
+  /** Fewer transformer blocks than published. */
+  readonly depth?: number;
+  /** A checkout of the authors' code. */
+  readonly authors?: string;
+  /** Sampling settings, as JSON. */
+  readonly settings?: string;
 }
 
 /** What a benchmark measured: numbers for machines, lines for people. */

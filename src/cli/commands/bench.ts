@@ -5,6 +5,10 @@ import type { Command } from "commander";
 import { machineClass } from "../../runtime/device.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { engineBench } from "../benches/engine.ts";
+import { loadBench } from "../benches/load.ts";
+import { quantizeBench } from "../benches/quantize.ts";
+import { sampleBench } from "../benches/sample.ts";
+import { sampleOnceBench } from "../benches/sampleOnce.ts";
 import type { Bench, BenchFlags } from "../benches/types.ts";
 import type { Context } from "../context.ts";
 import { addDeviceFlags } from "../deviceFlags.ts";
@@ -12,18 +16,33 @@ import { writeOutput } from "../files.ts";
 import { integer } from "../numbers.ts";
 import { print, printJson } from "../output.ts";
 
-const benches: Readonly<Record<string, Bench>> = { engine: engineBench };
+const benches: Readonly<Record<string, Bench>> = {
+  engine: engineBench,
+  sample: sampleBench,
+  "sample-once": sampleOnceBench,
+  load: loadBench,
+  quantize: quantizeBench,
+};
 
 /** Declares the command. */
 export function define(command: Command, { json }: Context): void {
   addDeviceFlags(command)
     .argument("<what>", Object.keys(benches).join(", "))
-    .option("--steps <n>", "measured steps", integer(3, 10_000), 15)
+    .argument("[model]", "with sample, load, quantize: shipped model, system id, run folder or file")
+    .option("--steps <n>", "measured repetitions (default: 15 of engine, else 5)", integer(1, 10_000))
+    .option("--official <size>", "instead of a model: a published size with random weights, such as var-d16")
+    .option("--depth <n>", "with --official: fewer transformer blocks", integer(1, 64))
+    .option("--settings <json>", "with sample: settings of the system")
+    .option(
+      "--authors <folder>",
+      "with sample --official var-d16: a checkout of the authors' code, run by --python",
+    )
     .option("--python <file>", "a Python that has PyTorch: runs the baseline before and after")
     .option("--profile", "also where the time goes, kernel by kernel")
     .option("-o, --out <file>", "JSON file to write")
     .option("--json", "machine output")
-    .action(async (what: string, flags: BenchFlags) => {
+    .action(async (what: string, model: string | undefined, given: BenchFlags) => {
+      const flags = model === undefined ? given : { ...given, model };
       const bench = Object.hasOwn(benches, what) ? benches[what] : undefined;
       if (bench === undefined)
         throw new NextxError("CLI_UNKNOWN_BENCH", `There is no bench "${what}".`, {

@@ -1,0 +1,99 @@
+/**
+ * `nextx bench sample`: a model in float32, int8, and int8 with calibrated convolutions, each in a process of its own, with
+ * float32 first and last; and the authors' PyTorch code before and after, where it is named.
+ */
+import { join } from "node:path";
+import { z } from "zod";
+import { packageRoot } from "../../models.node.ts";
+import { quantize } from "../../quantize.node.ts";
+import { openDevice } from "../../runtime/device.node.ts";
+import { NextxError } from "../../tensor/errors.ts";
+import { benchModel, workFolder } from "./benchModel.ts";
+import { outputOf, reference } from "./python.ts";
+import { type SampleTimes, sampleTimesSchema, timeLines } from "./sampleOnce.ts";
+import type { Bench, BenchFlags } from "./types.ts";
+
+const authorsSchema = z.looseObject({ torch: z.string(), median_ms: z.number(), peak_bytes: z.number() });
+type Authors = z.infer<typeof authorsSchema>;
+
+/** The setting of the side-by-side: guidance 4, top-k 900, top-p 0.95. */
+const officialSettings = '{"cfgScale":4,"topK":900,"topP":0.95}';
+
+async function authors({
+  authors: folder,
+  python,
+  threads,
+  steps = 5,
+  depth = 16,
+}: BenchFlags): Promise<Authors[]> {
+  if (folder === undefined) return [];
+  if (python === undefined) {
+    throw new NextxError("CLI_BENCH_NEEDS_PYTHON", "The authors' code needs a Python with PyTorch.", {
+      path: "python",
+      hint: "Name one: --python /usr/bin/python3",
+    });
+  }
+  const runs: Authors[] = [];
+  for (const pictures of [1, 8]) {
+    const args = [folder, threads, pictures, steps, depth].map(String);
+    runs.push(authorsSchema.parse(await reference(python, "authors_var.py", args)));
+  }
+  return runs;
+}
+
+async function once(
+  path: string,
+  { device, threads, steps = 5, settings }: BenchFlags,
+): Promise<SampleTimes> {
+  const args = ["--device", device, "--threads", String(threads), "--steps", String(steps), "--json"];
+  if (settings !== undefined) args.push("--settings", settings);
+  const bin = join(packageRoot(), "bin", "nextx.js");
+  const out = await outputOf(process.execPath, [bin, "bench", "sample-once", path, ...args], path);
+  return sampleTimesSchema.parse(JSON.parse(out)); // our own command
+}
+
+const msOf = ({ counts }: SampleTimes, i: number): number => counts[i]?.medianMs ?? Number.NaN;
+const meanOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
+export const sampleBench: Bench = async (flags) => {
+  using folder = workFolder();
+  const source = await benchModel(flags, folder.path);
+  const settings = flags.settings ?? (flags.official === undefined ? undefined : officialSettings);
+  const told: BenchFlags = settings === undefined ? flags : { ...flags, settings };
+  const files: [string, string][] = [];
+  for (const convolutions of ["float", "calibrated"] as const) {
+    const name = convolutions === "float" ? "int8" : "int8, calibrated convolutions";
+    const path = join(folder.path, `${convolutions}.safetensors`);
+    await quantize(source, path, { to: "int8", convolutions, count: 1, threads: flags.threads });
+    files.push([name, path]);
+  }
+  const before = await authors(told);
+  const first = await once(source, told);
+  const forms: (readonly [string, SampleTimes])[] = [];
+  for (const [name, path] of files) forms.push([name, await once(path, told)]);
+  const last = await once(source, told);
+  const after = await authors(told);
+  const float = [0, 1].map((i) => meanOf([msOf(first, i), msOf(last, i)]));
+  const torch = [0, 1].map((i) => meanOf([before, after].flatMap((runs) => runs[i]?.median_ms ?? [])));
+  const ratio = (times: SampleTimes, to: readonly number[]) =>
+    [0, 1].map((i) => (msOf(times, i) / (to[i] as number)).toFixed(2)).join(" and ");
+  const all = [["float32", first], ...forms, ["float32 again", last]] as const;
+  return {
+    device: await openDevice(flags),
+    numbers: {
+      model: flags.official ?? source,
+      ...(flags.depth !== undefined && { depth: flags.depth }),
+      ...(settings !== undefined && { settings: JSON.parse(settings) }),
+      times: Object.fromEntries(all),
+      authorsBefore: before,
+      authorsAfter: after,
+    },
+    lines: all.flatMap(([name, times]) => [
+      `${name}: ${ratio(times, float)} of float32 (1 and 8 pictures)`,
+      ...(before.length > 0
+        ? [`  ${ratio(times, torch)} of the authors' code, PyTorch ${before[0]?.torch}`]
+        : []),
+      ...timeLines(times).map((line) => `  ${line}`),
+    ]),
+  };
+};
