@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { claims } from "./claims/registry.ts";
 import { openImageSet } from "./data/imageSets.node.ts";
+import { openSeries } from "./data/series/seriesSets.node.ts";
 import { readWeightFile } from "./data/weightFiles.node.ts";
 import { type ClaimCheck, checkClaim as checkOne } from "./evaluate/claim/checkClaim.node.ts";
 import type { Claim, ClaimSetting, FeatureIdentity, FeatureNetworks } from "./evaluate/claim/claim.ts";
@@ -108,6 +109,7 @@ async function openClaim(id: string, options: ClaimOptions): Promise<OpenClaim> 
     device,
     openData: (set, size, split) =>
       openImageSet(set, { size, split, ...(dataRoot !== undefined && { dataRoot }) }),
+    openSeries: (set) => openSeries(set, dataRoot),
     model: findModel,
     features: (set) => {
       const known = networks.get(set) ?? networksOf(set, dataRoot, device, opened);

@@ -1,9 +1,11 @@
 /** The claims there are, by system; each is composed when it is asked for. */
 import type { ClaimFactory } from "../evaluate/claim/claim.ts";
+import { autoformerClaim } from "./autoformer.ts";
 import { sarClaim } from "./sar.ts";
 import { varClaim } from "./var/claim.ts";
 
 export const claims: ReadonlyMap<string, ClaimFactory> = new Map([
   ["var", varClaim],
   ["sar", sarClaim],
+  ["autoformer", autoformerClaim],
 ]);

@@ -72,6 +72,9 @@ beforeAll(async () => {
   const setting: ClaimSetting = {
     device: await openCpu({ threads: 2 }),
     openData: async (_, __, split) => createSynth({ size: 32, split, length: 64 }),
+    openSeries: async () => {
+      throw new NextxError("DATA_NO_ROOT", "none is needed");
+    },
     model: findModel,
     features: () => ({
       identities: [{ name: network.name, sha256: network.sha256 }],

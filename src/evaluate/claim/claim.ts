@@ -2,6 +2,7 @@
  * A claim of a published system, made measurable: arms that produce rows of numbers, measures that read them, targets as
  * data. Systems, data and feature networks are handed in; whether a target is reached is computed elsewhere, for all alike.
  */
+import type { SeriesSource } from "../../data/series/windows.ts";
 import type { ImageSet, Split } from "../../data/types.ts";
 import type { ModelFile } from "../../formats/modelFile.ts";
 import type { ReadWeights } from "../../nn/perceptual.ts";
@@ -30,6 +31,8 @@ export interface ClaimSetting {
   readonly device: Device;
   /** A split of a data set. @throws NextxError DATA_ codes */
   openData(set: string, size: number, split: Split): Promise<ImageSet>;
+  /** A series data set. @throws NextxError DATA_ codes */
+  openSeries(set: string): Promise<SeriesSource>;
   /** A shipped model. @throws NextxError MODEL_ codes */
   model(name: string): Promise<ModelFile & { readonly sha256: string }>;
   features(set: string): FeatureNetworks;
