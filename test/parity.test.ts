@@ -40,6 +40,12 @@ it("HMAR equals its authors' code in every check", async () => {
   expect(all.filter(({ pass }) => !pass)).toEqual([]);
 }, 300_000);
 
+it("NAR, LlamaGen and their tokenizer equal their authors' code in every check", async () => {
+  const all = await results(join(golden, "nar"));
+  expect(all).toHaveLength(30);
+  expect(all.filter(({ pass }) => !pass)).toEqual([]);
+}, 300_000);
+
 it("SAR and its FlexVAR base equal their authors' code in every check", async () => {
   const all = await results(join(golden, "sar"));
   expect(all).toHaveLength(16);

@@ -20,3 +20,11 @@ export interface Plan<G extends Group = Group> {
   /** Group index of every position. */
   readonly groupOf: Int32Array;
 }
+
+/** Sites of a lattice (rows and columns, or frames too), in an order of its own. */
+export interface LatticePlan extends Plan {
+  /** Sites along each axis, the slowest first. */
+  readonly shape: readonly number[];
+  /** Row-major number of the site at every position. */
+  readonly sites: Int32Array;
+}

@@ -39,6 +39,9 @@ export interface Programme {
   dispose?(): void;
 }
 
+/** What the draws of a step depend on. */
+export type DrawnModel = Pick<ScaleWiseModel, "conditioner" | "condDropRate" | "dropPathRate" | "depth">;
+
 export interface ScaleWiseTaskOptions {
   readonly batchSize: number;
   readonly seed: number;
@@ -68,7 +71,7 @@ export class ScaleWiseTask implements TrainingTask {
   readonly graph: Graph;
   readonly parameters: ReadonlyMap<string, ParameterSpec>;
   readonly frozen: Weights;
-  readonly #model: ScaleWiseModel;
+  readonly #model: DrawnModel;
   readonly #programme: Programme;
   readonly #tokens: TokenSet;
   readonly #options: ScaleWiseTaskOptions;
@@ -78,7 +81,7 @@ export class ScaleWiseTask implements TrainingTask {
   #rollout: RandomStream;
 
   constructor(
-    model: ScaleWiseModel,
+    model: DrawnModel,
     programme: Programme,
     parameters: ReadonlyMap<string, ParameterSpec>,
     tokens: TokenSet,

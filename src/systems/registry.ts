@@ -5,6 +5,7 @@ import type { ImageSystem, System } from "../regimen/system.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { autoformerSystem } from "./autoformer/system.ts";
 import { hmarSystem } from "./hmar/system.ts";
+import { narSystem } from "./nar/system.ts";
 import { sarSystem } from "./sar/system.ts";
 import { spacetimeSystem } from "./spacetime/system.ts";
 import { varSystem } from "./var/system.ts";
@@ -13,7 +14,7 @@ const byId = <S extends System>(systems: readonly S[]): ReadonlyMap<string, S> =
   new Map(systems.map((system) => [system.id, system]));
 
 /** Systems that make pictures. */
-export const imageSystems = byId<ImageSystem>([varSystem, sarSystem, hmarSystem]);
+export const imageSystems = byId<ImageSystem>([varSystem, sarSystem, hmarSystem, narSystem]);
 
 /** Systems that forecast series. */
 export const seriesSystems = byId<SeriesSystem>([autoformerSystem, spacetimeSystem]);

@@ -1,0 +1,147 @@
+/**
+ * Cached generation over a lattice with a prefix token: feed a group, combine the heads' logits into the next one's. Rows of
+ * both guidance branches run together. Shape letters: G branches, B pictures, N fed tokens, M past ones, V codes.
+ */
+
+import type { LatticeHeads } from "../head/types.ts";
+import type { KeyValue, LayerOptions } from "../mixer/types.ts";
+import type { Group, LatticePlan } from "../plan/types.ts";
+import { trace } from "../runtime/trace.ts";
+import { floats, ints, type Value } from "../runtime/values.ts";
+import { mulDims, symbol } from "../tensor/dims.ts";
+import { concat, reshape } from "../tensor/ops/structure.ts";
+import { float32, int32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
+import { cacheNames, guide } from "./groupPrograms.ts";
+import { KvCache } from "./kvCache.ts";
+import { decodeGroups } from "./loop.ts";
+import type { ProgramStore } from "./programStore.ts";
+
+/** What the programs are traced from; places count the prefix as 0 and row-major sites from 1. */
+export interface LatticeModel {
+  readonly plan: LatticePlan;
+  readonly readout: LatticeHeads;
+  readonly layers: number;
+  readonly numHeads: number;
+  readonly headWidth: number;
+  readonly vocabSize: number;
+  /** Labels [rows] -> the prefix token [rows, 1, C]. */
+  prefix(labels: Tensor): Tensor;
+  /** Ids [rows, N] -> [rows, N, C]. */
+  tokens(ids: Tensor): Tensor;
+  /** Tokens at places [N] through the layers. */
+  run(
+    x: Tensor,
+    places: Tensor,
+    layer: (i: number) => LayerOptions,
+  ): { readonly heads: readonly Tensor[]; readonly caches: readonly KeyValue[] };
+}
+
+const B = symbol("B");
+
+/** One pass over the prefix (labels [G, B]) or over a group (ids [B, N]) -> guided logits per head, and grown caches. */
+export function latticeGraph(model: LatticeModel, branches: number, fed: "prefix" | "group") {
+  const [N, M] = [symbol("N"), symbol("M")];
+  const rows = mulDims(branches, B);
+  const cache = float32(rows, model.numHeads, M, model.headWidth);
+  const names = cacheNames(model.layers);
+  const specs: Record<string, TensorSpec> = {
+    ...(fed === "prefix" ? { labels: int32(branches, B) } : { ids: int32(B, N) }),
+    places: int32(fed === "prefix" ? 1 : N),
+    ...(branches === 2 && { guidance: float32() }),
+    ...(fed === "group" && Object.fromEntries(names.map((name) => [name, cache]))),
+  };
+  return trace(specs, (inputs) => {
+    const get = (name: string) => inputs[name] as Tensor; // declared above
+    const repeated = () =>
+      concat(
+        Array.from({ length: branches }, () => get("ids")),
+        0,
+      );
+    const x = fed === "prefix" ? model.prefix(reshape(get("labels"), [rows])) : model.tokens(repeated());
+    const past = (i: number): LayerOptions =>
+      fed === "prefix"
+        ? {}
+        : { past: { key: get(names[2 * i] as string), value: get(names[2 * i + 1] as string) } }; // two per layer
+    const { heads, caches } = model.run(x, get("places"), past);
+    const grown = caches.flatMap(({ key, value }) => [key, value]);
+    const guided = heads.map((head) =>
+      guide(reshape(head, [branches, B, ...head.shape.slice(1)]), inputs.guidance),
+    );
+    return {
+      ...Object.fromEntries(guided.map((head, k) => [`head${k}`, head])),
+      ...Object.fromEntries(names.map((name, i) => [name, grown[i] as Tensor])), // one each
+    };
+  });
+}
+
+export interface LatticeRequest {
+  readonly labels: Int32Array;
+  readonly nullLabel: number;
+  /** Guidance t of a group: logits = (1 + t) conditional - t unconditional. All 0: one branch. */
+  guidance(group: Group): number;
+  /** Tokens [B * N] of a group from its logits [B, N, V]. */
+  choose(group: Group, logits: Value): Int32Array;
+  readonly signal?: AbortSignal;
+}
+
+/** A committed group: tokens [B * N] in the group's order, and the guided logits [B, N, V]. */
+export interface LatticeResult {
+  readonly group: Group;
+  readonly tokens: Int32Array;
+  readonly logits: Value;
+}
+
+/** Averages of heads' rows for the sites of a group: heads [B, N before, V] -> [B, N, V]. */
+function combined(heads: readonly Value[], { readout, vocabSize }: LatticeModel, group: Group): Value {
+  const [batch = 0, before = 0] = heads[0]?.shape ?? [];
+  const out = new Float32Array(batch * group.size * vocabSize);
+  for (const [site, sources] of readout.sources(group).entries()) {
+    for (let b = 0; b < batch; b++) {
+      const to = (b * group.size + site) * vocabSize;
+      for (const { head, index } of sources) {
+        const data = heads[head]?.data as Float32Array; // one per head
+        const from = (b * before + index) * vocabSize;
+        for (let v = 0; v < vocabSize; v++)
+          out[to + v] = (out[to + v] as number) + (data[from + v] as number) / sources.length; // in range
+      }
+    }
+  }
+  return floats(out, [batch, group.size, vocabSize]);
+}
+
+/** Yields every group after it was chosen. Errors: ABORTED. */
+export async function* generateLattice(
+  model: LatticeModel,
+  programs: ProgramStore,
+  { labels, nullLabel, guidance, choose, signal }: LatticeRequest,
+): AsyncGenerator<LatticeResult> {
+  const { plan, readout } = model;
+  const batch = labels.length;
+  const branches = plan.groups.every((group) => guidance(group) === 0) ? 1 : 2;
+  const names = cacheNames(model.layers);
+  const cache = KvCache.empty(model.layers, branches * batch, model.numHeads, model.headWidth);
+  const rows = branches === 2 ? [...labels, ...labels.map(() => nullLabel)] : [...labels];
+  let fed: "prefix" | "group" = "prefix";
+  let feed: Record<string, Value> = { labels: ints(rows, [branches, batch]), places: ints([0], [1]) };
+  const decoder = {
+    propose: async (group: Group): Promise<Value> => {
+      const kind = fed;
+      const out = await programs.run(`${kind}${branches}`, () => latticeGraph(model, branches, kind), {
+        ...feed,
+        ...(branches === 2 && { guidance: floats([guidance(group)], []) }),
+        ...(kind === "group" && Object.fromEntries(names.map((name, i) => [name, cache.values[i] as Value]))),
+      });
+      cache.commit(names.map((name) => out[name] as Value)); // the graph's outputs
+      const heads = Array.from({ length: readout.heads }, (_, k) => out[`head${k}`] as Value);
+      return combined(heads, model, group);
+    },
+    choose: async (group: Group, logits: Value) => choose(group, logits),
+    commit: async ({ start, size }: Group, tokens: Int32Array) => {
+      fed = "group";
+      const places = plan.sites.subarray(start, start + size).map((site) => site + 1);
+      feed = { ids: ints(tokens, [batch, size]), places: ints(places, [size]) };
+    },
+  };
+  for await (const { group, proposal, choice } of decodeGroups(plan, decoder, signal))
+    yield { group, tokens: choice, logits: proposal };
+}

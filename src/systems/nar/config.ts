@@ -1,0 +1,67 @@
+/**
+ * Configuration of NAR, its LlamaGen base and their tokenizer. Every field carries its official constructor name
+ * (`official`), by which reference cases are read. Defaults are the official ones of NAR-B.
+ */
+import { z } from "zod";
+
+const side = z.int().min(1).max(256);
+
+export const vqSchema = z
+  .strictObject({
+    vocabSize: z.int().min(2).max(65536).default(16384).meta({ official: "codebook_size" }),
+    codeWidth: z.int().min(1).max(512).default(8).meta({ official: "codebook_embed_dim" }),
+    codebookL2Norm: z.boolean().default(true).meta({ official: "codebook_l2_norm" }),
+    commitLossBeta: z.number().min(0).max(10).default(0.25).meta({ official: "commit_loss_beta" }),
+    entropyLossRatio: z.number().min(0).max(10).default(0).meta({ official: "entropy_loss_ratio" }),
+    chMult: z
+      .array(z.int().min(1).max(16))
+      .min(1)
+      .max(8)
+      .default([1, 1, 2, 2, 4])
+      .meta({ official: "ch_mult" }),
+    zChannels: z.int().min(1).max(1024).default(256).meta({ official: "z_channels" }),
+    ch: z.int().min(1).max(1024).default(128).meta({ official: "ch" }),
+    numGroups: z.int().min(1).max(64).default(32).meta({ official: "norm_groups" }),
+    numResBlocks: z.int().min(1).max(8).default(2).meta({ official: "num_res_blocks" }),
+    inChannels: z.int().min(1).max(16).default(3).meta({ official: "in_channels" }),
+    patchSize: z
+      .int()
+      .min(1)
+      .max(16)
+      .default(1)
+      .describe("Pixel blocks as channels; 1 is the official form."),
+    latentSide: side.default(16).describe("Side of the token map of a picture."),
+  })
+  .refine((c) => c.chMult.every((m) => (c.ch * m) % c.numGroups === 0), {
+    error: "numGroups must divide ch times every entry of chMult",
+    path: ["numGroups"],
+  });
+
+const transformerFields = z.strictObject({
+  numClasses: z.int().min(1).max(1_000_000).default(1000).meta({ official: "num_classes" }),
+  dim: z.int().min(4).max(16384).default(768).meta({ official: "dim" }),
+  nLayer: z.int().min(1).max(128).default(12).meta({ official: "n_layer" }),
+  nHead: z.int().min(1).max(256).default(12).meta({ official: "n_head" }),
+  multipleOf: z.int().min(1).max(4096).default(256).meta({ official: "multiple_of" }),
+  normEps: z.number().min(1e-12).max(1e-2).default(1e-5).meta({ official: "norm_eps" }),
+  condDropRate: z.number().min(0).max(1).default(0.1).meta({ official: "class_dropout_prob" }),
+  order: z
+    .enum(["neighbour", "raster"])
+    .default("neighbour")
+    .describe("What is predicted next: all nearest neighbours, or (LlamaGen, the baseline) the next site."),
+});
+
+const fits = (c: { dim: number; nHead: number }) => c.dim % c.nHead === 0 && (c.dim / c.nHead) % 4 === 0;
+const fitsMessage = { error: "dim must be nHead times a multiple of 4", path: ["nHead"] };
+
+export const transformerSchema = transformerFields.refine(fits, fitsMessage);
+
+/** The transformer of a recipe: classes come from the data. */
+export const recipeTransformerSchema = transformerFields.omit({ numClasses: true }).refine(fits, fitsMessage);
+
+/** Model configuration as a model file holds it. */
+export const narModelSchema = z.strictObject({ tokenizer: vqSchema, transformer: transformerSchema });
+
+export type VqConfig = z.infer<typeof vqSchema>;
+export type TransformerConfig = z.infer<typeof transformerSchema>;
+export type NarModelConfig = z.infer<typeof narModelSchema>;

@@ -1,0 +1,232 @@
+/**
+ * NAR's parity table: from the `run` names of reference cases to the functions that train and sample. A case holds several
+ * models, chosen by `args.model`: NAR of pictures and of videos, LlamaGen, its tokenizer.
+ */
+import { VqTokenizer } from "../../codec/vqTokenizer.ts";
+import { blockCausal } from "../../context/blockCausal.ts";
+import { ProgramStore } from "../../decoding/programStore.ts";
+import {
+  caseConfig,
+  fromOfficial,
+  type ParityCase,
+  type ParityInputs,
+  type ParityTable,
+} from "../../formats/parityCase.ts";
+import { filteredProbabilities } from "../../head/categorical.ts";
+import { Scope, type Weights } from "../../nn/scope.ts";
+import { storageOrder } from "../../plan/lattice.ts";
+import { joinParts, renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import { vqLosses, vqTraining } from "../../regimen/vqCodec.ts";
+import type { Device } from "../../runtime/device.ts";
+import { type Graph, trace } from "../../runtime/trace.ts";
+import { bools, floats, ints, type Value } from "../../runtime/values.ts";
+import { symbol } from "../../tensor/dims.ts";
+import { NextxError } from "../../tensor/errors.ts";
+import { RandomStream } from "../../tensor/random.ts";
+import { float32, int32 } from "../../tensor/tensor.ts";
+import { transformerSchema, vqSchema } from "./config.ts";
+import { generateTokens, inRowMajor } from "./generate.ts";
+import { formOf, LatticeTransformer, videoForm } from "./model.ts";
+import { latticeLoss, latticeTraining } from "./objective.ts";
+
+const B = symbol("B");
+/** Official keys that are ours elsewhere, or say nothing here: dropouts of training, sizes that follow from others. */
+const elsewhere = ["vocab_size", "block_size", "cls_token_num", "medusa_attention_num", "max_seq_len"];
+const ofTraining = ["token_dropout_p", "resid_dropout_p", "ffn_dropout_p"];
+const ofVideo = ["latent_shape", "use_fixed_pe", "frame_prediction"];
+const pixels = { l1: 0, l2: 1 };
+
+function buildModel(config: ParityCase["config"], name: string) {
+  const official = caseConfig(config, name);
+  const rest = Object.entries(official).filter(
+    ([key]) => ![...elsewhere, ...ofTraining, ...ofVideo].includes(key),
+  );
+  const parsed = fromOfficial(transformerSchema, Object.fromEntries(rest));
+  const heads = Number(official.medusa_attention_num ?? 0);
+  const own = { ...parsed, order: heads > 0 ? ("neighbour" as const) : ("raster" as const) };
+  const shape = official.latent_shape as readonly number[] | undefined;
+  const form = shape ? videoForm(own, shape) : formOf(own, Math.sqrt(Number(official.block_size)));
+  const scope = Scope.root(`${name}.`);
+  return { scope, model: new LatticeTransformer(scope, own, Number(official.vocab_size), form) };
+}
+
+/** The table of one case. `weights` are the case's, by prefixed name. */
+export function narParity(
+  { config }: ParityCase,
+  weights: Weights,
+  device: Device,
+): ParityTable & Disposable {
+  const run = (graph: Graph, inputs: Record<string, Value>) => runOnce(graph, inputs, weights, device);
+  const programs = new Map<string, ProgramStore>();
+  const nameOf = ({ args }: ParityInputs) => String(args.model);
+  const built = (inputs: ParityInputs) => buildModel(config, nameOf(inputs));
+  const isVq = (inputs: ParityInputs) => "codebook_size" in caseConfig(config, nameOf(inputs));
+  const tokenizer = (inputs: ParityInputs, images?: Value) => {
+    const scope = Scope.root(`${nameOf(inputs)}.`);
+    const parsed = fromOfficial(vqSchema, caseConfig(config, nameOf(inputs)));
+    const side = images?.shape[2] ?? 0;
+    const specs = { images: float32(B, parsed.inChannels, side, side) };
+    return { scope, parsed, side, specs, codec: new VqTokenizer(scope, parsed) };
+  };
+  const programsOf = (name: string) => {
+    const made = programs.get(name) ?? new ProgramStore(weights, device);
+    programs.set(name, made);
+    return made;
+  };
+  const optional = ({ tensor }: ParityInputs, name: string): Value | undefined => {
+    try {
+      return tensor(name);
+    } catch (error) {
+      if (error instanceof NextxError && error.code === "PARITY_MISSING_INPUT") return undefined;
+      throw error;
+    }
+  };
+  const tokens = ({ tensor }: ParityInputs) => ({ labels: tensor("labels"), ids: tensor("tokens") });
+  const trainingInputs = (inputs: ParityInputs, length: number) => {
+    const valid = optional(inputs, "valid");
+    const specs = {
+      labels: int32(B),
+      ids: int32(B, length),
+      ...(valid && { valid: float32(B) }),
+    };
+    return { specs, given: { ...tokens(inputs), ...(valid && { valid }) } };
+  };
+  async function vqLoss(inputs: ParityInputs): Promise<Record<string, Value>> {
+    const images = inputs.tensor("image");
+    const { codec, parsed, specs } = tokenizer(inputs, images);
+    const graph = trace(specs, (x) => {
+      const losses = vqLosses(codec, x.images, parsed, pixels);
+      return {
+        total: losses.total,
+        vq_loss: losses.vqLoss,
+        commit_loss: losses.commitLoss,
+        entropy_loss: losses.entropyLoss,
+      };
+    });
+    return run(graph, { images });
+  }
+  async function generate(inputs: ParityInputs) {
+    const { args } = inputs;
+    const labels = inputs.tensor("labels").data as Int32Array; // labels are integers
+    const { model } = built(inputs);
+    const interval = Number(args.cfg_interval ?? -1);
+    // LlamaGen counts passes after the first token, NAR tokens.
+    const isCounted = model.config.order === "raster" && interval >= 0;
+    const options = {
+      cfgScale: Number(args.cfg_scale) - 1,
+      cfgInterval: isCounted ? interval + 1 : interval,
+      ...{ temperature: 0, topK: 0, topP: 0 },
+    };
+    const streams = Array.from(labels, (_, i) => RandomStream.from(0, `parity/${i}`));
+    const results = [];
+    for await (const result of generateTokens(model, programsOf(nameOf(inputs)), labels, options, streams))
+      results.push(result);
+    if (args.forwards !== undefined && Number(args.forwards) !== results.length)
+      throw new NextxError("PARITY_OTHER_STEPS", `${results.length} passes, expected ${args.forwards}.`);
+    const parts = results.map(({ logits, group }) => ({
+      data: logits.data,
+      width: group.size * model.vocabSize,
+    }));
+    const shape = [labels.length, model.plan.length];
+    return {
+      tokens: ints(inRowMajor(model, results, labels.length), shape),
+      logits: floats(joinParts(parts, labels.length), [...shape, model.vocabSize]),
+    };
+  }
+  return {
+    "attention-mask": async (inputs) => {
+      const order = storageOrder(built(inputs).model.plan);
+      const visible = blockCausal.hidden(order).map((hidden) => 1 - hidden);
+      return { mask: bools(visible, [order.length, order.length]) };
+    },
+    "position-table": async (inputs) => {
+      const { model } = built(inputs);
+      const { cos, sin } = model.rotation();
+      const freqs = Array.from(cos).flatMap((value, i) => [value, sin[i] as number]); // same length
+      return { freqs: floats(freqs, [model.plan.length + 1, model.headWidth / 2, 2]) };
+    },
+    "head-logits": async (inputs) => {
+      const { model } = built(inputs);
+      const graph = trace({ labels: int32(B), ids: int32(B, model.plan.length) }, (x) => {
+        const heads = model.headLogits(x.labels, x.ids);
+        return Object.fromEntries(heads.map((head, k) => [["right", "below", "frame"][k] as string, head]));
+      });
+      return run(graph, tokens(inputs));
+    },
+    logits: async (inputs) => {
+      const { model } = built(inputs);
+      const graph = trace({ labels: int32(B), ids: int32(B, model.plan.length) }, (x) => ({
+        logits: model.logits(x.labels, x.ids),
+      }));
+      return run(graph, tokens(inputs));
+    },
+    loss: async (inputs) => {
+      if (isVq(inputs)) return vqLoss(inputs);
+      const { model } = built(inputs);
+      const { specs, given } = trainingInputs(inputs, model.plan.length);
+      const graph = trace(specs, (x) => ({ loss: latticeLoss(model, x).loss }));
+      return run(graph, given);
+    },
+    "loss-grad": async (inputs) => {
+      const prefix = `${nameOf(inputs)}.`;
+      if (isVq(inputs)) {
+        const images = inputs.tensor("image");
+        const { codec, parsed, scope, side } = tokenizer(inputs, images);
+        return renameGradients(await run(vqTraining(scope, codec, parsed, pixels, side), { images }), prefix);
+      }
+      const { model, scope } = built(inputs);
+      return renameGradients(await run(latticeTraining(scope, model), tokens(inputs)), prefix);
+    },
+    "sample-greedy": generate,
+    "filter-logits": async ({ tensor, args }) => {
+      const { data, shape } = tensor("logits");
+      const width = shape.at(-1) as number; // logits have a last axis
+      const kept = new Uint8Array(data.length);
+      for (let row = 0; row < data.length; row += width) {
+        const values = (data as Float32Array).subarray(row, row + width); // logits are float32
+        for (const id of filteredProbabilities(values, Number(args.top_k), Number(args.top_p)).ids)
+          kept[row + id] = 1;
+      }
+      return { kept: bools(kept, shape) };
+    },
+    "encode-features": async (inputs) => {
+      const images = inputs.tensor("image");
+      const { codec, specs } = tokenizer(inputs, images);
+      return run(
+        trace(specs, (x) => ({ features: codec.features(x.images) })),
+        { images },
+      );
+    },
+    tokenize: async (inputs) => {
+      const images = inputs.tensor("image");
+      const { codec, specs } = tokenizer(inputs, images);
+      const graph = trace(specs, (x) => {
+        const latents = codec.encode(x.images);
+        const ids = codec.quantise(latents);
+        const [, , rows = 0, columns = 0] = latents.shape;
+        return { tokens: ids, quantized: codec.codes(ids, rows, columns) };
+      });
+      return run(graph, { images });
+    },
+    decode: async (inputs) => {
+      const ids = inputs.tensor("tokens");
+      const { codec } = tokenizer(inputs);
+      const [rows = 0, columns = 0] = inputs.args.grid as readonly number[];
+      const graph = trace({ ids: int32(B, rows * columns) }, (x) => ({
+        image: codec.decode(codec.codes(x.ids, rows, columns)),
+      }));
+      return run(graph, { ids });
+    },
+    reconstruct: async (inputs) => {
+      const images = inputs.tensor("image");
+      const { codec, specs } = tokenizer(inputs, images);
+      return run(
+        trace(specs, (x) => ({ image: codec.forward(x.images).reconstruction })),
+        { images },
+      );
+    },
+    [Symbol.dispose]: () => {
+      for (const store of programs.values()) store[Symbol.dispose]();
+    },
+  };
+}

@@ -1,0 +1,47 @@
+/** NAR as the rest of nextx sees it. */
+import { idsGraph, pictureGraph } from "../../codec/vqTokenizer.ts";
+import type { ImageSet } from "../../data/types.ts";
+import { latticeGraph } from "../../decoding/latticeGenerator.ts";
+import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
+import { buildNar } from "./build.ts";
+import { narModelSchema } from "./config.ts";
+import { NarModel, narSamplingSchema } from "./narModel.ts";
+import { narParity } from "./parity.ts";
+import { narRecipeSchema, narRecipes } from "./recipe.ts";
+import { modelConfig, narStages } from "./stages.ts";
+
+function describe(recipe: unknown, set: ImageSet): ModelDescription {
+  const config = modelConfig(narRecipeSchema.parse(recipe), set.classNames.length);
+  return { system: "nar", config, classNames: set.classNames, imageSize: set.size };
+}
+
+export const narSystem: ImageSystem = {
+  id: "nar",
+  title: "Neighboring Autoregressive Modeling",
+  source: "arXiv 2503.10696; github.com/ThisisBillhe/NAR (MIT), on LlamaGen, arXiv 2406.06525 (MIT)",
+  description:
+    "Next-neighbour prediction: all tokens at the next distance from the first one, one head per axis.",
+  recipes: narRecipes,
+  defaultRecipe: "synth-32",
+  recipeSchema: narRecipeSchema,
+  samplingSchema: narSamplingSchema,
+  data: (recipe) => narRecipeSchema.parse(recipe).data,
+  stages: (recipe) => narStages(narRecipeSchema.parse(recipe), (set) => describe(recipe, set)),
+  describe,
+  recipeOf: ({ config }) => {
+    const { tokenizer, transformer } = narModelSchema.parse(config);
+    const { numClasses: _, ...rest } = transformer;
+    return { tokenizer, transformer: rest };
+  },
+  parameters: ({ config }) => {
+    const { tokenizer, transformer, scopes } = buildNar(narModelSchema.parse(config));
+    for (const graph of [idsGraph, pictureGraph]) graph(tokenizer); // describing asks for every parameter
+    latticeGraph(transformer, 1, "prefix");
+    latticeGraph(transformer, 1, "group");
+    return new Map([...scopes.tokenizer.specs, ...scopes.transformer.specs]);
+  },
+  tokensPerPicture: ({ config }) => narModelSchema.parse(config).tokenizer.latentSide ** 2,
+  open: async (description, weights, device) =>
+    new NarModel(description, narModelSchema.parse(description.config), weights, device),
+  parity: narParity,
+};
