@@ -1,5 +1,5 @@
 /**
- * `node scripts/run.js ship-arm SYSTEM ARM NAME --base MODEL --title T`: puts the model that an arm of a claim trained into
+ * `node scripts/run.js ship-arm SYSTEM ARM NAME --base MODEL --title T [--sampling JSON] [--claim JSON]`: puts the model that an arm of a claim trained into
  * models/NAME. Its card is the base's with the arm's own training and what the claim measured of it.
  */
 import { readFile } from "node:fs/promises";
@@ -14,15 +14,16 @@ const readJson = async (path: string) => JSON.parse(await readFile(path, "utf8")
 
 /** Runs the script; returns the exit code. */
 export async function main(root: string, args: readonly string[]): Promise<number> {
+  const text = { type: "string" } as const;
   const { positionals, values } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { base: { type: "string" }, title: { type: "string" }, claim: { type: "string" } },
+    options: { base: text, title: text, sampling: text, claim: text },
   });
   const [system, arm, name] = positionals;
   if (!(system && arm && name && values.base && values.title)) {
     console.error(
-      "Usage: node scripts/run.js ship-arm SYSTEM ARM NAME --base MODEL --title TEXT [--claim JSON]",
+      "Usage: node scripts/run.js ship-arm SYSTEM ARM NAME --base MODEL --title TEXT [--sampling JSON] [--claim JSON]",
     );
     return 2;
   }
@@ -42,6 +43,7 @@ export async function main(root: string, args: readonly string[]): Promise<numbe
     base: { name: base.name, sha256: base.sha256 },
     command: `nextx claim ${system} --arms ${arm}`,
     stages: { ...(stages as object), refine: { arm, minutes: row.minutes, ...(row.numbers as object) } },
+    ...(values.sampling && { sampling: JSON.parse(values.sampling) }),
     ...(values.claim && { claim: JSON.parse(values.claim) }),
   };
   await writeShipped(root, name, bytes, card);

@@ -64,7 +64,7 @@ export async function* refinementStory(options: StoryOptions = {}): AsyncGenerat
 }
 
 /** Pictures tokenised for the taste, and steps that a long run would take (the learning rate is planned by them). */
-const taste = { batchSize: 32, tokenImages: 2048, steps: 600, warmup: 10 };
+const taste = { batchSize: 32, tokenImages: 2048, steps: 600, warmup: 10, sigma: 0.05 };
 
 async function* refine(
   refineMs: number,

@@ -1,6 +1,13 @@
 /** The server, from the page: models, events of a request, recipes in pictures. Nothing else is ever asked. */
 import { EventSourceParserStream } from "eventsource-parser/stream";
-import type { ErrorBody, GenerateInput, ModelInfo, ServerEvent, SystemInfo } from "../src/server/protocol.ts";
+import type {
+  DynamicsEvent,
+  ErrorBody,
+  GenerateInput,
+  ModelInfo,
+  ServerEvent,
+  SystemInfo,
+} from "../src/server/protocol.ts";
 
 /** What the server answered instead of what was asked for. */
 export class ApiError extends Error {
@@ -83,20 +90,29 @@ export interface PictureRecipe {
 }
 
 /** Events of a request until it is over. Aborting stops the work on the server. */
-export async function* generate(request: GenerateInput, signal: AbortSignal): AsyncGenerator<ServerEvent> {
-  const response = await ask("/v1/generate", {
+export const generate = (request: GenerateInput, signal: AbortSignal): AsyncGenerator<ServerEvent> =>
+  events<ServerEvent>("/v1/generate", request, signal);
+
+/** Events of a measurement until it is over. Aborting ends it on the server. */
+export const measureDynamics = (
+  request: { readonly models: readonly string[]; readonly count: number; readonly seed: number },
+  signal: AbortSignal,
+): AsyncGenerator<DynamicsEvent> => events<DynamicsEvent>("/v1/dynamics", request, signal);
+
+async function* events<E>(path: string, request: unknown, signal: AbortSignal): AsyncGenerator<E> {
+  const response = await ask(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(request),
     signal,
   });
-  const events = response.body
+  const parsed = response.body
     ?.pipeThrough(new TextDecoderStream())
     .pipeThrough(new EventSourceParserStream());
-  const reader = events?.getReader();
+  const reader = parsed?.getReader();
   for (;;) {
     const next = await reader?.read();
     if (next === undefined || next.done) return;
-    yield { kind: next.value.event, ...JSON.parse(next.value.data) } as ServerEvent; // our own server's
+    yield { kind: next.value.event, ...JSON.parse(next.value.data) } as E; // our own server's
   }
 }

@@ -1,5 +1,5 @@
 /** Pages of the studio by the address's hash, so that links, back and reload work on any static host. */
-export const pages = { generate: "Generate", systems: "Systems" } as const;
+export const pages = { generate: "Generate", dynamics: "Dynamics", systems: "Systems" } as const;
 export type PageId = keyof typeof pages;
 
 /** `#/systems/var` is page `systems` with the rest `var`. */

@@ -157,6 +157,28 @@ describe("generate", { timeout: 120_000 }, () => {
     expect(readPngRecipe(png(body.data[0].b64_json))).toMatchObject({ model: "fashion-32" });
   });
 
+  it("measures the dynamics of models, one measurement at a time, until the client is gone", async () => {
+    const ask = (models: string[], signal?: AbortSignal) =>
+      post(`${server.url}v1/dynamics`, { models, count: 16 }, signal);
+    expect((await ask(["nobody"])).status).toBe(404);
+    expect((await post(`${server.url}v1/dynamics`, { models: [], count: 16 })).status).toBe(400);
+    const controller = new AbortController();
+    const given = await ask(["flexvar-synth-32"], controller.signal);
+    expect(given.status).toBe(200);
+    await until(async () => (await ask(["synth-32"])).status === 429);
+    controller.abort();
+    await until(async () => {
+      const response = await ask(["flexvar-synth-32"]);
+      if (response.status === 429) return false;
+      const got = await events(response);
+      const last = got.at(-1);
+      expect(last?.kind).toBe("measured");
+      expect(last?.data.reports).toMatchObject([{ model: { name: "flexvar-synth-32" }, count: 16 }]);
+      expect((last?.data.charts as { svg: string }[]).every(({ svg }) => svg.startsWith("<svg"))).toBe(true);
+      return true;
+    }, 110_000);
+  });
+
   it("stops when the client is gone", async () => {
     const before = await metric(server.url, "nextx_rows_per_step_count");
     const controller = new AbortController();

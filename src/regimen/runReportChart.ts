@@ -228,7 +228,7 @@ function renderCurve(
     isFaint || finite.length > 24
       ? ""
       : `<path class="dots" d="${finite.map((at) => `M${at}h0`).join("")}"/>`;
-  return `<g class="${kind}" style="stroke:${escapeHtml(colour)}"><path d="${path}">${title}</path>${dots}</g>`;
+  return `<g class="${kind}" stroke="${escapeHtml(colour)}"><path d="${path}">${title}</path>${dots}</g>`;
 }
 
 const round = (value: number) => Number(value.toFixed(1));

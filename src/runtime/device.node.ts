@@ -1,7 +1,6 @@
 /** Devices of Node: onnxruntime-node's CPU, its WebGPU, CUDA where the user's runtime has it, and onnxruntime-web's wasm. */
 import { createRequire } from "node:module";
 import { availableParallelism, cpus, freemem } from "node:os";
-import { suggestion } from "../formats/suggest.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { Provider } from "../tensor/tensor.ts";
 import type { Device, SessionOptions } from "./device.ts";
@@ -130,7 +129,7 @@ export async function openDevice({ device = "cpu", threads = 2 }: DeviceOptions 
     default:
       throw new NextxError("DEVICE_UNKNOWN", `There is no device "${device}".`, {
         path: "device",
-        hint: suggestion(device, deviceNames),
+        hint: `There is ${deviceNames.join(", ")}.`,
       });
   }
 }

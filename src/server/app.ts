@@ -7,7 +7,9 @@ import { NextxError } from "../tensor/errors.ts";
 import type { App } from "./appType.ts";
 import { errorBody, statusOf, toNextxError } from "./errors.ts";
 import { type GuardOptions, guard } from "./guard.ts";
+import type { Measuring } from "./measuring.node.ts";
 import { addDocs } from "./routes/docs.ts";
+import { addDynamics } from "./routes/dynamics.ts";
 import { addGenerate } from "./routes/generate.ts";
 import { addHealth } from "./routes/health.ts";
 import { addJobs } from "./routes/jobs.ts";
@@ -33,6 +35,7 @@ const headers: Readonly<Record<string, string>> = {
 
 export interface AppOptions extends GuardOptions {
   readonly version: string;
+  readonly measuring: Measuring;
   /** The built studio, when there is one. */
   readonly studio: StaticFiles | undefined;
 }
@@ -67,6 +70,7 @@ export function createApp(service: Service, options: AppOptions): App {
   addHealth(app, service);
   addModels(app, service);
   addSystems(app);
+  addDynamics(app, service, options.measuring);
   addGenerate(app, service);
   addJobs(app, service);
   addDocs(app, options.version);

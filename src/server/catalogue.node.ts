@@ -59,6 +59,7 @@ async function describe(name: string, id: string): Promise<CatalogueEntry | unde
       licence: card?.licence ?? null,
       data: card?.data ?? null,
       defaults: system.samplingSchema.parse(sampling),
+      scaleWise: system.scaleWise !== undefined,
       settings: z.toJSONSchema(system.samplingSchema, { io: "input" }),
     },
   };

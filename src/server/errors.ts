@@ -15,7 +15,7 @@ const statuses: readonly (readonly [RegExp, 400 | 401 | 403 | 404 | 409 | 413 | 
   [/^(MODEL_NOT_FOUND|JOB_NOT_FOUND|NOT_FOUND)$/, 404],
   [/^JOB_/, 409],
   [/^BODY_TOO_LARGE$/, 413],
-  [/^QUEUE_FULL$/, 429],
+  [/^(QUEUE_FULL|MEASURE_BUSY)$/, 429],
   [/^ABORTED$/, 499],
   [/^(SERVER_STOPPING|DEVICE_LOST|COMPUTE_CRASHED)$/, 503],
 ];

@@ -70,8 +70,29 @@ export const modelSchema = z.object({
   data: z.string().nullable(),
   defaults: z.record(z.string(), z.unknown()).describe("Settings with the values that suit the model."),
   settings: z.record(z.string(), z.unknown()).describe("JSON Schema of the settings."),
+  scaleWise: z.boolean().describe("Whether /v1/dynamics takes it."),
 });
 export type ModelInfo = z.infer<typeof modelSchema>;
+
+export const dynamicsSchema = z.strictObject({
+  models: z.array(modelId).min(1).max(4).describe("Scale-wise models, measured on the same pictures."),
+  count: z.int().min(16).max(1024).default(128).describe("Held-out pictures."),
+  seed: seedSchema.default(0).describe("Of rollouts and corruption."),
+});
+
+/** Server-sent events of a measurement of dynamics. */
+export const dynamicsEventSchemas = {
+  progress: z.object({ text: z.string() }),
+  measured: z.object({
+    reports: z.array(z.looseObject({})).describe("As `nextx dynamics --json` gives them."),
+    charts: z.array(z.object({ title: z.string(), note: z.string(), svg: z.string() })),
+    colours: z.array(z.string()).describe("Of the models in the charts."),
+  }),
+  failed: errorSchema,
+} as const;
+export type DynamicsEvent = {
+  [K in keyof typeof dynamicsEventSchemas]: { readonly kind: K } & z.infer<(typeof dynamicsEventSchemas)[K]>;
+}[keyof typeof dynamicsEventSchemas];
 
 const placeSchema = z
   .object({ place: z.string(), listed: z.boolean().describe("By the survey itself; else our reading.") })

@@ -9,6 +9,7 @@ import { ComputeProcess } from "./compute/process.node.ts";
 import { loopbackHosts } from "./guard.ts";
 import { JobStore } from "./jobStore.node.ts";
 import { maxPictures } from "./limits.ts";
+import { Measuring } from "./measuring.node.ts";
 import { Metrics } from "./metrics.ts";
 import { Service } from "./service.node.ts";
 import { readStaticFiles } from "./staticFiles.node.ts";
@@ -64,7 +65,8 @@ export async function startServer(options: ServeOptions): Promise<Running> {
   await service.recover();
   const studio = readStaticFiles(join(packageRoot(), "dist/studio"));
   const hosts = [...loopbackHosts, inUrl(host), ...options.allowHosts];
-  const app = createApp(service, { hosts, token, version, studio });
+  const measuring = new Measuring(options.threads);
+  const app = createApp(service, { hosts, token, version, studio, measuring });
   const server = createAdaptorServer({
     fetch: app.fetch,
     hostname: host,
@@ -77,6 +79,7 @@ export async function startServer(options: ServeOptions): Promise<Running> {
     },
   }) as import("node:http").Server; // no TLS, no HTTP/2
   const abandon = async () => {
+    measuring[Symbol.dispose]();
     compute[Symbol.dispose]();
     await store[Symbol.asyncDispose]();
   };

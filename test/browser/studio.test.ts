@@ -217,6 +217,18 @@ describe.skipIf(chromium === undefined)(
       ).toBeGreaterThan(2);
     });
 
+    it("measures the dynamics of a model and draws them by scale", async () => {
+      await page.getByRole("link", { name: "Dynamics", exact: true }).click();
+      const box = (name: string) => page.getByRole("checkbox", { name, exact: true });
+      await box("synth-32").waitFor({ timeout });
+      for (const one of await page.getByRole("checkbox").all()) await one.uncheck();
+      await box("synth-32").check();
+      await page.getByLabel("pictures").fill("16");
+      await button("Measure").click();
+      await page.getByText("Loss on the true past, nats per token").waitFor({ timeout });
+      expect(await page.locator("figure svg").count()).toBe(9);
+    });
+
     it("finds a system by what it is, and draws the plan that runs here", async () => {
       await page.getByRole("link", { name: "Systems", exact: true }).click();
       await page.getByRole("searchbox").fill("flow matching cell");

@@ -31,7 +31,7 @@ const style = `
 `;
 
 /** A colour per model, apart from each other for a dozen, readable on light and dark ground. */
-const colourOf = (i: number): string => `oklch(0.63 0.16 ${Math.round(255 + 137.5 * i) % 360})`;
+export const colourOf = (i: number): string => `oklch(0.63 0.16 ${Math.round(255 + 137.5 * i) % 360})`;
 const sideText = (side: number): string => `${side}\u00d7${side}`;
 
 interface Card {
@@ -102,11 +102,31 @@ function curvesOf(card: Card, report: DynamicsReport, i: number, names: readonly
   ] satisfies Curve[];
 }
 
-function renderCard(card: Card, reports: readonly DynamicsReport[]): string {
+/** One chart as SVG text; empty when nothing is finite. */
+function chartOf(card: Card, reports: readonly DynamicsReport[]): string {
   const [sides, names] = [allSides(reports), modelNames(reports)];
   const places = sides.map((side, x): Tick => ({ x, text: sideText(side) }));
   const curves = reports.flatMap((report, i) => curvesOf(card, report, i, names, sides));
-  const chart = renderChart(`${card.title}, by scale`, curves, "linear", places);
+  return renderChart(`${card.title}, by scale`, curves, "linear", places);
+}
+
+/** A chart by itself, for other pages than ours. */
+export interface DynamicsChart {
+  readonly title: string;
+  readonly note: string;
+  readonly svg: string;
+}
+
+/** The charts of the page: how hard scales are, and what happens on a model's own past. */
+export const dynamicsCharts = (reports: readonly DynamicsReport[]): DynamicsChart[] =>
+  [...difficultyCards, ...ownCards].map((card) => ({
+    title: card.title,
+    note: card.note ?? "",
+    svg: chartOf(card, reports),
+  }));
+
+function renderCard(card: Card, reports: readonly DynamicsReport[]): string {
+  const chart = chartOf(card, reports);
   return [
     `<figure><figcaption><span>${escapeHtml(card.title)}</span></figcaption>`,
     chart || '<p class="empty">No finite value.</p>',

@@ -1,0 +1,53 @@
+/** Training dynamics of models, side by side on the same held-out pictures. */
+import { createRoute, z } from "@hono/zod-openapi";
+import { streamSSE } from "hono/streaming";
+import { colourOf, dynamicsCharts } from "../../evaluate/dynamics/page.ts";
+import type { App } from "../appType.ts";
+import { errorBody, toNextxError } from "../errors.ts";
+import type { Measuring } from "../measuring.node.ts";
+import { dynamicsEventSchemas, dynamicsSchema } from "../protocol.ts";
+import type { Service } from "../service.node.ts";
+import { failures } from "./responses.ts";
+
+export function addDynamics(app: App, service: Service, measuring: Measuring): void {
+  app.openapi(
+    createRoute({
+      method: "post",
+      path: "/v1/dynamics",
+      summary: "What scale-wise models know on the true past and on their own, scale by scale",
+      description: "Server-sent events: progress, measured, failed. The work stops when the client hangs up.",
+      request: { body: { content: { "application/json": { schema: dynamicsSchema } }, required: true } },
+      responses: {
+        200: {
+          description: "Events until `measured` or `failed`.",
+          content: { "text/event-stream": { schema: z.object(dynamicsEventSchemas).partial() } },
+        },
+        ...failures,
+      },
+    }),
+    (c) => {
+      const { models: ids, count, seed } = c.req.valid("json");
+      const models = ids.map((id) => ({ id, name: service.catalogue.get(id).name }));
+      measuring.requireIdle();
+      const gone = new AbortController();
+      c.req.raw.signal.addEventListener("abort", () => gone.abort(), { once: true });
+      return streamSSE(c, async (stream) => {
+        stream.onAbort(() => gone.abort());
+        const write = (event: string, data: unknown) =>
+          stream.writeSSE({ event, data: JSON.stringify(data) });
+        try {
+          for await (const event of measuring.dynamics({ models, count, seed }, gone.signal)) {
+            if (event.kind === "progress") await write("progress", { text: event.text });
+            else {
+              const { reports } = event;
+              const colours = reports.map((_, i) => colourOf(i));
+              await write("measured", { reports, charts: dynamicsCharts(reports), colours });
+            }
+          }
+        } catch (error) {
+          await write("failed", errorBody(toNextxError(error)));
+        }
+      }) as never; // a stream of the described events
+    },
+  );
+}
