@@ -174,7 +174,8 @@ describe("generate", { timeout: 120_000 }, () => {
       const last = got.at(-1);
       expect(last?.kind).toBe("measured");
       expect(last?.data.reports).toMatchObject([{ model: { name: "flexvar-synth-32" }, count: 16 }]);
-      expect((last?.data.charts as { svg: string }[]).every(({ svg }) => svg.startsWith("<svg"))).toBe(true);
+      const charts = (last?.data.charts ?? []) as { svg: string }[];
+      expect(charts.map(({ svg }) => svg.slice(0, 4))).toEqual(Array(9).fill("<svg"));
       return true;
     }, 110_000);
   });
