@@ -10,15 +10,15 @@ export const tailLayers = z
   .describe("Last layers that masked prediction has of its own; officially 8.")
   .meta({ official: "n_layers_train" });
 
+/** The tail is part of the layers. */
+export const tailFits = (config: {
+  readonly tailLayers: number;
+  readonly transformer: { readonly depth: number };
+}) => config.tailLayers <= config.transformer.depth;
+export const tailMessage = { error: "tailLayers must not exceed the depth", path: ["tailLayers"] };
+
 /** Model configuration as a model file holds it. */
 export const hmarModelSchema = z
   .strictObject({ tokenizer: tokenizerSchema, transformer: transformerSchema, tailLayers })
-  .refine((config) => config.tailLayers <= config.transformer.depth, {
-    error: "tailLayers must not exceed the depth",
-    path: ["tailLayers"],
-  })
-  .refine((config) => !config.transformer.sharedAln, {
-    error: "HMAR's layers modulate themselves",
-    path: ["transformer", "sharedAln"],
-  });
+  .refine(tailFits, tailMessage);
 export type HmarModelConfig = z.infer<typeof hmarModelSchema>;

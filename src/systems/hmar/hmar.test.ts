@@ -17,6 +17,7 @@ import { hmarModelSchema } from "./config.ts";
 import { type GenerateOptions, HmarGenerator, type ScaleResult } from "./generate.ts";
 import { HmarModel } from "./hmarModel.ts";
 import { maskedProgramme } from "./objective.ts";
+import { hmarRecipeSchema, hmarRecipes } from "./recipe.ts";
 import { readSchedule, withoutRefinement } from "./refineSchedule.ts";
 import { tailOf } from "./stages.ts";
 import { hmarSystem } from "./system.ts";
@@ -195,6 +196,11 @@ describe("an opened model", () => {
   it("counts the tokens of its passes", () => {
     expect(hmarSystem.tokensPerPicture?.(description, { refine: "1/1,3/4,4,8" })).toBe(1 + 2 * 4 + 3 * 16);
   });
+});
+
+it("a recipe whose tail is longer than the model is refused", () => {
+  const recipe = { ...hmarRecipes.smoke.recipe, tailLayers: 3 };
+  expect(hmarRecipeSchema.safeParse(recipe).error?.issues[0]?.path).toEqual(["tailLayers"]);
 });
 
 it("d16 is VAR-d16 with its tail twice; published as 465 M", () => {

@@ -7,7 +7,7 @@ import { recipeTransformerSchema, tokenizerSchema } from "../../regimen/multiSca
 import { tokenizerStageSchema } from "../../regimen/multiScaleStages.ts";
 import { scaleWeightings } from "../../regimen/scaleWeights.ts";
 import { dataSchema, stageFields as stage, stepCount, tokenImages } from "../../regimen/stageRecipe.ts";
-import { tailLayers } from "./config.ts";
+import { tailFits, tailLayers, tailMessage } from "./config.ts";
 
 /** code: as VAR; the learning rate is that of small models, ours. */
 const tokenStage = {
@@ -36,19 +36,21 @@ const nextScaleStage = z.strictObject({
 /** code: half as many epochs as stage 1 at the smallest size. */
 const maskedStage = z.strictObject({ steps: stepCount.default(1500), ...tokenStage });
 
-export const hmarRecipeSchema = z.strictObject({
-  system: z.literal("hmar").default("hmar"),
-  seed: z.int().min(0).default(1),
-  data: dataSchema,
-  tokenizer: tokenizerSchema,
-  transformer: recipeTransformerSchema,
-  tailLayers,
-  train: z.strictObject({
-    tokenizer: tokenizerStageSchema.prefault({}),
-    nextScale: nextScaleStage.prefault({}),
-    masked: maskedStage.prefault({}),
-  }),
-});
+export const hmarRecipeSchema = z
+  .strictObject({
+    system: z.literal("hmar").default("hmar"),
+    seed: z.int().min(0).default(1),
+    data: dataSchema,
+    tokenizer: tokenizerSchema,
+    transformer: recipeTransformerSchema,
+    tailLayers,
+    train: z.strictObject({
+      tokenizer: tokenizerStageSchema.prefault({}),
+      nextScale: nextScaleStage.prefault({}),
+      masked: maskedStage.prefault({}),
+    }),
+  })
+  .refine(tailFits, tailMessage);
 
 export type HmarRecipe = z.infer<typeof hmarRecipeSchema>;
 

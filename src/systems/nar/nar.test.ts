@@ -1,0 +1,127 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import type { LatticeResult } from "../../decoding/latticeGenerator.ts";
+import { ProgramStore } from "../../decoding/programStore.ts";
+import { initialise, parameterCount, type Weights } from "../../nn/scope.ts";
+import { runOnce } from "../../regimen/parityTools.ts";
+import { openCpu } from "../../runtime/device.node.ts";
+import type { Device } from "../../runtime/device.ts";
+import { trace } from "../../runtime/trace.ts";
+import { floats, ints } from "../../runtime/values.ts";
+import { RandomStream } from "../../tensor/random.ts";
+import { int32 } from "../../tensor/tensor.ts";
+import { buildNar } from "./build.ts";
+import { narModelSchema, transformerSchema, vqSchema } from "./config.ts";
+import { type GenerateOptions, generateTokens, inRowMajor } from "./generate.ts";
+import { NarModel } from "./narModel.ts";
+import { narSystem } from "./system.ts";
+
+const tokenizer = vqSchema.parse({
+  ...{ vocabSize: 20, codeWidth: 4, zChannels: 8, ch: 8, numGroups: 2, chMult: [1, 1] },
+  ...{ numResBlocks: 1, patchSize: 2, latentSide: 3 },
+});
+const configOf = (order: "neighbour" | "raster") =>
+  narModelSchema.parse({
+    tokenizer,
+    transformer: { numClasses: 3, dim: 16, nLayer: 1, nHead: 2, multipleOf: 8, order },
+  });
+const orders = ["neighbour", "raster"] as const;
+const about = { system: "nar", classNames: ["a", "b", "c"], imageSize: 12 };
+const plain: GenerateOptions = { cfgScale: 1, cfgInterval: -1, topK: 0, topP: 0, temperature: 1 };
+
+let device: Device;
+let weights: Weights;
+beforeAll(async () => {
+  device = await openCpu({ threads: 1 });
+  const specs = narSystem.parameters({ ...about, config: configOf("neighbour") });
+  // The first head begins with zeros; loud weights make every path matter.
+  weights = new Map(
+    [...initialise(specs, RandomStream.from(1, "test"))].map(([name, { data, shape }]) => [
+      name,
+      floats(RandomStream.from(2, name).normals(data.length, 0.4), shape),
+    ]),
+  );
+}, 60_000);
+
+async function generate(order: (typeof orders)[number], labels: number[], options = plain, first = 0) {
+  const { transformer } = buildNar(configOf(order));
+  using programs = new ProgramStore(weights, device);
+  const streams = labels.map((_, i) => RandomStream.from(5, `picture/${first + i}`));
+  const results: LatticeResult[] = [];
+  const made = generateTokens(transformer, programs, Int32Array.from(labels), options, streams);
+  for await (const result of made) results.push(result);
+  return { results, tokens: inRowMajor(transformer, results, labels.length) };
+}
+
+describe("generation", () => {
+  it.each(orders)(
+    "with a cache gives the logits of all sites at once, guided: %s",
+    async (order) => {
+      const { results, tokens } = await generate(order, [0, 2]);
+      const { transformer } = buildNar(configOf(order));
+      const graph = trace({ labels: int32("B"), ids: int32("B", 9) }, (x) => ({
+        logits: transformer.logits(x.labels, x.ids),
+      }));
+      const rows = async (labels: number[]) => {
+        const inputs = { labels: ints(labels, [2]), ids: ints(tokens, [2, 9]) };
+        return (await runOnce(graph, inputs, weights, device)).logits?.data as Float32Array;
+      };
+      const [conditional, none] = [await rows([0, 2]), await rows([3, 3])];
+      for (const { group, logits } of results)
+        for (let i = 0; i < logits.data.length; i++) {
+          const [row, v] = [Math.floor(i / 20), i % 20];
+          const site = transformer.plan.sites[group.start + (row % group.size)] as number;
+          const at = (Math.floor(row / group.size) * 9 + site) * 20 + v;
+          const expected = 2 * (conditional[at] as number) - (none[at] as number);
+          expect(Math.abs((logits.data[i] as number) - expected)).toBeLessThan(1e-3);
+        }
+    },
+    60_000,
+  );
+
+  it("takes one pass per diagonal, or per site", async () => {
+    expect((await generate("neighbour", [1])).results).toHaveLength(5);
+    expect((await generate("raster", [1])).results).toHaveLength(9);
+  }, 60_000);
+
+  it("does not depend on the other pictures of a batch", async () => {
+    const both = await generate("neighbour", [0, 2]);
+    const alone = await generate("neighbour", [2], plain, 1);
+    expect(both.tokens.subarray(9)).toEqual(alone.tokens);
+  }, 60_000);
+
+  it("ends guidance after an interval", async () => {
+    const short = await generate("neighbour", [0], { ...plain, cfgScale: 3, cfgInterval: 0, temperature: 0 });
+    const free = await generate("neighbour", [0], { ...plain, cfgScale: 0, temperature: 0 });
+    const logits = ({ results }: typeof short, i: number) => results[i]?.logits.data;
+    expect(logits(short, 0)).not.toEqual(logits(free, 0));
+    if (short.results[0]?.tokens[0] === free.results[0]?.tokens[0])
+      for (const [i, value] of (logits(free, 1) ?? []).entries())
+        expect(logits(short, 1)?.[i]).toBeCloseTo(value, 4);
+  }, 60_000);
+});
+
+it("an opened model follows seeds, previews every group, and stops at a signal", async () => {
+  const config = configOf("neighbour");
+  using model = new NarModel({ ...about, config }, config, weights, device);
+  const last = async (seed: number, signal?: AbortSignal) => {
+    const request = { labels: [0, undefined], seed, options: {}, previews: true };
+    let [seen, pixels] = [0, new Uint8Array(0)];
+    for await (const event of model.sample({ ...request, ...(signal && { signal }) }))
+      [seen, pixels] = [seen + 1, Uint8Array.from(event.pixels)];
+    expect(seen).toBe(5);
+    return pixels;
+  };
+  expect(await last(1)).toEqual(await last(1));
+  expect(await last(1)).not.toEqual(await last(2));
+  await expect(last(1, AbortSignal.abort())).rejects.toMatchObject({ code: "ABORTED" });
+}, 60_000);
+
+it("NAR-B and NAR-L have the published numbers of parameters", () => {
+  const millions = (sizes: object) => {
+    const config = narModelSchema.parse({ tokenizer: {}, transformer: transformerSchema.parse(sizes) });
+    const specs = [...narSystem.parameters({ ...about, config })];
+    return Math.floor(parameterCount(new Map(specs.filter(([name]) => name.startsWith("nar.")))) / 1e6);
+  };
+  expect(millions({})).toBe(130);
+  expect(millions({ dim: 1024, nLayer: 24, nHead: 16 })).toBe(372);
+}, 60_000);
