@@ -22,6 +22,7 @@ import { singleScale } from "../raster/config.ts";
 import { nextInputGraph, RasterGenerator } from "../raster/generate.ts";
 import { buildRaster } from "../raster/model.ts";
 import { rasterParameters } from "../raster/rasterModel.ts";
+import { countResults, type Generate, measureTime, timed } from "../timing.ts";
 
 /** Schedules by the side of their finest map: the shipped models', and the official one of 256 px. */
 export const schedules: Readonly<Record<number, readonly number[]>> = {
@@ -50,65 +51,6 @@ function pairOf(side: number) {
       transformer: transformerSchema.parse({ ...shared, patchNums: [side] }),
     },
   };
-}
-
-/** A device that adds up how long its sessions run. */
-function timed(device: Device) {
-  let ms = 0;
-  const measured: Device = {
-    ...device,
-    createSession: async (model, options) => {
-      const session = await device.createSession(model, options);
-      return {
-        run: async (feeds, outputs) => {
-          const start = performance.now();
-          const out = await session.run(feeds, outputs);
-          ms += performance.now() - start;
-          return out;
-        },
-        [Symbol.dispose]: () => session[Symbol.dispose](),
-      };
-    },
-  };
-  const take = () => {
-    const taken = ms;
-    ms = 0;
-    return taken;
-  };
-  return { device: measured, take };
-}
-
-/** One side of the comparison: generates tokens for some labels, and says in how many passes. */
-type Generate = (
-  labels: Int32Array,
-  streams: readonly RandomStream[],
-  signal?: AbortSignal,
-) => Promise<number>;
-
-async function count(results: AsyncIterable<unknown>): Promise<number> {
-  let passes = 0;
-  for await (const _ of results) passes++;
-  return passes;
-}
-
-/** Middle of an odd number of values. */
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
-
-/** Medians of the runtime's own time and of the wall, and how far apart repeats lay (largest over smallest). */
-async function measure(generate: Generate, take: () => number, images: number, signal?: AbortSignal) {
-  const labels = Int32Array.from({ length: images }, (_, i) => i % numClasses);
-  const [own, wall]: [number[], number[]] = [[], []];
-  for (let round = -1; round < repeats; round++) {
-    const streams = Array.from(labels, (_, i) => RandomStream.from(round + 1, `speed/${i}`));
-    take();
-    const start = performance.now();
-    await generate(labels, streams, signal);
-    if (round < 0) continue; // the first compiles
-    wall.push(performance.now() - start);
-    own.push(take());
-  }
-  return { ms: median(own), wallMs: median(wall), spread: Math.max(...own) / Math.min(...own) };
 }
 
 /** Multiply-adds of guided generation of one image, without the decoder. */
@@ -160,9 +102,9 @@ function openPair(side: number, device: Device) {
   const stop = (signal?: AbortSignal) => (signal ? { signal } : {});
   const generate: Readonly<Record<"var" | "raster", Generate>> = {
     var: (labels, streams, signal) =>
-      count(scales.generate(labels, { ...sampling, smooth: false, ...stop(signal) }, { streams })),
+      countResults(scales.generate(labels, { ...sampling, smooth: false, ...stop(signal) }, { streams })),
     raster: (labels, streams, signal) =>
-      count(tokens.generate(labels, { ...sampling, ...stop(signal) }, streams)),
+      countResults(tokens.generate(labels, { ...sampling, ...stop(signal) }, streams)),
   };
   const between = betweenWork(side);
   return {
@@ -200,10 +142,11 @@ export function speedArm(side: number, device: Device, onProgress?: (text: strin
       using pair = openPair(side, clock.device);
       const numbers: Record<string, number | number[]> = await counted(side, device);
       for (const [name, generate] of Object.entries(pair.generate)) {
-        const rows: Awaited<ReturnType<typeof measure>>[] = [];
+        const rows: Awaited<ReturnType<typeof measureTime>>[] = [];
         for (const images of batches) {
           onProgress?.(`${side} x ${side}, ${name}, ${images} images`);
-          rows.push(await measure(generate, clock.take, images, signal));
+          const timing = { images, repeats, numClasses, ...(signal && { signal }) };
+          rows.push(await measureTime(generate, clock.take, timing));
         }
         numbers[`${name}Ms`] = rows.map(({ ms }) => ms);
         numbers[`${name}WallMs`] = rows.map(({ wallMs }) => wallMs);
