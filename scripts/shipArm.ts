@@ -12,6 +12,18 @@ import { writeShipped } from "./shipModel.ts";
 
 const readJson = async (path: string) => JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
 
+/** A training arm's row as a stage of a card: its curve is of equal stretches of steps. */
+function stageOf(arm: string, { minutes, numbers }: Record<string, unknown>) {
+  const { steps, curve, validationLoss, validity } = numbers as {
+    readonly steps: number;
+    readonly curve: readonly number[];
+    readonly validationLoss: number;
+    readonly validity: number;
+  };
+  const loss = curve.map((value, i) => [Math.round(((i + 0.5) * steps) / curve.length), value]);
+  return { arm, minutes, steps, heldOut: { validationLoss, validity }, curves: { loss } };
+}
+
 /** Runs the script; returns the exit code. */
 export async function main(root: string, args: readonly string[]): Promise<number> {
   const text = { type: "string" } as const;
@@ -42,7 +54,7 @@ export async function main(root: string, args: readonly string[]): Promise<numbe
     sha256: sha256Hex(bytes),
     base: { name: base.name, sha256: base.sha256 },
     command: `nextx claim ${system} --arms ${arm}`,
-    stages: { ...(stages as object), refine: { arm, minutes: row.minutes, ...(row.numbers as object) } },
+    stages: { ...(stages as object), refine: stageOf(arm, row) },
     ...(values.sampling && { sampling: JSON.parse(values.sampling) }),
     ...(values.claim && { claim: JSON.parse(values.claim) }),
   };
