@@ -144,6 +144,7 @@ export const systemSchema = z.object({
       name: z.string(),
       visibility: z.string(),
       groups: z.array(z.int()).describe("Sites per step, in order."),
+      areMaps: z.boolean().describe("Whether each step is a whole square map."),
       hidden: z.string().describe("length x length flags, row = query, 1 = hidden; eight to a byte, base64."),
     }),
   ),

@@ -21,6 +21,7 @@ const drawn = ({ name, plan, visibility }: PlanDiagram) => ({
   name,
   visibility: visibility.name,
   groups: plan.groups.map(({ size }) => size),
+  areMaps: plan.groups.every((group) => "side" in group),
   hidden: packed(visibility.hidden(plan)),
 });
 

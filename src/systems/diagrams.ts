@@ -1,6 +1,8 @@
 /** Plans and masks of systems, from the code that trains them, to be drawn. */
 import { blockCausal, classAndSelf } from "../context/blockCausal.ts";
+import { ownGroup } from "../context/ownGroup.ts";
 import type { Visibility } from "../context/types.ts";
+import { wavefrontPlan } from "../plan/lattice.ts";
 import { scalePlan } from "../plan/scales.ts";
 import type { Plan } from "../plan/types.ts";
 
@@ -20,4 +22,6 @@ export const planDiagrams: Readonly<Record<string, readonly PlanDiagram[]>> = {
     { name: "four steps, same model", plan: scalePlan([1, 2, 4, 8]), visibility: blockCausal },
     { name: "second pass of sar-code", plan: scalePlan([1, 8]), visibility: classAndSelf },
   ],
+  hmar: [{ name: "schedule of synth-32", plan: scalePlan(sides), visibility: ownGroup }],
+  nar: [{ name: "8 x 8 sites by distance", plan: wavefrontPlan([8, 8]), visibility: blockCausal }],
 };
