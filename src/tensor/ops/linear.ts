@@ -275,19 +275,65 @@ const convWeightOp: Op<ConvWeightAttrs> = {
 
 /**
  * One matrix product per kernel position over shifted views of the padded input, batch and sites summed inside the
- * product: g (O, B h w) times x (I, B h w) transposed. Much faster on the CPU than a Conv with the batch as channels.
+ * product: g (O, sites) times x (I, sites) transposed. Much faster on the CPU than a Conv with the batch as channels.
  */
 function lowerConvWeight(emit: Emitter, node: Tensor, x: string, g: string): string {
   const { stride, pads, kernel } = node.attrs as unknown as ConvWeightAttrs; // the op's own attributes
+  const channelsFirst = (name: string) => emit.node("Transpose", [name], { perm: [1, 0, 2, 3] });
+  const padded = padSides(emit, channelsFirst(x), pads);
+  const views = { emit, node, padded, gradient: channelsFirst(g) };
+  const products = stride === 1 && Math.max(...kernel) > 1 ? shiftProducts(views) : viewProducts(views);
+  const parts = products.map((product) => emit.node("Unsqueeze", [product, emit.int64([2])])); // (O, I, 1)
+  const joined = parts.length === 1 ? (parts[0] as string) : emit.node("Concat", parts, { axis: 2 });
+  return emit.node("Reshape", [joined, emit.dims(node.shape)]);
+}
+
+/** Zeros around the last two axes: top, left, bottom, right. */
+function padSides(emit: Emitter, x: string, pads: readonly number[]): string {
+  if (pads.every((p) => p === 0)) return x;
+  return emit.node("Pad", [x, emit.int64([...pads]), "", emit.int64([2, 3])], { mode: "constant" });
+}
+
+interface WeightViews {
+  readonly emit: Emitter;
+  readonly node: Tensor;
+  /** (I, B, H, W), padding included. */
+  readonly padded: string;
+  /** (O, B, h, w). */
+  readonly gradient: string;
+}
+
+/**
+ * At stride 1 the gradient, with zeros where the padded input has more rows and columns, lies on the input's own sites: a
+ * kernel position is then one offset into flat rows, and a view one long piece per channel instead of one per line.
+ */
+function shiftProducts({ emit, node, padded, gradient }: WeightViews): string[] {
+  const [rows, columns] = (node.attrs as unknown as ConvWeightAttrs).kernel; // the op's own attributes
+  const [b, o, h, w] = at(node, 1).shape as [Dim, Dim, Dim, Dim];
+  const inside = dimOf(at(node, 0), 1);
+  const width = addDims(w, columns - 1);
+  const sites = mulDims(b, addDims(h, rows - 1), width);
+  const offset = (i: number, j: number) => addDims(mulDims(width, i), j);
+  const length = addDims(sites, mulDims(offset(rows - 1, columns - 1), -1));
+  const flat = (x: string, channels: Dim) =>
+    emit.node("Reshape", [x, emit.dims([channels, sites])], { allowzero: 1 });
+  const piece = (x: string, start: Dim) =>
+    emit.node("Slice", [x, emit.dims([start]), emit.dims([addDims(start, length)]), emit.int64([1])]);
+  const g = piece(flat(padSides(emit, gradient, [0, 0, rows - 1, columns - 1]), o), 0);
+  const x = flat(padded, inside);
+  return Array.from({ length: rows * columns }, (_, place) => {
+    const view = piece(x, offset(Math.floor(place / columns), place % columns));
+    return emit.node("Gemm", [g, view], { transB: 1 }); // (O, I)
+  });
+}
+
+/** Any stride: the sites that a kernel position meets, cut out line by line. */
+function viewProducts({ emit, node, padded, gradient }: WeightViews): string[] {
+  const { stride, kernel } = node.attrs as unknown as ConvWeightAttrs; // the op's own attributes
   const [b, o, h, w] = at(node, 1).shape as [Dim, Dim, Dim, Dim];
   const inside = dimOf(at(node, 0), 1);
   const sites = mulDims(b, h, w);
-  const channelsFirst = (name: string) => emit.node("Transpose", [name], { perm: [1, 0, 2, 3] });
-  const rows = emit.node("Reshape", [channelsFirst(g), emit.dims([o, sites])], { allowzero: 1 });
-  const swapped = channelsFirst(x);
-  const padded = pads.every((p) => p === 0)
-    ? swapped
-    : emit.node("Pad", [swapped, emit.int64([...pads]), "", emit.int64([2, 3])], { mode: "constant" });
+  const rows = emit.node("Reshape", [gradient, emit.dims([o, sites])], { allowzero: 1 });
   const end = (start: number, n: Dim) => addDims(start + 1, mulDims(stride, addDims(n, -1)));
   const parts: string[] = [];
   for (let i = 0; i < kernel[0]; i++) {
@@ -300,12 +346,10 @@ function lowerConvWeight(emit: Emitter, node: Tensor, x: string, g: string): str
       ];
       const view = emit.node("Slice", [padded, ...range]); // (I, B, h, w)
       const columns = emit.node("Reshape", [view, emit.dims([inside, sites])], { allowzero: 1 });
-      const product = emit.node("Gemm", [rows, columns], { transB: 1 }); // (O, I)
-      parts.push(emit.node("Unsqueeze", [product, emit.int64([2])])); // (O, I, 1)
+      parts.push(emit.node("Gemm", [rows, columns], { transB: 1 })); // (O, I)
     }
   }
-  const joined = parts.length === 1 ? (parts[0] as string) : emit.node("Concat", parts, { axis: 2 });
-  return emit.node("Reshape", [joined, emit.dims(node.shape)]);
+  return parts;
 }
 
 /** Sides of a picture. @throws NextxError SHAPE_MISMATCH, RESIZE_BAD_FACTOR */
