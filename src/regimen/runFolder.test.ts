@@ -319,14 +319,27 @@ describe("the lock", () => {
 
   test("goes to one of many who come at once", async () => {
     await makeRun();
-    await writeFile(
-      lock(),
-      JSON.stringify({ pid: await deadProcess(), processStart: null, host: hostname(), since }),
-    );
-    const results = await Promise.allSettled(Array.from({ length: 8 }, () => RunFolder.open(path)));
-    const opened = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
-    expect(opened.length).toBe(1);
-    await opened[0]?.close();
+    const dead = JSON.stringify({ pid: await deadProcess(), processStart: null, host: hostname(), since });
+    for (let round = 0; round < 12; round++) {
+      await writeFile(lock(), dead);
+      const results = await Promise.allSettled(Array.from({ length: 8 }, () => RunFolder.open(path)));
+      const opened = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+      expect(opened.length).toBe(1);
+      await opened[0]?.close();
+    }
+  });
+
+  test("goes to a newcomer although one that took over died in the middle", async () => {
+    await makeRun();
+    const dead = { pid: await deadProcess(), processStart: null, host: hostname(), since };
+    await writeFile(lock(), JSON.stringify(dead));
+    for (const left of [JSON.stringify(dead), ""]) {
+      await writeFile(`${lock()}.takeover`, left);
+      await using run = await RunFolder.open(path);
+      expect(run).toBeInstanceOf(RunFolder);
+      await run.close();
+      await writeFile(lock(), JSON.stringify(dead));
+    }
   });
 });
 

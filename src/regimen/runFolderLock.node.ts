@@ -78,8 +78,11 @@ export async function acquireLock(folder: string, files: FileLayer): Promise<Hel
     }
     if ((found !== "unreadable" && isAlive(found.holder)) || attempt >= 2 * attempts)
       throw locked(path, found);
-    await discardStale(path, found === "unreadable" ? undefined : found.text, files);
-    tookOver = found === "unreadable" ? found : found.holder;
+    if (await takeOver(path, { stale: textOf(found), text, isLast: attempt >= attempts }, files)) {
+      tookOver = found === "unreadable" ? found : found.holder;
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, retryMs)); // another took it, or is about to
   }
   return {
     tookOver,
@@ -130,20 +133,42 @@ async function readLock(
   }
 }
 
-/** Moves a dead lock aside; puts it back when it turns out to be a newer one, made by a process that was quicker. */
-async function discardStale(path: string, expected: string | undefined, files: FileLayer): Promise<void> {
-  const aside = temporaryName(path);
-  try {
-    await files.rename(path, aside);
-  } catch (cause) {
-    if (systemErrorCode(cause) === "ENOENT") return;
-    throw fileError(cause, path, "take over");
+type Found = Awaited<ReturnType<typeof readLock>>;
+
+const textOf = (found: Found): string | undefined => (typeof found === "object" ? found.text : undefined);
+
+interface Takeover {
+  /** Text of the dead lock; undefined when it cannot be read. */
+  readonly stale: string | undefined;
+  readonly text: string;
+  /** No further tries: what stands in the way for so long was left behind. */
+  readonly isLast: boolean;
+}
+
+/**
+ * Replaces a dead lock by ours, in one step, so that no one finds it missing. Only the process that could create a second
+ * file may do so, and only while the dead lock still stands there. False when another was quicker.
+ */
+async function takeOver(path: string, { stale, text, isLast }: Takeover, files: FileLayer): Promise<boolean> {
+  const claim = `${path}.takeover`;
+  if (!(await createLock(claim, text, files))) {
+    const found = await readLock(claim, files);
+    const isLeft = found === "unreadable" ? isLast : found !== "gone" && !isAlive(found.holder);
+    if (isLeft) await files.remove(claim).catch(() => undefined); // another may have removed it
+    return false;
   }
-  const moved = await readLock(aside, files);
-  const text = typeof moved === "object" ? moved.text : undefined;
-  await (text === expected ? files.remove(aside) : files.rename(aside, path)).catch((cause: unknown) => {
-    throw fileError(cause, path, "take over");
-  });
+  try {
+    const found = await readLock(path, files);
+    if (found === "gone" || textOf(found) !== stale) return false;
+    const own = temporaryName(path);
+    if (!(await createLock(own, text, files))) return false;
+    await files.rename(own, path).catch((cause: unknown) => {
+      throw fileError(cause, path, "take over");
+    });
+    return true;
+  } finally {
+    await files.remove(claim).catch(() => undefined); // a failure before it is the one to report
+  }
 }
 
 function locked(path: string, found: { holder: LockHolder } | "unreadable"): NextxError {
