@@ -12,6 +12,7 @@ import { ProgramStore } from "../../decoding/programStore.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { reconstructPictures } from "../../regimen/reconstruct.ts";
 import { samplePictures } from "../../regimen/samplePictures.ts";
+import { codeFilters } from "../../regimen/samplingFields.ts";
 import type { ImageModel, ModelDescription, SampleEvent, SampleRequest } from "../../regimen/system.ts";
 import type { Device } from "../../runtime/device.ts";
 import { ints, type Value } from "../../runtime/values.ts";
@@ -35,19 +36,7 @@ export const narSamplingSchema = z.strictObject({
     .max(1_000_000)
     .default(-1)
     .describe("Tokens after which guidance ends; -1 never ends it."),
-  topK: z.int().min(0).max(1_000_000).default(0).describe("Keep the k most likely codes; 0 keeps all."),
-  topP: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0)
-    .describe("Keep the most likely codes that make up p; 0 or 1 keeps all."),
-  temperature: z
-    .number()
-    .min(0)
-    .max(100)
-    .default(1)
-    .describe("Divides logits; 0 takes the most likely code."),
+  ...codeFilters(0),
 });
 
 export class NarModel implements ImageModel {

@@ -1,4 +1,5 @@
 /** An opened FlexVAR, refined or not: classes, a seed and any schedule in, pictures out, scale by scale. */
+
 import { z } from "zod";
 import { boxMask, editPlan, repeatEdit } from "../../codec/editMask.ts";
 import { areaRows, resizePictures } from "../../codec/resize.ts";
@@ -11,6 +12,7 @@ import { scalePlan } from "../../plan/scales.ts";
 import type { Plan, Scale } from "../../plan/types.ts";
 import { pictureStreams } from "../../regimen/pictureStreams.ts";
 import { reconstructPictures } from "../../regimen/reconstruct.ts";
+import { codeFilters } from "../../regimen/samplingFields.ts";
 import type {
   EditRequest,
   ImageModel,
@@ -46,19 +48,7 @@ export const sarSamplingSchema = z.strictObject({
     .enum(["ramp", "constant"])
     .default("ramp")
     .describe("ramp: (1 + t) c - t u with t rising to cfgScale; constant: u + cfgScale (c - u)."),
-  topK: z.int().min(0).max(1_000_000).default(0).describe("Keep the k most likely codes; 0 keeps all."),
-  topP: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0.96)
-    .describe("Keep the most likely codes that make up p; 0 or 1 keeps all."),
-  temperature: z
-    .number()
-    .min(0)
-    .max(100)
-    .default(1)
-    .describe("Divides logits; 0 takes the most likely code."),
+  ...codeFilters(0.96),
   keepScales: z
     .int()
     .min(0)

@@ -15,6 +15,7 @@ import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConf
 import { codebookName, multiScaleTokenizer, tokenizerPrefix } from "../../regimen/multiScaleModel.ts";
 import { reconstructPictures } from "../../regimen/reconstruct.ts";
 import { samplePictures } from "../../regimen/samplePictures.ts";
+import { codeFilters } from "../../regimen/samplingFields.ts";
 import type { ImageModel, ModelDescription, SampleEvent, SampleRequest } from "../../regimen/system.ts";
 import type { Device } from "../../runtime/device.ts";
 import { VarGenerator } from "./generate.ts";
@@ -33,19 +34,7 @@ export const varSamplingSchema = z.strictObject({
     .max(100)
     .default(1.5)
     .describe("Guidance t of the last scale, ramped from 0: logits = (1 + t) conditional - t unconditional."),
-  topK: z.int().min(0).max(1_000_000).default(0).describe("Keep the k most likely codes; 0 keeps all."),
-  topP: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0.96)
-    .describe("Keep the most likely codes that make up p; 0 or 1 keeps all."),
-  temperature: z
-    .number()
-    .min(0)
-    .max(100)
-    .default(1)
-    .describe("Divides logits; 0 takes the most likely code."),
+  ...codeFilters(0.96),
   smooth: z.boolean().default(false).describe("Mix codes instead of picking one: smoother, for show only."),
 });
 
