@@ -1,9 +1,9 @@
 /**
  * Layers as plain functions over named parameters. Shape letters: B batch, L tokens, C channels, H heads, D head width.
  */
-import { add, less, minimum, mul } from "../tensor/ops/elementwise.ts";
+import { add, div, less, minimum, mul, sqrt, square } from "../tensor/ops/elementwise.ts";
 import { conv2d, linear as linearOp, matmul } from "../tensor/ops/linear.ts";
-import { groupNorm as groupNormOp, softmax } from "../tensor/ops/neural.ts";
+import { groupNorm as groupNormOp, mean, softmax } from "../tensor/ops/neural.ts";
 import { cast, reshape, sum } from "../tensor/ops/structure.ts";
 import { dimOf, staticDim, type Tensor } from "../tensor/tensor.ts";
 import { fanInUniform, filled, type Initializer, type Scope, uniform, zeros } from "./scope.ts";
@@ -46,6 +46,17 @@ export function groupNorm(scope: Scope, x: Tensor, groups: number, eps = 1e-6): 
   const weight = reshape(scope.param("weight", [channels], filled(1)), [channels, 1, 1]);
   const bias = reshape(scope.param("bias", [channels], zeros), [channels, 1, 1]);
   return add(mul(groupNormOp(x, groups, eps), weight), bias);
+}
+
+/** x / sqrt(mean of x^2 + eps) over the last axis, without a weight. */
+export function rms(x: Tensor, eps: number): Tensor {
+  return div(x, sqrt(add(mean(square(x), [-1], true), eps)));
+}
+
+/** `rms` times a `weight` per channel. */
+export function rmsNorm(scope: Scope, x: Tensor, eps: number): Tensor {
+  const width = staticDim(dimOf(x, -1), "RMS normalisation");
+  return mul(rms(x, eps), scope.param("weight", [width], filled(1)));
 }
 
 /** Biases below this hide: masks are finite, because a row of -infinity is NaN on some providers. */

@@ -47,6 +47,9 @@ export const truncatedNormal =
 /** The default of PyTorch's Linear and Conv2d: uniform within 1 / sqrt(fan in). */
 export const fanInUniform: Initializer = (stream, shape) =>
   uniform(1 / Math.sqrt(count(shape.slice(1))))(stream, shape);
+/** Xavier's uniform distribution of a matrix [out, in]: within sqrt(6 / (out + in)). */
+export const xavierUniform: Initializer = (stream, shape) =>
+  uniform(Math.sqrt(6 / ((shape[0] ?? 1) + (shape[1] ?? 1))))(stream, shape);
 /** Another initializer, times a number. */
 export const scaledInit =
   (initial: Initializer, factor: number): Initializer =>

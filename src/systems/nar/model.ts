@@ -98,7 +98,7 @@ export class LatticeTransformer implements LatticeModel {
     return gatherRows(table, ids);
   }
 
-  /** Cosines and sines of all places [1 + L, head width / 2]. */
+  /** Cosines and sines of all places [1 + L, head width]. */
   rotation() {
     const [rows = 1, columns = 1] = this.plan.shape;
     return gridRotation(rows, columns, this.headWidth);
@@ -118,7 +118,7 @@ export class LatticeTransformer implements LatticeModel {
       return llamaLayers(this.#scope, placed, config, this.#form.readouts, { layer });
     }
     const { cos, sin } = this.rotation();
-    const at = (table: Float32Array) => gatherRows(constant(table, [all, this.headWidth / 2]), places);
+    const at = (table: Float32Array) => gatherRows(constant(table, [all, this.headWidth]), places);
     return llamaLayers(this.#scope, x, config, this.#form.readouts, {
       rotation: { cos: at(cos), sin: at(sin) },
       layer,

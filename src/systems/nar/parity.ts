@@ -142,7 +142,8 @@ export function narParity(
     "position-table": async (inputs) => {
       const { model } = built(inputs);
       const { cos, sin } = model.rotation();
-      const freqs = Array.from(cos).flatMap((value, i) => [value, sin[i] as number]); // same length
+      const pairs = Array.from(cos.keys()).filter((i) => i % 2 === 0); // both channels of a pair have its angle
+      const freqs = pairs.flatMap((i) => [cos[i] as number, sin[i] as number]); // in range
       return { freqs: floats(freqs, [model.plan.length + 1, model.headWidth / 2, 2]) };
     },
     "head-logits": async (inputs) => {
