@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { sha256Hex, writeFileDurably } from "../src/formats/durable.node.ts";
 import { load } from "../src/load.node.ts";
-import { samplePicture } from "../src/picture.node.ts";
+import { samplePicture } from "../src/picture.ts";
 import type { MetricsRow } from "../src/regimen/runFolderMetrics.ts";
 import { RunReader } from "../src/regimen/runFolderReader.node.ts";
 import { modelFileName } from "../src/regimen/trainRun.node.ts";

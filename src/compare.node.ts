@@ -11,7 +11,7 @@ import { type FrechetEstimate, frechetEstimate } from "./evaluate/frechet.ts";
 import { type TokenAgreement, tokenAgreement } from "./evaluate/tokenAgreement.ts";
 import { type EvaluateOptions, withSet } from "./evaluate.node.ts";
 import { type ComparedData, comparedData, dataOf, requireSameClasses } from "./heldOut.node.ts";
-import type { Model } from "./load.node.ts";
+import type { Model } from "./model.ts";
 import { tokenise } from "./regimen/tokenSet.ts";
 import { openDevice } from "./runtime/device.node.ts";
 import { NextxError } from "./tensor/errors.ts";

@@ -5,7 +5,7 @@ import type { ImageSet, Split } from "./data/types.ts";
 import { type DynamicsReport, measureDynamics } from "./evaluate/dynamics/measure.ts";
 import { drawPictures } from "./evaluate/evaluatePictures.ts";
 import { comparedData, dataOf, requireSameClasses } from "./heldOut.node.ts";
-import type { Model } from "./load.node.ts";
+import type { Model } from "./model.ts";
 import { tokenise } from "./regimen/tokenSet.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { NextxError } from "./tensor/errors.ts";

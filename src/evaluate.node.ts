@@ -8,7 +8,7 @@ import { openForeign } from "./evaluate/features/foreign.node.ts";
 import { openOnnxFeatures } from "./evaluate/features/onnxFile.node.ts";
 import type { FeatureExtractor } from "./evaluate/features/types.ts";
 import { type ComparedData, comparedData, dataOf, requireSameClasses } from "./heldOut.node.ts";
-import type { Model } from "./load.node.ts";
+import type { Model } from "./model.ts";
 import { packageRoot } from "./models.node.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";

@@ -10,7 +10,7 @@ import { temporaryName } from "./formats/durable.node.ts";
 import { openSafetensors, writeSafetensorsFile } from "./formats/safetensors.node.ts";
 import { fromValue } from "./formats/tensorValue.ts";
 import { validate } from "./formats/validate.ts";
-import { systemOf } from "./load.node.ts";
+import { systemOf } from "./model.ts";
 import { findModel } from "./models.node.ts";
 import type { LoopDescription } from "./regimen/exportLoop.ts";
 import { openCpu } from "./runtime/device.node.ts";

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { ImageSet } from "./data/types.ts";
-import type { Model } from "./load.node.ts";
+import type { Model } from "./model.ts";
 import { RunReader } from "./regimen/runFolderReader.node.ts";
 import { NextxError } from "./tensor/errors.ts";
 

@@ -22,13 +22,10 @@ export {
 } from "./forecast.node.ts";
 export { encodePng, type RgbImage, readPngRecipe } from "./formats/png.ts";
 export { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
-export {
-  type LoadOptions,
-  load,
-  type Model,
-  systemOf,
-} from "./load.node.ts";
-export { findModel, type ModelCard, type ShippedModel, shippedModels } from "./models.node.ts";
+export { type LoadOptions, load } from "./load.node.ts";
+export { type Model, systemOf } from "./model.ts";
+export type { ModelCard } from "./modelCard.ts";
+export { findModel, type ShippedModel, shippedModels } from "./models.node.ts";
 export { parity } from "./parity.node.ts";
 export {
   type QuantizedLayer,

@@ -1,9 +1,8 @@
 /** Which models there are and where: shipped ones by name, run folders, files. */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
 import { type HostTensor, isFloat, tensorBytes, toFloat32 } from "./formats/hostTensor.ts";
 import {
   describedModel,
@@ -16,23 +15,10 @@ import { toWeights } from "./formats/quantisedTensors.ts";
 import { openSafetensors } from "./formats/safetensors.node.ts";
 import { suggestion } from "./formats/suggest.ts";
 import type { TensorForm } from "./formats/tensorFile.ts";
+import { type FoundModel, type ModelCard, type ShippedCard, shippedCardSchema } from "./modelCard.ts";
 import { modelFileName } from "./regimen/trainRun.node.ts";
 import { imageSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
-
-/** What a model's card says. */
-const cardSchema = z.looseObject({
-  title: z.string(),
-  system: z.string(),
-  licence: z.string(),
-  data: z.string(),
-  /** Sampling options that suit the model. */
-  sampling: z.record(z.string(), z.unknown()).default({}),
-});
-export type ModelCard = z.infer<typeof cardSchema>;
-
-const shippedCardSchema = cardSchema.extend({ sha256: z.string() });
-export type ShippedCard = z.infer<typeof shippedCardSchema>;
 
 /** A model that ships with nextx. */
 export interface ShippedModel {
@@ -63,17 +49,6 @@ export function shippedModels(root = join(packageRoot(), "models")): readonly Sh
       path: join(root, name, modelFileName),
       card: shippedCardSchema.parse(JSON.parse(readFileSync(join(root, name, "card.json"), "utf8"))),
     }));
-}
-
-/** A model that was found, with its bytes' hash. */
-export interface FoundModel extends ModelFile {
-  /** Shipped name, or the path as given. */
-  readonly name: string;
-  readonly path: string;
-  readonly sha256: string;
-  /** Of a shipped model, or what its file carries of its original's. */
-  readonly card: ModelCard | undefined;
-  readonly isShipped: boolean;
 }
 
 function isFolder(path: string): boolean {
@@ -159,7 +134,7 @@ export async function findModel(name: string): Promise<FoundModel> {
     });
   }
   const found = { description, weights, name: shipped?.name ?? name, path, sha256 };
-  return { ...found, card: shipped?.card ?? card, isShipped: shipped !== undefined };
+  return { ...found, card: shipped?.card ?? card, recipeName: shipped?.name ?? basename(resolve(name)) };
 }
 
 /** Floats as programs take them: what a file holds in half is let go at once. */

@@ -8,8 +8,9 @@ import { float16BitsToFloat32, float32ToFloat16Bits, isFloat } from "./formats/h
 import type { Quantisation } from "./formats/modelFile.ts";
 import { suggestion } from "./formats/suggest.ts";
 import { dataOf } from "./heldOut.node.ts";
-import { openModel } from "./load.node.ts";
-import { type FoundModel, findModel, findModelPlace, type ModelPlace } from "./models.node.ts";
+import { openModel } from "./model.ts";
+import type { FoundModel } from "./modelCard.ts";
+import { findModel, findModelPlace, type ModelPlace } from "./models.node.ts";
 import { writeQuantized } from "./quantizedFile.node.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";

@@ -5,7 +5,8 @@ import { type InheritedCard, modelMetadata, type Quantisation } from "./formats/
 import { quantisedTensors } from "./formats/quantisedTensors.ts";
 import { openSafetensors, writeSafetensorsFile } from "./formats/safetensors.node.ts";
 import type { TensorForm } from "./formats/tensorFile.ts";
-import type { ModelCard, ModelPlace } from "./models.node.ts";
+import type { ModelCard } from "./modelCard.ts";
+import type { ModelPlace } from "./models.node.ts";
 import type { QuantisedValue } from "./runtime/quantised.ts";
 
 function inherited(card: ModelCard, what: string): InheritedCard {

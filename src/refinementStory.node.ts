@@ -5,7 +5,8 @@
 import { openImageSet } from "./data/imageSets.node.ts";
 import { readWeightFile } from "./data/weightFiles.node.ts";
 import { type EvaluationReport, evaluate } from "./evaluate.node.ts";
-import { load, type Model } from "./load.node.ts";
+import { load } from "./load.node.ts";
+import type { Model } from "./model.ts";
 import { findModel, shippedModels } from "./models.node.ts";
 import type { StageContext } from "./regimen/system.ts";
 import { trainStage } from "./regimen/trainStage.ts";

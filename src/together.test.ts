@@ -1,6 +1,7 @@
 /** Requests that share a batch get what they would get alone; parts of a grid can be made on their own. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { load, type Model } from "./load.node.ts";
+import { load } from "./load.node.ts";
+import type { Model } from "./model.ts";
 import type { SampleEvent } from "./regimen/system.ts";
 import type { SampleOptions } from "./sampleRecipe.ts";
 

@@ -7,7 +7,7 @@ import { openImageSet } from "./data/imageSets.node.ts";
 import { readWeightFile } from "./data/weightFiles.node.ts";
 import { suggestion } from "./formats/suggest.ts";
 import { validate } from "./formats/validate.ts";
-import { systemOf } from "./load.node.ts";
+import { systemOf } from "./model.ts";
 import { findModel } from "./models.node.ts";
 import { RunReader } from "./regimen/runFolderReader.node.ts";
 import type { ImageSystem } from "./regimen/system.ts";

@@ -7,7 +7,7 @@ import { floatToImages, imagesToFloat } from "../src/data/pixels.ts";
 import { createSynth } from "../src/data/synth/synth.ts";
 import { load } from "../src/load.node.ts";
 import { findModel, packageRoot, shippedModels } from "../src/models.node.ts";
-import { samplePicture } from "../src/picture.node.ts";
+import { samplePicture } from "../src/picture.ts";
 import { openCpu } from "../src/runtime/device.node.ts";
 import { compile } from "../src/runtime/program.ts";
 import { floats, ints } from "../src/runtime/values.ts";

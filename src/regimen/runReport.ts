@@ -2,6 +2,7 @@
  * A training run as one static HTML page: curves, samples, per-scale metrics, codebook usage, config, provenance. Nothing
  * is loaded and no script runs, so the page can be kept, mailed and opened years later. Pure: data in, text out.
  */
+import { toBase64 } from "../formats/base64.ts";
 import { isPng } from "../formats/pngChunks.ts";
 import { renderPage } from "./reportPage.ts";
 import type { MetricsRow } from "./runFolderMetrics.ts";
@@ -271,13 +272,6 @@ function renderSamples(samples: readonly ReportSample[]): string {
     ];
   });
   return figures.length === 0 ? "" : `<h3>Samples</h3><div class="samples">${figures.join("")}</div>`;
-}
-
-function toBase64(bytes: Uint8Array): string {
-  let text = "";
-  for (let at = 0; at < bytes.length; at += 0x8000)
-    text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
-  return btoa(text);
 }
 
 function renderTable(title: string, json: Json): string {

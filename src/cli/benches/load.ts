@@ -1,6 +1,6 @@
 /** `nextx bench load`: reading a model that the system has in memory, and building its programs, weights packed or not. */
 import { median } from "../../evaluate/bench/engine.ts";
-import { systemOf } from "../../load.node.ts";
+import { systemOf } from "../../model.ts";
 import { findModel } from "../../models.node.ts";
 import { openDevice } from "../../runtime/device.node.ts";
 import type { Device } from "../../runtime/device.ts";

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { median } from "../../evaluate/bench/engine.ts";
 import { peakMemoryBytes } from "../../evaluate/bench/memory.node.ts";
-import { type Model, openModel } from "../../load.node.ts";
+import { type Model, openModel } from "../../model.ts";
 import { findModel } from "../../models.node.ts";
 import { openDevice } from "../../runtime/device.node.ts";
 import { NextxError } from "../../tensor/errors.ts";

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { load } from "../../load.node.ts";
 import { shippedModels } from "../../models.node.ts";
-import { samplePicture } from "../../picture.node.ts";
+import { samplePicture } from "../../picture.ts";
 import { canTellStory } from "../../refinementStory.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";

@@ -7,7 +7,7 @@ import { isPng } from "../../formats/pngChunks.ts";
 import { openTensors, type TensorFile } from "../../formats/tensorFile.node.ts";
 import type { TensorForm } from "../../formats/tensorFile.ts";
 import { findModelPlace } from "../../models.node.ts";
-import { readPictureRecipe } from "../../picture.node.ts";
+import { readPictureRecipe } from "../../picture.ts";
 import { RunReader } from "../../regimen/runFolderReader.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";

@@ -1,6 +1,7 @@
 /** `nextx reproduce FILE`: the same picture again from the recipe inside it. */
 import type { Command } from "commander";
-import { readPictureRecipe, reproducePicture } from "../../picture.node.ts";
+import { reproducePicture } from "../../picture.node.ts";
+import { readPictureRecipe } from "../../picture.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
 import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";

@@ -2,7 +2,8 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { load } from "../../load.node.ts";
 import { findModelPlace } from "../../models.node.ts";
-import { editSource, type PictureOptions, samplePicture } from "../../picture.node.ts";
+import { editSource } from "../../picture.node.ts";
+import { type PictureOptions, samplePicture } from "../../picture.ts";
 import type { EditRequest, ImageSystem } from "../../regimen/system.ts";
 import { imageSystems } from "../../systems/registry.ts";
 import { NextxError } from "../../tensor/errors.ts";

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { dataRootFromEnvironment } from "../../environment.node.ts";
-import { systemOf } from "../../load.node.ts";
+import { systemOf } from "../../model.ts";
 import type { ImageSystem } from "../../regimen/system.ts";
 import type { Metrics } from "../../regimen/trainer.ts";
 import type { TrainEvent } from "../../regimen/trainRun.node.ts";

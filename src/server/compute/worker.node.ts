@@ -3,13 +3,14 @@
  * with its parent. Killing it loses the batch at hand and nothing else.
  */
 import { setPriority } from "node:os";
-import { encodePng } from "../../formats/png.ts";
-import { load, type Model } from "../../load.node.ts";
-import { editSource, gridOf, packPicture } from "../../picture.node.ts";
+import { load } from "../../load.node.ts";
+import type { Model } from "../../model.ts";
+import { editSource } from "../../picture.node.ts";
+import { packEach, packStrip } from "../../picture.ts";
 import type { EditRequest, SampleEvent } from "../../regimen/system.ts";
 import type { SampleOptions } from "../../sampleRecipe.ts";
 import { NextxError } from "../../tensor/errors.ts";
-import type { Batch, BatchPart, FromCompute, PartResult, PlainError, ToCompute } from "./messages.ts";
+import type { Batch, BatchPart, FromCompute, PlainError, ToCompute } from "./messages.ts";
 
 /** Models kept open. */
 const maxModels = 4;
@@ -59,25 +60,6 @@ function optionsOf(
   };
 }
 
-const strip = (pixels: Uint8Array, size: number): Uint8Array =>
-  encodePng({ width: size, height: pixels.length / size / 3, pixels });
-
-function pack(model: Model, part: BatchPart, options: SampleOptions, { pixels }: SampleEvent): PartResult {
-  const { labels, first } = part;
-  const size = model.imageSize;
-  const each = size * size * 3;
-  const shared = { version, ...(options.edit && { edit: options.edit }) };
-  const recipe = model.recipe(options);
-  const pictures = labels.map((label, i) => {
-    const { first: _, ...rest } = recipe;
-    const own = { ...rest, labels: [label], ...(first + i > 0 && { first: first + i }) };
-    const grid = gridOf(1, size);
-    return packPicture(model, own, pixels.subarray(i * each, (i + 1) * each), { ...shared, grid }).png;
-  });
-  const grid = gridOf(labels.length, size, part.columns);
-  return { pictures, grid: packPicture(model, recipe, pixels, { ...shared, grid }).png };
-}
-
 async function run(id: number, batch: Batch, signal: AbortSignal): Promise<void> {
   const model = await openModel(batch);
   const start = performance.now();
@@ -92,16 +74,17 @@ async function run(id: number, batch: Batch, signal: AbortSignal): Promise<void>
     const { done = 0, total = 0 } = events[0] ?? {};
     if (done === total) break;
     const strips = events.map(({ pixels }, i) =>
-      batch.parts[i]?.previews ? strip(pixels, model.imageSize) : null,
+      batch.parts[i]?.previews ? packStrip(pixels, model.imageSize) : null,
     );
     send({ kind: "step", id, step: { done, total, strips } });
   }
-  const parts = batch.parts.map(
-    (part, i) => pack(model, part, options[i] as SampleOptions, events[i] as SampleEvent), // one of each per part
-  );
+  const parts = batch.parts.map(({ columns }, i) => {
+    const [own, { pixels }] = [options[i] as SampleOptions, events[i] as SampleEvent]; // one of each per part
+    return packEach(model, own, pixels, { columns, version });
+  });
   const { done = 0, total = 0 } = events[0] ?? {};
   const strips = events.map(({ pixels }, i) =>
-    batch.parts[i]?.previews ? strip(pixels, model.imageSize) : null,
+    batch.parts[i]?.previews ? packStrip(pixels, model.imageSize) : null,
   );
   send({ kind: "step", id, step: { done, total, strips } });
   send({ kind: "finished", id, result: { parts, computedMs: performance.now() - start } });

@@ -1,6 +1,6 @@
 /** Which models there are, and what a picture says it was made with. */
 import { createRoute, z } from "@hono/zod-openapi";
-import { readPictureRecipe } from "../../picture.node.ts";
+import { readPictureRecipe } from "../../picture.ts";
 import type { App } from "../appType.ts";
 import { modelSchema } from "../protocol.ts";
 import type { Service } from "../service.node.ts";
