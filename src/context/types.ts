@@ -39,3 +39,12 @@ export interface PastSource {
   /** The past [B * L] of a step. */
   past(request: PastRequest): Promise<Int32Array>;
 }
+
+/** Where groups of continuous values take their past from in training, as noise times between 0 (clean) and 1. */
+export interface NoisyPast {
+  readonly name: string;
+  /** A clean copy of the earlier groups stands before the noisy ones; else the noisy groups are each other's past. */
+  readonly cleanCopy: boolean;
+  /** Times of a picture's groups, in order, from as many independent draws. */
+  times(draws: readonly number[]): readonly number[];
+}

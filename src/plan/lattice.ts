@@ -6,7 +6,7 @@ import { NextxError } from "../tensor/errors.ts";
 import type { Group, LatticePlan } from "./types.ts";
 
 /** A plan whose groups have the given sites, in their order. */
-function planOf(shape: readonly number[], groupsOfSites: readonly (readonly number[])[]): LatticePlan {
+export function planOf(shape: readonly number[], groupsOfSites: readonly (readonly number[])[]): LatticePlan {
   let start = 0;
   const groups = groupsOfSites.map(({ length: size }, index): Group => {
     const group = { index, start, size };

@@ -28,3 +28,15 @@ export interface LatticePlan extends Plan {
   /** Row-major number of the site at every position. */
   readonly sites: Int32Array;
 }
+
+/** Groups that cover a square map of vectors in some way, and how the map becomes a sequence and comes back. */
+export interface EntityPlan extends Plan {
+  /** Sites along one side of the map. */
+  readonly side: number;
+  /** Row and column of every position, in sites of the map; fractions for sites of coarser maps. */
+  readonly places: readonly (readonly [number, number])[];
+  /** A map [D, side, side] as a sequence [length, D]. */
+  arrange(map: Float32Array): Float32Array;
+  /** The map of a sequence of which the first `done` groups count (all when absent); sites still unknown are 0. */
+  restore(sequence: Float32Array, done?: number): Float32Array;
+}
