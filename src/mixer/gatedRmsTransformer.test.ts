@@ -17,6 +17,7 @@ import { compile } from "../runtime/program.ts";
 import { trace } from "../runtime/trace.ts";
 import { floats, ints, type Value } from "../runtime/values.ts";
 import { symbol } from "../tensor/dims.ts";
+import { matmul } from "../tensor/ops/linear.ts";
 import { broadcastTo } from "../tensor/ops/structure.ts";
 import { RandomStream } from "../tensor/random.ts";
 import { constant, float32, int32, type Tensor } from "../tensor/tensor.ts";
@@ -132,4 +133,22 @@ it("scale by scale with a cache is the masked whole", async () => {
         );
   }
   expect(cache.length).toBe(plan.length);
+});
+
+it("conditions spread over tokens are those of every token", async () => {
+  const conditions = floats(stream().normals(2 * 3 * 16), [2, 3, 16]);
+  const rows = Float32Array.from({ length: plan.length * 3 }, (_, i) =>
+    plan.groupOf[Math.floor(i / 3)] === i % 3 ? 1 : 0,
+  );
+  const graph = trace({ x: float32("B", plan.length, 16), condition: float32("B", 3, 16) }, (given) => {
+    const spread = constant(rows, [plan.length, 3]);
+    const options = { rotation: (width: number) => placeRotation(places, width), layer: () => ({}) };
+    return {
+      spread: stack().run(given.x, given.condition, { ...options, spread }).x,
+      each: stack().run(given.x, matmul(spread, given.condition), options).x,
+    };
+  });
+  using program = await compile(graph, { device, weights });
+  const out = await program.run({ x, condition: conditions });
+  for (const [i, value] of out.each.data.entries()) expect(out.spread.data[i]).toBeCloseTo(value, 5);
 });

@@ -2,7 +2,7 @@
  * Blocks modulated by a condition, with RMS norms, rotary positions and a gated feed-forward; and the double stack of
  * FlowAR and xAR over it, called encoder and decoder: both see the same tokens. Source: `models/flowar.py`,
  * `models/xar.py` (code); parameter names are the official ones.
- * Shape letters: B rows, L tokens, M keys, C width, H heads, D head width; T is 1 (one condition per row) or L (per token).
+ * Shape letters: B rows, L tokens, M keys, C width, H heads, D head width; T conditions per row.
  */
 import { attend, linear, modulate, rms, rmsNorm } from "../nn/layers.ts";
 import { type Rotation, rotatePairs } from "../nn/rotary.ts";
@@ -10,6 +10,7 @@ import { normal, type Scope, xavierUniform } from "../nn/scope.ts";
 import type { Dim } from "../tensor/dims.ts";
 import { add, mul } from "../tensor/ops/elementwise.ts";
 import { gatherRows } from "../tensor/ops/gather.ts";
+import { matmul } from "../tensor/ops/linear.ts";
 import { gelu, silu } from "../tensor/ops/neural.ts";
 import { concat, reshape, split, transpose } from "../tensor/ops/structure.ts";
 import { dimOf, staticDim, type Tensor } from "../tensor/tensor.ts";
@@ -117,6 +118,8 @@ export interface StackOptions {
   rotation(headWidth: number): Rotation;
   /** Numbers of the L tokens [L] (int32) in the tables of positions; all tokens when absent. */
   readonly places?: Tensor;
+  /** Which of the T conditions a token has, [L, T] of ones and zeros; T is 1 or L when absent. */
+  readonly spread?: Tensor;
   /** Mask and past of a layer; encoder layers come first. */
   layer(i: number): LayerOptions;
 }
@@ -158,7 +161,7 @@ export class DoubleStack {
   }
 
   /** Embedded tokens x [B, L, C] under conditions [B, T, C] through both stacks. */
-  run(x: Tensor, condition: Tensor, { rotation, places, layer }: StackOptions): StackResult {
+  run(x: Tensor, condition: Tensor, { rotation, places, spread, layer }: StackOptions): StackResult {
     const { embedDim, encoderDepth, mlpRatio } = this.#config;
     const caches: KeyValue[] = [];
     const blocks = (part: "encoder" | "decoder", from: number, to: number, start: Tensor) => {
@@ -166,7 +169,8 @@ export class DoubleStack {
       for (let i = from; i < to; i++) {
         const block = this.#scope.in(`${part}_blocks`, i - from);
         const { heads, width } = this.layers[i] as { heads: number; width: number }; // in range
-        const vectors = conditionVectors(block.in("ada_lin", 1), condition, 6, embedDim);
+        const given = conditionVectors(block.in("ada_lin", 1), condition, 6, embedDim);
+        const vectors = spread === undefined ? given : given.map((vector) => matmul(spread, vector));
         const result = gatedRmsBlock(
           block,
           h,
