@@ -141,11 +141,11 @@ it("conditions spread over tokens are those of every token", async () => {
     plan.groupOf[Math.floor(i / 3)] === i % 3 ? 1 : 0,
   );
   const graph = trace({ x: float32("B", plan.length, 16), condition: float32("B", 3, 16) }, (given) => {
-    const spread = constant(rows, [plan.length, 3]);
+    const [spread, one] = [constant(rows, [plan.length, 3]), stack()];
     const options = { rotation: (width: number) => placeRotation(places, width), layer: () => ({}) };
     return {
-      spread: stack().run(given.x, given.condition, { ...options, spread }).x,
-      each: stack().run(given.x, matmul(spread, given.condition), options).x,
+      spread: one.run(given.x, given.condition, { ...options, spread }).x,
+      each: one.run(given.x, matmul(spread, given.condition), options).x,
     };
   });
   using program = await compile(graph, { device, weights });
