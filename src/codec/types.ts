@@ -21,6 +21,29 @@ export interface ImageCodec {
   decode(features: Tensor): Tensor;
 }
 
+/**
+ * Pictures to maps of vectors and back, in host memory: what models of continuous latents need. Ours is
+ * `regimen/klCodec.ts`; any object that does this will do, whatever computes it.
+ */
+export interface LatentCodec {
+  /** Numbers per site. */
+  readonly width: number;
+  /** Sites along one side of a picture's map. */
+  readonly side: number;
+  /** Side of a picture in pixels. */
+  readonly imageSize: number;
+  /** Pictures [B, 3, S, S] in [-1, 1] -> the distribution of their maps, whose numbers have a deviation near 1. */
+  encode(images: Value): Promise<LatentDistribution>;
+  /** Maps [B, C, P, P] -> pictures [B, 3, S, S], clamped to [-1, 1]. */
+  decode(latents: Value): Promise<Value>;
+}
+
+/** Independent normal numbers [B, C, P, P]; a codec that draws nothing has no deviation. */
+export interface LatentDistribution {
+  readonly mean: Value;
+  readonly deviation?: Value;
+}
+
 /** A codec whose tokens add up: the running reconstruction is the input of the next group. */
 export interface ResidualCodec extends ImageCodec {
   /** Features -> token ids per group and the running reconstruction after each group. */

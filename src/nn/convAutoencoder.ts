@@ -111,6 +111,11 @@ export function varLayout(net: "down" | "up"): Layout {
   };
 }
 
+/** As VAR's, with a projection each: latent diffusion's autoencoder. Source: MAR `models/vae.py` (code). */
+export function vaeLayout(net: "down" | "up"): Layout {
+  return { ...varLayout(net), projections: separateProjections };
+}
+
 /** LlamaGen's names for a net of `levels` levels; its decoder counts from the lowest resolution. Source: code. */
 export function llamaGenLayout(net: "down" | "up", levels: number): Layout {
   const place = (level: number) => (net === "down" ? level : levels - 1 - level);

@@ -1,0 +1,89 @@
+/** The first stage of systems over continuous latents: their own KL autoencoder. */
+import { z } from "zod";
+import { KlAutoencoder, klRoundTripGraph } from "../codec/klAutoencoder.ts";
+import { openPerceptualLoss } from "../nn/perceptual.ts";
+import { Scope, type Weights } from "../nn/scope.ts";
+import { floats } from "../runtime/values.ts";
+import { defaultAdamW } from "./adamw.ts";
+import type { KlConfig } from "./klConfig.ts";
+import { KlTask } from "./klTask.ts";
+import { firstPictures, heldOut, roundTrip } from "./observing.ts";
+import { runOnce } from "./parityTools.ts";
+import {
+  type DataRecipe,
+  loaderOf,
+  perceptualWeight,
+  stageFields as stage,
+  stepCount,
+  trainerOptions,
+} from "./stageRecipe.ts";
+import type { Stage, StageContext } from "./system.ts";
+
+/** Starts the names of its parameters in model files. */
+export const klPrefix = "vae.";
+
+/** The autoencoder over a fresh scope. */
+export function buildKl(config: KlConfig) {
+  const scope = Scope.root(klPrefix);
+  return { scope, codec: new KlAutoencoder(scope, config) };
+}
+
+const lossSchema = z.strictObject({
+  l1: z.number().min(0).max(100).default(1),
+  l2: z.number().min(0).max(100).default(1),
+  kl: z
+    .number()
+    .min(0)
+    .max(100)
+    .default(1e-3)
+    .describe("Weight of the divergence in nats per latent number."),
+  perceptual: perceptualWeight,
+});
+
+/** inferred: sizes and rates of small autoencoders, ours. */
+export const klStageSchema = z.strictObject({
+  steps: stepCount.default(4000),
+  ...stage,
+  batchSize: stage.batchSize.default(32),
+  learningRate: stage.learningRate.default(1e-3),
+  schedule: stage.schedule.default("cosine"),
+  warmup: stage.warmup.default(100),
+  end: stage.end.default(0.02),
+  weightDecay: stage.weightDecay.default(0),
+  beta2: stage.beta2.default(0.99),
+  clipNorm: stage.clipNorm.default(1),
+  emaDecay: stage.emaDecay.default(0.999),
+  loss: lossSchema.prefault({}),
+});
+
+/** What the stage reads of a recipe. */
+interface KlRecipe {
+  readonly data: DataRecipe;
+  readonly tokenizer: KlConfig;
+  readonly train: { readonly tokenizer: z.infer<typeof klStageSchema> };
+}
+
+export function klStage(recipe: KlRecipe): Stage {
+  const { tokenizer: own } = recipe.train;
+  return {
+    name: "tokenizer",
+    steps: own.steps,
+    options: trainerOptions(own, defaultAdamW.undecayed),
+    create: async ({ data, seed, device, readWeights }: StageContext) => {
+      const { batchSize, accumulate, loss } = own;
+      const validation = await data("validation");
+      const perceptual = loss.perceptual > 0 ? await openPerceptualLoss(readWeights) : undefined;
+      const { scope, codec } = buildKl(recipe.tokenizer);
+      const loader = loaderOf(recipe.data, await data("train"), batchSize, seed);
+      const task = new KlTask(scope, klPrefix, codec, loader, seed, loss, perceptual);
+      const observe = async (weights: Weights) => {
+        const pictures = firstPictures(validation, heldOut.tokenizer);
+        const shape = [pictures.labels.length, codec.config.inChannels, codec.imageSize, codec.imageSize];
+        const images = floats(pictures.images, shape);
+        const out = await runOnce(klRoundTripGraph(codec), { images }, weights, device);
+        return roundTrip(validation, pictures, out.images?.data as Float32Array); // the graph's output
+      };
+      return { task, observe, batchSize: batchSize * accumulate };
+    },
+  };
+}
