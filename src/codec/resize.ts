@@ -76,6 +76,19 @@ export function bicubicMatrix(from: number, to: number): Float32Array {
   return square(from === to ? areaAxis(from, to) : bicubicAxis(from, to), from, to);
 }
 
+/** Bicubic resizing to `via` x `via`, then average pooling to `to` x `to`: a [from^2, to^2] matrix. */
+export function bicubicThenAreaMatrix(from: number, via: number, to: number): Float32Array {
+  const up = from === via ? areaAxis(from, via) : bicubicAxis(from, via);
+  const down = areaAxis(via, to);
+  const both = new Float64Array(to * from);
+  for (let i = 0; i < to; i++)
+    for (let v = 0; v < via; v++)
+      for (let j = 0; j < from; j++)
+        both[i * from + j] =
+          (both[i * from + j] as number) + (down[i * via + v] as number) * (up[v * from + j] as number); // in range
+  return square(both, from, to);
+}
+
 /** Average pooling of one axis: a [from, to] matrix for `x (.., from) @ matrix`. */
 export function areaRows(from: number, to: number): Float32Array {
   const axis = areaAxis(from, to);

@@ -39,13 +39,16 @@ export function poolMatrix(side: number, { groups, length }: Plan<Scale>): Matri
   return out;
 }
 
-/** Bicubic resizing of every scale to the side of the next: [L, L - N0]; the last scale goes nowhere. */
-export function nextMatrix({ groups, length }: Plan<Scale>): Matrix {
+/** Every scale resized to the side of the next: [L, L - N0]; the last scale goes nowhere. */
+export function nextMatrix(
+  { groups, length }: Plan<Scale>,
+  resize: (from: number, to: number) => Float32Array = bicubicMatrix,
+): Matrix {
   const first = groups[0]?.size ?? 0;
   const out = empty(length, length - first);
   for (const scale of groups) {
     const next = groups[scale.index + 1];
-    if (next) place(out, bicubicMatrix(scale.side, next.side), next.size, [scale.start, next.start - first]);
+    if (next) place(out, resize(scale.side, next.side), next.size, [scale.start, next.start - first]);
   }
   return out;
 }

@@ -7,7 +7,7 @@ import type { Plan } from "../plan/types.ts";
 import { add, mul, square, sub } from "../tensor/ops/elementwise.ts";
 import { matmul } from "../tensor/ops/linear.ts";
 import { mean } from "../tensor/ops/neural.ts";
-import { reshape, sum } from "../tensor/ops/structure.ts";
+import { sum } from "../tensor/ops/structure.ts";
 import type { RandomStream } from "../tensor/random.ts";
 import { constant, type Tensor } from "../tensor/tensor.ts";
 
@@ -29,13 +29,14 @@ export function pathVelocity(data: Tensor, noise: Tensor): Tensor {
   return sub(noise, data);
 }
 
-/** A loss and the groups' own ones, [G]. */
+/** A loss, the groups' own ones [G], and those of every picture [B, G]. */
 export interface FlowLoss {
   readonly loss: Tensor;
   readonly groupLosses: Tensor;
+  readonly pictureLosses: Tensor;
 }
 
-/** Squared error of velocities [B, L, D], the mean per group, and the groups' sum with `weights` [G]. */
+/** Squared error of velocities [B, L, D], its mean per group, and the groups' sum with `weights` [G]. */
 export function flowLoss(
   velocity: Tensor,
   target: Tensor,
@@ -45,10 +46,11 @@ export function flowLoss(
   const shares = new Float32Array(length * groups.length);
   for (const [position, group] of groupOf.entries())
     shares[position * groups.length + group] = 1 / (groups[group]?.size ?? 1);
-  const ofSites = reshape(mean(square(sub(velocity, target)), [0, 2]), [1, length]);
-  const ofGroups = matmul(ofSites, constant(shares, [length, groups.length]));
-  const groupLosses = reshape(ofGroups, [groups.length]);
-  return { loss: sum(mul(groupLosses, constant(Float32Array.from(weights), [groups.length]))), groupLosses };
+  const ofSites = mean(square(sub(velocity, target)), [2]); // (B, L)
+  const pictureLosses = matmul(ofSites, constant(shares, [length, groups.length]));
+  const groupLosses = mean(pictureLosses, [0]);
+  const loss = sum(mul(groupLosses, constant(Float32Array.from(weights), [groups.length])));
+  return { loss, groupLosses, pictureLosses };
 }
 
 /** Weights with which `flowLoss` is the mean over everything. */

@@ -3,13 +3,13 @@
  * `models/basic_var.py` (code); parameter names are the official ones.
  * Shape letters: B batch, L queries, M keys, C width, H heads, D head width.
  */
-import { attend, linear, modulate } from "../nn/layers.ts";
+import { attend, attendWithin, linear, modulate } from "../nn/layers.ts";
 import { filled, type Initializer, type Scope, scaledInit, truncatedNormal, zeros } from "../nn/scope.ts";
 import type { Dim } from "../tensor/dims.ts";
 import { add, exp, minimum, mul } from "../tensor/ops/elementwise.ts";
 import { linear as linearOp } from "../tensor/ops/linear.ts";
 import { gelu, l2Normalize, layerNorm } from "../tensor/ops/neural.ts";
-import { concat, reshape, slice, split, transpose } from "../tensor/ops/structure.ts";
+import { concat, reshape, slice, transpose } from "../tensor/ops/structure.ts";
 import { constant, dimOf, type Tensor } from "../tensor/tensor.ts";
 
 import type { LayerOptions, LayerResult } from "./types.ts";
@@ -75,15 +75,6 @@ export function sharedModulation(scope: Scope, activated: Tensor, config: AdaLnC
 /** Part i of a modulation [B, K, C] as [B, 1, C]. */
 export function modulationPart(modulation: Tensor, i: number): Tensor {
   return slice(modulation, 1, i, i + 1);
-}
-
-/** Attention of each part of the sites over itself: q, k, v [B, H, L, D]. */
-function attendWithin(spans: readonly number[], q: Tensor, k: Tensor, v: Tensor, scale: number): Tensor {
-  const [queries, keys, values] = [q, k, v].map((x) => split(x, 2, spans)) as [Tensor[], Tensor[], Tensor[]]; // three
-  return concat(
-    queries.map((query, i) => attend(query, keys[i] as Tensor, values[i] as Tensor, scale)), // one per part
-    2,
-  );
 }
 
 function attention(scope: Scope, x: Tensor, config: AdaLnConfig, { bias, past, spans }: LayerOptions) {

@@ -4,7 +4,7 @@
  * `models/xar.py` (code); parameter names are the official ones.
  * Shape letters: B rows, L tokens, M keys, C width, H heads, D head width; T conditions per row.
  */
-import { attend, linear, modulate, rms, rmsNorm } from "../nn/layers.ts";
+import { attend, attendWithin, linear, modulate, rms, rmsNorm } from "../nn/layers.ts";
 import { type Rotation, rotatePairs } from "../nn/rotary.ts";
 import { normal, type Scope, xavierUniform } from "../nn/scope.ts";
 import type { Dim } from "../tensor/dims.ts";
@@ -57,7 +57,7 @@ export function rotaryAttention(
   scope: Scope,
   x: Tensor,
   { numHeads, qkvBias }: Pick<GatedRmsConfig, "numHeads" | "qkvBias">,
-  { rotation, bias, past }: RotaryOptions,
+  { rotation, bias, past, spans }: RotaryOptions,
 ): { readonly out: Tensor; readonly cache: KeyValue } {
   const width = staticDim(dimOf(x, -1), "Attention");
   const joint = dense(scope.in("qkv"), x, 3 * width, qkvBias);
@@ -69,8 +69,11 @@ export function rotaryAttention(
     key = concat([past.key, key], 2);
     value = concat([past.value, value], 2);
   }
-  const mixed = joinHeads(attend(turn(q), key, value, 1 / Math.sqrt(width / numHeads), bias));
-  return { out: dense(scope.in("proj"), mixed, width), cache: { key, value } };
+  const [query, scale] = [turn(q), 1 / Math.sqrt(width / numHeads)];
+  const mixed = spans
+    ? attendWithin(spans, query, key, value, scale)
+    : attend(query, key, value, scale, bias);
+  return { out: dense(scope.in("proj"), joinHeads(mixed), width), cache: { key, value } };
 }
 
 /** fc2(GELU(fc1_g(x)) * fc1_x(x)): [..., C] -> [..., C]. */

@@ -4,7 +4,7 @@
 import { add, div, less, minimum, mul, sqrt, square } from "../tensor/ops/elementwise.ts";
 import { conv2d, linear as linearOp, matmul } from "../tensor/ops/linear.ts";
 import { groupNorm as groupNormOp, mean, softmax } from "../tensor/ops/neural.ts";
-import { cast, reshape, sum } from "../tensor/ops/structure.ts";
+import { cast, concat, reshape, split, sum } from "../tensor/ops/structure.ts";
 import { dimOf, staticDim, type Tensor } from "../tensor/tensor.ts";
 import { fanInUniform, filled, type Initializer, type Scope, uniform, zeros } from "./scope.ts";
 
@@ -71,6 +71,21 @@ export function attend(q: Tensor, k: Tensor, v: Tensor, scale: number, bias?: Te
   if (bias === undefined) return matmul(softmax(scores), v);
   const seen = sum(cast(less(hiddenBelow, bias), "float32"), [-1], true); // (L, 1)
   return mul(matmul(softmax(add(scores, bias)), v), minimum(seen, 1));
+}
+
+/** `attend` of each part of the sites over itself, for parts of these lengths: q, k, v [B, H, L, D]. */
+export function attendWithin(
+  spans: readonly number[],
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  scale: number,
+): Tensor {
+  const [queries, keys, values] = [q, k, v].map((x) => split(x, 2, spans)) as [Tensor[], Tensor[], Tensor[]]; // three
+  return concat(
+    queries.map((query, i) => attend(query, keys[i] as Tensor, values[i] as Tensor, scale)), // one per part
+    2,
+  );
 }
 
 /** x * (1 + scale) + shift. */
