@@ -4,6 +4,7 @@
  * Source: xAR, section 3.3 and its ablation; `models/xar.py` for independent times (code).
  */
 import type { Plan } from "../plan/types.ts";
+import { blockCausal } from "./blockCausal.ts";
 import type { NoisyPast, Visibility } from "./types.ts";
 
 const byTime = (sign: 1 | -1) => (draws: readonly number[]) => [...draws].sort((a, b) => sign * (a - b));
@@ -27,23 +28,26 @@ export const noisyPasts = {
   clean: cleanPast,
 } as const;
 
-/** A sequence of all groups but the last, clean, then all groups, noisy. */
-export interface CopiedOrder extends Pick<Plan, "length" | "groupOf"> {
+/** Tokens of a training sequence, and which of a picture's conditions each one has. */
+export interface TrainingOrder extends Pick<Plan, "length" | "groupOf"> {
   /** Position in the plan of every token. */
   readonly positions: Int32Array;
-  /** Clean groups g see clean ones up to g; noisy groups g see clean ones before g, and themselves. */
+  /** Tokens of the clean copy, which come first. */
+  readonly clean: number;
+  /** Groups of the clean copy, at time 0, and then the noisy ones. */
+  readonly conditions: number;
   readonly visibility: Visibility;
 }
 
-/** The order of teacher forcing over a plan; noisy groups are numbered after the plan's. */
-export function cleanCopy({ groups, length, groupOf }: Plan): CopiedOrder {
-  const count = groups.length;
+/** All groups but the last, clean, then all groups, noisy; noisy groups are numbered after the clean ones. */
+function copiedOrder({ groups, length, groupOf }: Plan): TrainingOrder {
+  const copies = groups.length - 1;
   const clean = groups.at(-1)?.start ?? 0;
   const positions = Int32Array.from({ length: clean + length }, (_, i) => (i < clean ? i : i - clean));
-  const order = positions.map((at, i) => (groupOf[at] as number) + (i < clean ? 0 : count)); // in range
+  const order = positions.map((at, i) => (groupOf[at] as number) + (i < clean ? 0 : copies)); // in range
   const isHidden = (query: number, key: number): boolean => {
-    if (key >= count) return key !== query;
-    return query >= count ? key >= query - count : key > query;
+    if (key >= copies) return key !== query;
+    return query >= copies ? key >= query - copies : key > query;
   };
   const visibility: Visibility = {
     name: "clean copy",
@@ -54,5 +58,14 @@ export function cleanCopy({ groups, length, groupOf }: Plan): CopiedOrder {
         (_, i) => (isHidden(of[Math.floor(i / n)] as number, of[i % n] as number) ? 1 : 0), // in range
       ),
   };
-  return { length: clean + length, groupOf: order, positions, visibility };
+  const conditions = copies + groups.length;
+  return { length: clean + length, groupOf: order, positions, clean, conditions, visibility };
+}
+
+/** The sequence that a past trains on. With a clean copy, noisy group g sees itself and the clean groups before g. */
+export function trainingOrder({ cleanCopy }: NoisyPast, plan: Plan): TrainingOrder {
+  if (cleanCopy) return copiedOrder(plan);
+  const { groups, length, groupOf } = plan;
+  const positions = Int32Array.from({ length }, (_, i) => i);
+  return { length, groupOf, positions, clean: 0, conditions: groups.length, visibility: blockCausal };
 }
