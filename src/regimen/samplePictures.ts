@@ -1,6 +1,5 @@
 /** The loop from a request to pictures: batches of a bounded size, one random stream per picture, previews after groups. */
 import { floatToImages } from "../data/pixels.ts";
-import type { GroupResult } from "../decoding/groupGenerator.ts";
 import type { Group, Plan } from "../plan/types.ts";
 import type { Value } from "../runtime/values.ts";
 import type { RandomStream } from "../tensor/random.ts";
@@ -10,8 +9,15 @@ import type { SampleEvent, SampleRequest } from "./system.ts";
 /** Most pictures that go through a model at once. */
 const chunkSize = 32;
 
+/** A finished group of every picture. */
+export interface MadeGroup<G extends Group> {
+  readonly group: G;
+  /** [B * N]; absent where sites are not codes. */
+  readonly tokens?: Int32Array;
+}
+
 /** What makes pictures, group by group. */
-export interface PictureGenerator<G extends Group, R extends Pick<GroupResult<G>, "group" | "tokens">> {
+export interface PictureGenerator<G extends Group, R extends MadeGroup<G>> {
   readonly plan: Plan<G>;
   readonly nullLabel: number;
   /** Side of a picture in pixels. */
@@ -23,14 +29,14 @@ export interface PictureGenerator<G extends Group, R extends Pick<GroupResult<G>
 }
 
 /** Events of a request, the last one with everything. Errors: those of the generator. */
-export async function* samplePictures<G extends Group, R extends Pick<GroupResult<G>, "group" | "tokens">>(
+export async function* samplePictures<G extends Group, R extends MadeGroup<G>>(
   request: SampleRequest,
   { plan, nullLabel, imageSize, generate, decode }: PictureGenerator<G, R>,
 ): AsyncGenerator<SampleEvent> {
   const count = request.labels.length;
   const pictureLength = imageSize * imageSize * 3;
   const pixels = new Uint8Array(count * pictureLength).fill(128);
-  const ids = plan.groups.map((group) => new Int32Array(count * group.size));
+  const ids: Int32Array[] = [];
   const total = Math.ceil(count / chunkSize) * plan.groups.length;
   let done = 0;
   for (let first = 0; first < count; first += chunkSize) {
@@ -39,14 +45,17 @@ export async function* samplePictures<G extends Group, R extends Pick<GroupResul
     const streams = pictureStreams(request, first, labels.length);
     for await (const result of generate(labels, streams)) {
       const { group, tokens } = result;
-      ids[group.index]?.set(tokens, first * group.size);
+      if (tokens !== undefined) {
+        ids[group.index] ??= new Int32Array(count * group.size);
+        ids[group.index]?.set(tokens, first * group.size);
+      }
       if (group.index === plan.groups.length - 1 || request.previews) {
         const images = await decode(result);
         const bytes = floatToImages(images.data as Float32Array, labels.length, imageSize); // pictures are float32
         pixels.set(bytes, first * pictureLength);
       }
       done++;
-      if (request.previews || done === total) yield { done, total, pixels: pixels.slice(), ids };
+      if (request.previews || done === total) yield { done, total, pixels: pixels.slice(), ids: [...ids] };
     }
   }
 }

@@ -80,7 +80,7 @@ export interface SampleEvent {
   readonly done: number;
   readonly total: number;
   readonly pixels: Uint8Array;
-  /** Token ids of every picture so far, coarse to fine, one array per group. */
+  /** Token ids of every picture so far, coarse to fine, one array per finished group; empty where sites are not codes. */
   readonly ids: readonly Int32Array[];
   /** Finished pictures as decoded, n * size * size * 3 bytes, where their side is not the model's. */
   readonly native?: { readonly size: number; readonly pixels: Uint8Array };
