@@ -36,8 +36,12 @@ const options = {
 };
 
 function entries() {
-  const index = existsSync(join(root, "src/index.node.ts")) ? { index: "src/index.node.ts" } : {};
-  return { main: "src/cli/main.ts", computeWorker: "src/server/compute/worker.node.ts", ...index };
+  return {
+    main: "src/cli/main.ts",
+    computeWorker: "src/server/compute/worker.node.ts",
+    index: "src/index.node.ts",
+    web: "src/index.web.ts",
+  };
 }
 
 /** Builds the command line into `folder` (relative to the repository); another process that was first wins. */
@@ -91,8 +95,9 @@ async function buildStudio() {
 /** Builds the studio unless dist/studio is what its sources give. */
 export async function ensureStudio() {
   const hash = createHash("sha256");
-  for (const folder of ["studio", "src/server"]) {
+  for (const folder of ["studio", "src"]) {
     for (const name of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).sort()) {
+      if (/^cli\b|\.(node|test)\.ts$/.test(name)) continue; // never in a page
       const path = join(root, folder, name);
       if (statSync(path).isFile()) hash.update(`${name}\n`).update(readFileSync(path));
     }

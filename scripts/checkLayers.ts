@@ -138,9 +138,12 @@ function checkExtension({ from, specifier }: Edge): Finding {
 /** The studio sees the public API, and of the server what both agree on: limits, and the types of the protocol. */
 function checkStudio({ from, to, kind }: Edge): Finding {
   if (from.top !== "studio" || to?.top !== "src") return undefined;
-  if (to.path === "src/index.ts" || to.path === "src/server/limits.ts") return undefined;
-  if (to.path === "src/server/protocol.ts" && kind === "types") return undefined;
-  return ["studio", `the studio imports src/index.ts and the server's protocol only, not ${to.path}`];
+  if (/^src\/index(\.web)?\.ts$/.test(to.path) || to.path === "src/server/limits.ts") return undefined;
+  if (/^src\/server\/(p|\w+P)rotocol\.ts$/.test(to.path) && kind === "types") return undefined;
+  return [
+    "studio",
+    `the studio imports the public API of pages and the server's protocol only, not ${to.path}`,
+  ];
 }
 
 /** A file that a page may load reaches Node-only code by import() only; type imports vanish. */

@@ -36,7 +36,8 @@ export {
 } from "./quantize.node.ts";
 export type { EditRequest, ImageSystem, SampleEvent } from "./regimen/system.ts";
 export type { TrainEvent } from "./regimen/trainRun.node.ts";
+export { resolveRecipe } from "./resolveRecipe.ts";
 export type { SampleOptions, SampleRecipe } from "./sampleRecipe.ts";
 export { imageSystems } from "./systems/registry.ts";
 export { NextxError } from "./tensor/errors.ts";
-export { resolveRecipe, type TrainOptions, train } from "./train.node.ts";
+export { type TrainOptions, train } from "./train.node.ts";

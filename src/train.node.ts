@@ -5,7 +5,6 @@ import { arch, cpus, platform, totalmem } from "node:os";
 import { join } from "node:path";
 import { openImageSet } from "./data/imageSets.node.ts";
 import { readWeightFile } from "./data/weightFiles.node.ts";
-import { suggestion } from "./formats/suggest.ts";
 import { validate } from "./formats/validate.ts";
 import { systemOf } from "./model.ts";
 import { findModel } from "./models.node.ts";
@@ -13,13 +12,9 @@ import { RunReader } from "./regimen/runFolderReader.node.ts";
 import type { ImageSystem } from "./regimen/system.ts";
 import type { Json } from "./regimen/trainer.ts";
 import { type TrainEvent, trainRun } from "./regimen/trainRun.node.ts";
+import { isTree, merge, type Overrides, resolveRecipe } from "./resolveRecipe.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { NextxError } from "./tensor/errors.ts";
-
-/** A tree of values that replaces those of a recipe. */
-export interface Overrides {
-  readonly [key: string]: unknown;
-}
 
 export interface TrainOptions extends DeviceOptions {
   /** Name of one of the system's recipes; its default one when absent. */
@@ -37,28 +32,6 @@ export interface TrainOptions extends DeviceOptions {
   readonly signal?: AbortSignal;
   /** Version of nextx, for the run's provenance. */
   readonly version?: string;
-}
-
-const isTree = (value: unknown): value is Overrides =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-function merge(base: unknown, over: unknown): unknown {
-  if (!isTree(base) || !isTree(over)) return over === undefined ? base : over;
-  const merged: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(over)) merged[key] = merge(base[key], value);
-  return merged;
-}
-
-/** A system's recipe, completed. @throws NextxError RECIPE_UNKNOWN, CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE */
-export function resolveRecipe(system: ImageSystem, name = system.defaultRecipe, overrides: Overrides = {}) {
-  const entry = Object.hasOwn(system.recipes, name) ? system.recipes[name] : undefined;
-  if (entry === undefined) {
-    throw new NextxError("RECIPE_UNKNOWN", `${system.id} has no recipe "${name}".`, {
-      path: "recipe",
-      hint: suggestion(name, Object.keys(system.recipes)),
-    });
-  }
-  return validate(system.recipeSchema, merge(entry.recipe, overrides), "recipe");
 }
 
 function machine(): Json {

@@ -33,10 +33,14 @@ if (fromAddress !== undefined) {
   history.replaceState(null, "", location.pathname);
 }
 
-async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+/** What a request to the server carries besides its own. */
+export function tokenHeaders(): Record<string, string> {
   const token = sessionStorage.getItem(tokenKey);
-  const headers = new Headers(init.headers);
-  if (token !== null) headers.set("Authorization", `Bearer ${token}`);
+  return token === null ? {} : { Authorization: `Bearer ${token}` };
+}
+
+async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+  const headers = { ...(init.headers as Record<string, string> | undefined), ...tokenHeaders() }; // all ours are records
   const response = await fetch(path, { ...init, headers }).catch((cause: unknown) => {
     if (init.signal?.aborted) throw cause;
     throw new ApiError({

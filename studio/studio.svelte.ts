@@ -1,9 +1,13 @@
 /** State of the page, and what can be done with it. Components show it and call it; none holds state of its own work. */
 import type { ModelInfo } from "../src/server/protocol.ts";
-import { ApiError, generate, listModels, readRecipe } from "./api.ts";
+import { ApiError } from "./api.ts";
+import { type Backend, serverBackend } from "./backend.ts";
+import type { DeviceInfo } from "./compute/messages.ts";
+import { PageBackend } from "./compute/pageBackend.ts";
 import { type FormValues, formOfRecipe, maxSeed, requestOf, type Side, sideOf, startBox } from "./form.ts";
 import { addHistory, clearHistory, type HistoryEntry, readHistory } from "./historyStore.ts";
 import { decode, squarePng } from "./pictures.ts";
+import { isStatic } from "./site.ts";
 
 /** Pictures of one side as they come. */
 export interface Result {
@@ -27,6 +31,11 @@ export interface Problem {
   readonly code: string;
 }
 
+/** Who computes. */
+export type Place = "server" | "page";
+
+const placeKey = "nextx-place";
+
 const randomSeed = (): number => Math.floor(Math.random() * 2 ** 32);
 
 export class Studio {
@@ -39,10 +48,23 @@ export class Studio {
   notice = $state("");
   history = $state.raw<HistoryEntry[]>([]);
   needsToken = $state(false);
+  /** Who computes; a static site has no server. */
+  place = $state<Place>(isStatic || localStorage.getItem(placeKey) === "page" ? "page" : "server");
+  /** What computes in the page, once it has started. */
+  device = $state.raw<DeviceInfo | undefined>(undefined);
+  /** Share of the model that was fetched; undefined when nothing is. */
+  loading = $state<number | undefined>(undefined);
+  readonly page = new PageBackend((device) => {
+    this.device = device;
+  });
   #work = $state.raw<AbortController | undefined>(undefined);
 
   get isBusy(): boolean {
     return this.#work !== undefined;
+  }
+
+  get #backend(): Backend {
+    return this.place === "page" ? this.page : serverBackend;
   }
 
   model(id: string | undefined): ModelInfo | undefined {
@@ -60,14 +82,34 @@ export class Studio {
 
   /** Reads models and history, and makes first pictures. */
   async start(): Promise<void> {
+    if (this.place === "page") this.page.compute.warm();
     this.history = await readHistory();
     await this.#try(async () => {
-      this.models = await listModels();
+      this.models = await this.#backend.listModels();
       this.needsToken = false;
       const [model] = this.models.filter(({ id }) => id === "synth-32").concat(this.models);
       if (model === undefined) return;
       this.form.sides = [sideOf(model)];
       await this.run();
+    });
+  }
+
+  /** Lets the server or this page compute from now on; sides whose model is not there get one that is. */
+  async choosePlace(place: Place): Promise<void> {
+    if (this.isBusy || place === this.place) return;
+    this.place = place;
+    localStorage.setItem(placeKey, place);
+    if (place === "page") this.page.compute.warm();
+    await this.refreshModels();
+  }
+
+  async refreshModels(): Promise<void> {
+    await this.#try(async () => {
+      this.models = await this.#backend.listModels();
+      const [first] = this.models;
+      if (first === undefined) return;
+      for (const [i, { model }] of this.form.sides.entries())
+        if (this.model(model) === undefined) this.choose(i, first.id);
     });
   }
 
@@ -122,6 +164,7 @@ export class Studio {
       );
     } finally {
       this.#work = undefined;
+      this.loading = undefined;
     }
     if (controller.signal.aborted) this.notice = "Stopped.";
     else if (this.results.every(({ state }) => state === "finished")) await this.#remember(form);
@@ -153,13 +196,13 @@ export class Studio {
     if (this.isBusy) return;
     await this.#try(async () => {
       try {
-        const { recipe, model: id } = await readRecipe(file);
+        const { recipe, model: id } = await this.#backend.readRecipe(file);
         const model = this.model(id ?? undefined);
         if (model === undefined) {
           this.problem = {
             code: "MODEL_NOT_HERE",
-            message: `${file.name} was made with ${recipe.model}, which this server does not have.`,
-            hint: "Start the server with that model: nextx serve FILE",
+            message: `${file.name} was made with ${recipe.model}, which is not here.`,
+            hint: isStatic ? undefined : "Start the server with that model: nextx serve FILE",
           };
           return;
         }
@@ -198,7 +241,8 @@ export class Studio {
   }
 
   async #side(index: number, form: FormValues, side: Side, signal: AbortSignal): Promise<void> {
-    for await (const event of generate(requestOf(form, side), signal)) {
+    for await (const event of this.#backend.generate(requestOf(form, side), signal)) {
+      this.loading = event.kind === "loading" ? event.done / event.total : undefined;
       if (event.kind === "started") this.#update(index, { state: "running", frames: [] });
       if (event.kind === "preview") {
         const frames = [...(this.results[index]?.frames ?? []), await decode(event.strip)];

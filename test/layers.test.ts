@@ -174,6 +174,12 @@ describe("extensions, studio, cycles", () => {
     ]);
   });
 
+  it("lets the studio import the public API of pages", () => {
+    expect(broken({ "studio/worker.ts": from("../src/index.web.ts") + from("../src/load.web.ts") })).toEqual([
+      "studio/worker.ts:2 studio",
+    ]);
+  });
+
   it("lets the studio see the server's limits, and types of its protocol", () => {
     const [limits, protocol] = ["../src/server/limits.ts", "../src/server/protocol.ts"];
     expect(broken({ "studio/a.ts": from(limits) + typesFrom(protocol) })).toEqual([]);

@@ -14,6 +14,7 @@ import { addGenerate } from "./routes/generate.ts";
 import { addHealth } from "./routes/health.ts";
 import { addJobs } from "./routes/jobs.ts";
 import { addModels } from "./routes/models.ts";
+import { addPageFiles } from "./routes/pageFiles.ts";
 import { addStudio } from "./routes/studio.ts";
 import { addSystems } from "./routes/systems.ts";
 import type { Service } from "./service.node.ts";
@@ -24,7 +25,7 @@ const maxBodyBytes = 2 * 2 ** 20;
 
 const headers: Readonly<Record<string, string>> = {
   "Content-Security-Policy":
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; " +
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self' blob:; " +
     "font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
@@ -73,6 +74,7 @@ export function createApp(service: Service, options: AppOptions): App {
   addDynamics(app, service, options.measuring);
   addGenerate(app, service);
   addJobs(app, service);
+  addPageFiles(app, service);
   addDocs(app, options.version);
   addStudio(app, options.studio);
   return app;

@@ -14,6 +14,8 @@ export interface CatalogueEntry {
   readonly info: ModelInfo;
   /** What `load` takes. */
   readonly name: string;
+  /** Its file. */
+  readonly path: string;
   readonly subject: SampleSubject;
   /** Tokens of one picture with these settings. */
   tokens(settings: Readonly<Record<string, unknown>>): number;
@@ -30,12 +32,13 @@ export interface CatalogueOptions {
 const refreshMs = 5000;
 
 async function describe(name: string, id: string): Promise<CatalogueEntry | undefined> {
-  const { description, sha256, card } = await findModel(name);
+  const { description, sha256, card, path } = await findModel(name);
   const system = imageSystems.get(description.system);
   if (system === undefined) return undefined; // of another kind of task
   const sampling = card?.sampling ?? {};
   return {
     name,
+    path,
     subject: {
       name: card ? name : basename(resolve(name)),
       sha256,
@@ -54,6 +57,7 @@ async function describe(name: string, id: string): Promise<CatalogueEntry | unde
       system: system.id,
       systemTitle: system.title,
       sha256,
+      sizeBytes: statSync(path).size,
       imageSize: description.imageSize,
       classNames: [...description.classNames],
       licence: card?.licence ?? null,

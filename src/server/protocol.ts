@@ -5,7 +5,7 @@ import { maxPictures } from "./limits.ts";
 const fraction = z.number().min(0).max(1);
 const classSchema = z.union([z.int().min(0).max(1_000_000), z.string().min(1).max(200)]);
 const seedSchema = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
-const modelId = z.string().min(1).max(200).describe("Id of a model, from /v1/models.");
+export const modelId = z.string().min(1).max(200).describe("Id of a model, from /v1/models.");
 
 const editSchema = z
   .strictObject({
@@ -64,6 +64,7 @@ export const modelSchema = z.object({
   system: z.string(),
   systemTitle: z.string(),
   sha256: z.string(),
+  sizeBytes: z.int().describe("Of its file, which /v1/models/{id}/file gives to pages that compute."),
   imageSize: z.int(),
   classNames: z.array(z.string()),
   licence: z.string().nullable(),

@@ -1,0 +1,2 @@
+/** Version of nextx, put in by the bundler. */
+declare const __NEXTX_VERSION__: string;
