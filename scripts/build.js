@@ -39,6 +39,7 @@ function entries() {
   return {
     main: "src/cli/main.ts",
     computeWorker: "src/server/compute/worker.node.ts",
+    operator: "src/server/operations/operator.node.ts",
     index: "src/index.node.ts",
     web: "src/index.web.ts",
   };
@@ -93,7 +94,7 @@ async function buildStudio() {
 }
 
 /** Builds the studio unless dist/studio is what its sources give. */
-export async function ensureStudio() {
+export async function ensureStudio(say = console.log) {
   const hash = createHash("sha256");
   for (const folder of ["studio", "src"]) {
     for (const name of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).sort()) {
@@ -105,7 +106,7 @@ export async function ensureStudio() {
   const [marker, fingerprint] = [join(root, ".build/studio.sha256"), hash.digest("hex")];
   const isBuilt = existsSync(join(root, "dist/studio/index.html")) && existsSync(marker);
   if (isBuilt && readFileSync(marker, "utf8") === fingerprint) return;
-  console.log("Building the studio, a few seconds ...");
+  say("Building the studio, a few seconds ...");
   await buildStudio();
   mkdirSync(dirname(marker), { recursive: true });
   writeFileSync(marker, fingerprint);

@@ -5,6 +5,7 @@ import { claims } from "./claims/registry.ts";
 import { openImageSet } from "./data/imageSets.node.ts";
 import { openSeries } from "./data/series/seriesSets.node.ts";
 import { readWeightFile } from "./data/weightFiles.node.ts";
+import { currentRow } from "./evaluate/claim/arms.node.ts";
 import { type ClaimCheck, checkClaim as checkOne } from "./evaluate/claim/checkClaim.node.ts";
 import type { Claim, ClaimSetting, FeatureIdentity, FeatureNetworks } from "./evaluate/claim/claim.ts";
 import { type ClaimEvent, claimPaths, runClaim } from "./evaluate/claim/runClaim.node.ts";
@@ -129,6 +130,25 @@ async function openClaim(id: string, options: ClaimOptions): Promise<OpenClaim> 
 function revision(version: string): string {
   const git = spawnSync("git", ["rev-parse", "HEAD"], { cwd: packageRoot(), encoding: "utf8" });
   return git.status === 0 ? git.stdout.trim() : `nextx ${version}`;
+}
+
+/** An arm of a claim, and whether its row is there. */
+export interface ArmStatus {
+  readonly arm: string;
+  readonly isThere: boolean;
+  readonly minutes: number | null;
+}
+
+/** The arms of a claim in their order; runs nothing. @throws NextxError CLAIM_ codes */
+export async function claimArms(id: string, options: ClaimOptions = {}): Promise<ArmStatus[]> {
+  await using open = await openClaim(id, options);
+  const { arms: folder } = claimPaths(options.out ?? "results", id);
+  return Promise.all(
+    open.claim.arms.map(async (arm) => {
+      const row = await currentRow(folder, arm);
+      return { arm: arm.name, isThere: row !== undefined, minutes: row?.minutes ?? null };
+    }),
+  );
 }
 
 /** Runs what is missing of a claim and judges it. @throws NextxError CLAIM_ codes, ABORTED, and those of the arms */

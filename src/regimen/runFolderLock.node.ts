@@ -53,6 +53,12 @@ function isAlive({ pid, processStart: start, host }: LockHolder): boolean {
   return start === null || current === null || start === current;
 }
 
+/** Whether a live process holds a folder's lock, as far as can be seen from here. Takes nothing. */
+export async function isLocked(folder: string, files: FileLayer): Promise<boolean> {
+  const found = await readLock(join(folder, lockName), files);
+  return typeof found === "object" && isAlive(found.holder);
+}
+
 /**
  * Takes the lock of a run folder.
  * @throws NextxError RUN_LOCKED, within a second, naming the holder; FILE_ codes

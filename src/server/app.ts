@@ -8,15 +8,21 @@ import type { App } from "./appType.ts";
 import { errorBody, statusOf, toNextxError } from "./errors.ts";
 import { type GuardOptions, guard } from "./guard.ts";
 import type { Measuring } from "./measuring.node.ts";
+import type { Operations } from "./operations/operations.node.ts";
+import { addClaims } from "./routes/claims.ts";
 import { addDocs } from "./routes/docs.ts";
 import { addDynamics } from "./routes/dynamics.ts";
 import { addGenerate } from "./routes/generate.ts";
 import { addHealth } from "./routes/health.ts";
 import { addJobs } from "./routes/jobs.ts";
 import { addModels } from "./routes/models.ts";
+import { addOperations } from "./routes/operations.ts";
 import { addPageFiles } from "./routes/pageFiles.ts";
+import { addRuns } from "./routes/runs.ts";
 import { addStudio } from "./routes/studio.ts";
 import { addSystems } from "./routes/systems.ts";
+import type { RunLibrary } from "./runLibrary.node.ts";
+import type { Runs } from "./runs.node.ts";
 import type { Service } from "./service.node.ts";
 import type { StaticFiles } from "./staticFiles.node.ts";
 
@@ -37,6 +43,9 @@ const headers: Readonly<Record<string, string>> = {
 export interface AppOptions extends GuardOptions {
   readonly version: string;
   readonly measuring: Measuring;
+  readonly operations: Operations;
+  readonly runs: Runs;
+  readonly library: RunLibrary;
   /** The built studio, when there is one. */
   readonly studio: StaticFiles | undefined;
 }
@@ -74,6 +83,9 @@ export function createApp(service: Service, options: AppOptions): App {
   addDynamics(app, service, options.measuring);
   addGenerate(app, service);
   addJobs(app, service);
+  addRuns(app, options.runs, options.library);
+  addClaims(app, options.runs);
+  addOperations(app, options.operations);
   addPageFiles(app, service);
   addDocs(app, options.version);
   addStudio(app, options.studio);

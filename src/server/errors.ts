@@ -1,5 +1,6 @@
 /** Errors as clients see them: the OpenAI shape with our code, no stack, no path of this machine. */
 import { NextxError } from "../tensor/errors.ts";
+import type { PlainError } from "./compute/messages.ts";
 import type { ErrorBody } from "./protocol.ts";
 
 /** What is thrown inside as a NextxError; what is not one is a defect and says nothing to clients. */
@@ -8,12 +9,22 @@ export function toNextxError(error: unknown): NextxError {
   return new NextxError("INTERNAL", "Something went wrong inside the server.", { cause: error });
 }
 
+/** An error on its way between processes. */
+export function plainError(error: unknown): PlainError {
+  if (!(error instanceof NextxError)) return { code: "INTERNAL", message: String(error) };
+  const { code, message, path, hint } = error;
+  return { code, message, ...(path !== undefined && { path }), ...(hint !== undefined && { hint }) };
+}
+
 const statuses: readonly (readonly [RegExp, 400 | 401 | 403 | 404 | 409 | 413 | 429 | 499 | 503])[] = [
-  [/^(CONFIG_|SAMPLING_|LABEL_|RANDOM_BAD_SEED|EDIT_|PNG_|IMAGE_|FIT_|REQUEST_)/, 400],
+  [
+    /^(CONFIG_|SAMPLING_|LABEL_|RANDOM_BAD_SEED|EDIT_|PNG_|IMAGE_|FIT_|REQUEST_|RECIPE_|SYSTEM_|PLAN_|TRAIN_)/,
+    400,
+  ],
   [/^AUTH_/, 401],
   [/^(HOST_|ORIGIN_)/, 403],
-  [/^(MODEL_NOT_FOUND|JOB_NOT_FOUND|NOT_FOUND)$/, 404],
-  [/^JOB_/, 409],
+  [/^(MODEL_NOT_FOUND|JOB_NOT_FOUND|RUN_NOT_FOUND|CLAIM_UNKNOWN|NOT_FOUND)$/, 404],
+  [/^(JOB_|RUN_)/, 409],
   [/^BODY_TOO_LARGE$/, 413],
   [/^(QUEUE_FULL|MEASURE_BUSY)$/, 429],
   [/^ABORTED$/, 499],

@@ -9,6 +9,7 @@ import { ComputeProcess } from "./compute/process.node.ts";
 import { loopbackHosts } from "./guard.ts";
 import { JobStore } from "./jobStore.node.ts";
 import { maxPictures } from "./limits.ts";
+import { openLongWork } from "./longWork.node.ts";
 import { Measuring } from "./measuring.node.ts";
 import { Metrics } from "./metrics.ts";
 import { Service } from "./service.node.ts";
@@ -18,6 +19,8 @@ export interface ServeOptions {
   readonly version: string;
   /** Entry of the computing process. */
   readonly worker: URL;
+  /** Entry of processes that do long work. */
+  readonly operator: URL;
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
@@ -28,8 +31,14 @@ export interface ServeOptions {
   readonly maxWaiting: number;
   readonly models: readonly string[];
   readonly runs: string;
+  /** Folder of results of claims. */
+  readonly results: string;
+  /** Folder of data sets. */
+  readonly dataRoot: string | undefined;
   /** Folder of the jobs. */
   readonly jobs: string;
+  /** Folder of accepted long work. */
+  readonly operations: string;
 }
 
 export interface Running {
@@ -66,7 +75,9 @@ export async function startServer(options: ServeOptions): Promise<Running> {
   const studio = readStaticFiles(join(packageRoot(), "dist/studio"));
   const hosts = [...loopbackHosts, inUrl(host), ...options.allowHosts];
   const measuring = new Measuring(options.threads);
-  const app = createApp(service, { hosts, token, version, studio, measuring });
+  const long = await openLongWork(options, catalogue);
+  const { operations, runs, library } = long;
+  const app = createApp(service, { hosts, token, version, studio, measuring, operations, runs, library });
   const server = createAdaptorServer({
     fetch: app.fetch,
     hostname: host,
@@ -81,6 +92,7 @@ export async function startServer(options: ServeOptions): Promise<Running> {
   const abandon = async () => {
     measuring[Symbol.dispose]();
     compute[Symbol.dispose]();
+    await long[Symbol.asyncDispose]();
     await store[Symbol.asyncDispose]();
   };
   try {
@@ -95,8 +107,8 @@ export async function startServer(options: ServeOptions): Promise<Running> {
     url: `http://${inUrl(host)}:${actual}/`,
     hasStudio: studio !== undefined,
     stop: async () => {
-      await service.stop();
       server.close();
+      await Promise.all([service.stop(), operations.shutDown()]);
       server.closeAllConnections();
       await abandon();
     },

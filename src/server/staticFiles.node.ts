@@ -5,6 +5,7 @@ import { extname, join } from "node:path";
 const types: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript",
+  ".mjs": "text/javascript",
   ".css": "text/css",
   ".svg": "image/svg+xml",
   ".png": "image/png",
@@ -12,6 +13,9 @@ const types: Readonly<Record<string, string>> = {
   ".webmanifest": "application/manifest+json",
   ".wasm": "application/wasm",
 };
+
+/** Media type by a name's ending. */
+export const typeOf = (path: string): string => types[extname(path)] ?? "application/octet-stream";
 
 export interface StaticFile {
   readonly bytes: Uint8Array<ArrayBuffer>;

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { hasDesktop, tokenFromEnvironment } from "../../environment.node.ts";
+import { dataRootFromEnvironment, hasDesktop, tokenFromEnvironment } from "../../environment.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
 import { integer } from "../numbers.ts";
@@ -10,6 +10,8 @@ import { interruptSignal, print, printJson } from "../output.ts";
 
 /** Entry of the computing process, built beside this file. */
 const workerFile = "computeWorker.js";
+/** Entry of the processes that do long work. */
+const operatorFile = "operator.js";
 
 interface Flags {
   readonly host: string;
@@ -19,6 +21,8 @@ interface Flags {
   readonly maxWaiting: number;
   readonly runs: string;
   readonly jobs?: string;
+  readonly results: string;
+  readonly data?: string;
   readonly open?: boolean;
 }
 
@@ -36,8 +40,14 @@ export function define(command: Command, context: Context): void {
     )
     .option("--threads <n>", "threads that compute", integer(1, 256), 2)
     .option("--max-waiting <n>", "requests that may wait; more are refused", integer(1, 10_000), 64)
-    .option("--runs <folder>", "folder whose finished runs are models, too", "runs")
+    .option("--runs <folder>", "folder of runs: new ones go there, finished ones are models, too", "runs")
     .option("--jobs <folder>", "folder of the jobs (default: RUNS/.jobs)")
+    .option(
+      "--results <folder>",
+      "folder of results of claims; what is there is kept and continued",
+      "results",
+    )
+    .option("--data <folder>", "folder of data sets to train on (default: NEXTX_DATA)")
     .option("--open", "open the studio in a browser")
     .option("--json", "machine output")
     .action((models: readonly string[], flags: Flags) => run(models, flags, context));
@@ -67,6 +77,9 @@ async function run(models: readonly string[], flags: Flags, { version, json }: C
     allowHosts: flags.allowHost,
     token: tokenFromEnvironment(),
     jobs: flags.jobs ?? join(flags.runs, ".jobs"),
+    operations: join(flags.runs, ".operations"),
+    operator: new URL(operatorFile, import.meta.url),
+    dataRoot: flags.data ?? dataRootFromEnvironment(),
   });
   if (json) printJson({ url: server.url, pid: process.pid });
   else {

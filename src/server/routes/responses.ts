@@ -14,4 +14,6 @@ export const failures = {
   503: failure("The server is stopping or its device is lost."),
 } as const;
 
+export const conflict = { 409: failure("Not in the state that it is in.") } as const;
+
 export const notFound = { 404: failure("There is no such thing.") } as const;

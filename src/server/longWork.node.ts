@@ -1,0 +1,58 @@
+/** Everything for runs and other long work, put together. */
+import { resolve as absolute } from "node:path";
+import type { Catalogue } from "./catalogue.node.ts";
+import { OperationStore } from "./operations/operationStore.node.ts";
+import { Operations } from "./operations/operations.node.ts";
+import { OperatorProcesses } from "./operations/operatorProcess.node.ts";
+import { RunLibrary } from "./runLibrary.node.ts";
+import { Runs, resolveWork } from "./runs.node.ts";
+
+export interface LongWorkOptions {
+  readonly operator: URL;
+  readonly operations: string;
+  readonly runs: string;
+  readonly results: string;
+  readonly dataRoot: string | undefined;
+  readonly threads: number;
+  readonly version: string;
+}
+
+export interface LongWork extends AsyncDisposable {
+  readonly operations: Operations;
+  readonly runs: Runs;
+  readonly library: RunLibrary;
+}
+
+/** Opens the store and takes up what was left. @throws NextxError RUN_LOCKED, FILE_ codes */
+export async function openLongWork(options: LongWorkOptions, catalogue: Catalogue): Promise<LongWork> {
+  const { runs: folder, results, dataRoot, threads, version } = options;
+  const store = await OperationStore.open(options.operations);
+  const operators = new OperatorProcesses(options.operator, { threads, version, dataRoot });
+  const secret = [
+    [absolute(folder), "runs"],
+    [absolute(results), "results"],
+    ...(dataRoot === undefined
+      ? []
+      : [
+          [absolute(dataRoot), "data"],
+          [dataRoot, "data"],
+        ]),
+  ] as const;
+  const operations = new Operations({
+    store,
+    operators,
+    resolve: (request) => resolveWork(request, { runs: folder, results, catalogue }),
+    hide: (text) => secret.reduce((so, [path = "", name = ""]) => so.replaceAll(path, name), text),
+  });
+  await operations.recover();
+  const library = new RunLibrary(folder);
+  return {
+    operations,
+    library,
+    runs: new Runs({ catalogue, library, operations, operators, results }),
+    [Symbol.asyncDispose]: async () => {
+      operators[Symbol.dispose]();
+      await store[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,22 @@
+/** Accepted long work on disk; what it makes lies elsewhere, in run folders and results. */
+
+import type { z } from "zod";
+import { RequestFolders, type RequestForm } from "../requestFolders.node.ts";
+import { type OperationRequest, operationRequestSchema, operationStateSchema } from "../runProtocol.ts";
+
+export type StoredOperationState = z.infer<typeof operationStateSchema>;
+
+const form: RequestForm<OperationRequest, StoredOperationState> = {
+  request: operationRequestSchema,
+  state: operationStateSchema,
+  first: { state: "queued", crashes: 0 },
+  ids: /^[a-z0-9]{6,12}-[0-9a-f]{12}$/,
+  noun: "operation",
+};
+
+export class OperationStore extends RequestFolders<OperationRequest, StoredOperationState> {
+  /** @throws NextxError RUN_LOCKED when another server uses the folder; FILE_ codes */
+  static async open(folder: string): Promise<OperationStore> {
+    return new OperationStore(folder, form, await OperationStore.lock(folder));
+  }
+}

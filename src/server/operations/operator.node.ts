@@ -1,0 +1,95 @@
+/**
+ * A process that does one piece of long work and ends: started by the server for it, told to stop over the channel, ended
+ * with its parent. Whatever it does can be killed at any moment and begun again: it goes on where its files stand.
+ */
+import { setPriority } from "node:os";
+import { NextxError } from "../../tensor/errors.ts";
+import { plainError } from "../errors.ts";
+import type { FromOperator, OperatorSetting, Question, ToOperator, Work, WorkEvent } from "./messages.ts";
+import { workClaim } from "./workClaim.node.ts";
+import type { WorkContext, Working } from "./working.ts";
+import { workTraining } from "./workTraining.node.ts";
+
+/** Below the process that makes pictures: those are answered while a model trains. */
+const niceness = 10;
+/** Steps are told at most so often. */
+const tellEveryMs = 250;
+
+const send = (message: FromOperator): void => {
+  process.send?.(message);
+};
+
+function perform(work: Work, context: WorkContext): Working {
+  switch (work.kind) {
+    case "train":
+      return workTraining(work, context);
+    case "claim":
+      return workClaim(work, context);
+    default:
+      return work satisfies never;
+  }
+}
+
+async function answer(question: Question, { threads, dataRoot }: OperatorSetting): Promise<unknown> {
+  const { system, results } = question;
+  const { claimArms } = await import("../../claim.node.ts");
+  return claimArms(system, {
+    out: results,
+    device: "cpu",
+    threads,
+    ...(dataRoot !== undefined && { dataRoot }),
+  });
+}
+
+const controller = new AbortController();
+
+async function run(work: Work, setting: OperatorSetting): Promise<void> {
+  let toldMs = Number.NEGATIVE_INFINITY;
+  const tell = (event: WorkEvent) => {
+    const isFrequent = event.kind === "text" || (event.kind === "step" && event.step < event.steps);
+    if (isFrequent && performance.now() - toldMs < tellEveryMs) return;
+    if (isFrequent) toldMs = performance.now();
+    send({ kind: "event", event });
+  };
+  const { signal } = controller;
+  const events = perform(work, { setting, signal, onText: (text) => tell({ kind: "text", text }) });
+  for (;;) {
+    const next = await events.next();
+    if (next.done) {
+      send({ kind: "ended", ...next.value });
+      return;
+    }
+    tell(next.value);
+  }
+}
+
+function fail(error: unknown): void {
+  const isStopped = error instanceof NextxError && error.code === "ABORTED" && controller.signal.aborted;
+  send(isStopped ? { kind: "ended", outcome: "stopped" } : { kind: "failed", error: plainError(error) });
+}
+
+/** Everything was sent; nothing computes any more. */
+const end = (): void => {
+  process.disconnect?.();
+};
+
+process.on("message", (message: ToOperator) => {
+  if (message.kind === "stop") controller.abort();
+  else if (message.kind === "work") void run(message.work, message.setting).catch(fail).finally(end);
+  else {
+    void answer(message.question, message.setting)
+      .then((found) => send({ kind: "answer", answer: found }))
+      .catch(fail)
+      .finally(end);
+  }
+});
+// A process that exits while the runtime computes aborts noisily; files are written so that this loses little.
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+process.on("SIGINT", () => undefined); // the parent decides
+process.on("SIGTERM", () => undefined);
+try {
+  setPriority(niceness);
+} catch {
+  // not allowed here: pictures may come later while a model trains
+}
+send({ kind: "ready" });
