@@ -18,7 +18,8 @@ export interface Sampler {
 export interface Sampling {
   readonly count: number;
   readonly seed: number;
-  readonly cfgScale: number;
+  /** Sampling settings of the model. */
+  readonly options: Readonly<Record<string, unknown>>;
   readonly signal?: AbortSignal;
 }
 
@@ -54,10 +55,9 @@ export class Judge {
   }
 
   /** Pictures of a sampler with the classes of the held-out ones. */
-  async samples(model: Sampler, { count, seed, cfgScale, signal }: Sampling): Promise<LabelledPictures> {
+  async samples(model: Sampler, { count, seed, options, signal }: Sampling): Promise<LabelledPictures> {
     const { pictures } = await this.real();
     const labels = pictures.labels.subarray(0, count);
-    const options = { cfgScale };
     const request = { labels: [...labels], seed, options, previews: false, ...(signal && { signal }) };
     let pixels = new Uint8Array(0);
     for await (const event of model.sample(request)) pixels = Uint8Array.from(event.pixels);

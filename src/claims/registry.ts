@@ -1,11 +1,15 @@
 /** The claims there are, by system; each is composed when it is asked for. */
 import type { ClaimFactory } from "../evaluate/claim/claim.ts";
 import { autoformerClaim } from "./autoformer.ts";
+import { hmarClaim } from "./hmar/claim.ts";
+import { narClaim } from "./nar/claim.ts";
 import { sarClaim } from "./sar.ts";
 import { varClaim } from "./var/claim.ts";
 
 export const claims: ReadonlyMap<string, ClaimFactory> = new Map([
   ["var", varClaim],
   ["sar", sarClaim],
+  ["hmar", hmarClaim],
+  ["nar", narClaim],
   ["autoformer", autoformerClaim],
 ]);

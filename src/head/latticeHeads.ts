@@ -15,17 +15,27 @@ const coordinateOf = (site: number, axis: number, shape: readonly number[]): num
   return Math.floor(site / stride) % (shape[axis] ?? 1);
 };
 
-/** Which heads predict a site: those whose neighbour exists; all of them the first one. */
-function headsOf(site: number, shape: readonly number[]): number[] {
+/** Which of the heads that reach a site are heard there. */
+export type Overlap = (heads: readonly number[]) => readonly number[];
+/** The official one: all of them. */
+const average: Overlap = (heads) => heads;
+
+/** Heads that predict a site: those whose neighbour exists, all of them the first one; of these, what `overlap` leaves. */
+function headsOf(site: number, shape: readonly number[], overlap: Overlap): readonly number[] {
   const all = shape.map((_, k) => k);
-  if (site === 0) return all;
-  return all.filter((k) => coordinateOf(site, shape.length - 1 - k, shape) > 0);
+  if (site === 0) return overlap(all);
+  return overlap(all.filter((k) => coordinateOf(site, shape.length - 1 - k, shape) > 0));
 }
 
 /** One head per axis; the plan is that of growing distance. */
-export function neighbourHeads({ shape, sites, groups }: LatticePlan): LatticeHeads {
+export function neighbourHeads({ shape, sites, groups }: LatticePlan, overlap = average): LatticeHeads {
   const length = sites.length;
-  const counts = Float32Array.from({ length }, (_, site) => 1 / headsOf(site, shape).length);
+  /** What a head counts at every site. */
+  const shares = (head: number) =>
+    Float32Array.from({ length }, (_, site) => {
+      const heard = headsOf(site, shape, overlap);
+      return heard.includes(head) ? 1 / heard.length : 0;
+    });
   return {
     heads: shape.length,
     combine: (heads) => {
@@ -35,16 +45,15 @@ export function neighbourHeads({ shape, sites, groups }: LatticePlan): LatticeHe
         const grid = reshape(slice(head, 1, 1, length + 1), [b, ...shape, v]);
         const moved = pad(slice(grid, axis + 1, 0, (shape[axis] as number) - 1), axis + 1, 1, 0); // shape's own axis
         const start = pad(slice(head, 1, 0, 1), 1, 0, length - 1);
-        return add(reshape(moved, [b, length, v]), start);
+        return mul(add(reshape(moved, [b, length, v]), start), constant(shares(k), [length, 1]));
       });
-      const sum = parts.reduce((a, b) => add(a, b));
-      return mul(sum, constant(counts, [length, 1]));
+      return parts.reduce((a, b) => add(a, b));
     },
     sources: ({ index, start, size }) => {
-      if (index === 0) return [shape.map((_, head) => ({ head, index: 0 }))];
+      if (index === 0) return [headsOf(0, shape, overlap).map((head) => ({ head, index: 0 }))];
       const before = groups[index - 1]?.start ?? 0;
       return Array.from(sites.subarray(start, start + size), (site) =>
-        headsOf(site, shape).map((head) => {
+        headsOf(site, shape, overlap).map((head) => {
           const stride = shape.slice(shape.length - head).reduce((a, b) => a * b, 1);
           return { head, index: sites.indexOf(site - stride, before) - before };
         }),

@@ -11,6 +11,7 @@ import {
   type NormOrder,
   normalised,
   outer,
+  readout,
 } from "../nn/companion.ts";
 import { causalConvolution } from "../nn/fourier.ts";
 import { normal, type Scope } from "../nn/scope.ts";
@@ -74,33 +75,50 @@ export interface LoopOutputs {
   readonly next: Tensor;
 }
 
+/** What a closed-loop layer computes with, whatever its matrix is. */
+export interface Loop {
+  /** [K, d, d] */
+  readonly A: Tensor;
+  /** How an input enters: into the state, and in the loop; [K, d] each. */
+  readonly stored: Tensor;
+  readonly b: Tensor;
+  /** What predicts the next input in the loop, [K, d]. */
+  readonly k: Tensor;
+  /** What reads outputs, and next inputs in closed and in open loop, [K, d] each. */
+  readonly c: Tensor;
+  readonly next: Tensor;
+  readonly openNext: Tensor;
+}
+
+/** Companion matrices, vectors normalised as the official code does. */
+export function companionLoop(space: ClosedStateSpace, order: NormOrder): Loop {
+  const [b, k] = [normalised(space.b, order), normalised(space.k, order)];
+  return {
+    A: companionMatrix(normalised(space.a, order)),
+    ...{ stored: space.b, b, c: normalised(space.c, order), next: space.k, openNext: k },
+    k: order === 0 ? b : k, // code: without a norm, b takes k's place
+  };
+}
+
 /**
- * The horizon from the look-back u [B, L, K]: the state after it (b as stored), then powers of A + b k^T (both normalised)
- * read by c (normalised) and k (as stored): [B, O, K]. A state is never formed per step: the powers act on what reads it.
+ * The horizon from the look-back u [B, L, K]: the state after it, then powers of A + b k^T read by c and next: [B, O, K]. A
+ * state is never formed per step: the powers act on what reads it.
  */
-export function closedLoop(
-  space: ClosedStateSpace,
-  u: Tensor,
-  horizon: number,
-  order: NormOrder,
-): LoopOutputs {
+export function closedLoop({ A, stored, b, k, c, next }: Loop, u: Tensor, horizon: number): LoopOutputs {
   const length = staticDim(dimOf(u, 1), "A look-back");
-  const A = companionMatrix(normalised(space.a, order));
-  const states = krylov(length, A, space.b, "first"); // (K, L, d)
+  const states = krylov(length, A, stored, "first"); // (K, L, d)
   const state = matmul(transpose(u, [2, 0, 1]), states); // (K, B, d)
-  const b = normalised(space.b, order);
-  const k = order === 0 ? b : normalised(space.k, order); // code: without a norm, b takes k's place
   const loop = transpose(add(A, outer(b, k)), [0, 2, 1]);
-  const read = (c: Tensor) => transpose(matmul(state, krylov(horizon, loop, c), false, true), [1, 2, 0]); // (K, B, O) -> (B, O, K)
-  return { y: read(normalised(space.c, order)), next: read(space.k) };
+  const read = (by: Tensor) => transpose(matmul(state, krylov(horizon, loop, by), false, true), [1, 2, 0]); // (K, B, O) -> (B, O, K)
+  return { y: read(c), next: read(next) };
 }
 
 /** The same layer over the look-back itself: u [B, L, K] -> outputs and predictions of the inputs one step on, [B, L, K]. */
-export function openLoop(space: ClosedStateSpace, u: Tensor, order: NormOrder): LoopOutputs {
+export function openLoop({ A, b, c, openNext }: Loop, u: Tensor): LoopOutputs {
   const length = staticDim(dimOf(u, 1), "A look-back");
-  const [a, b] = [normalised(space.a, order), normalised(space.b, order)];
-  const through = (c: Tensor) => convolve(u, companionKernel(length, a, b, normalised(c, order)));
-  return { y: through(space.c), next: through(space.k) };
+  const states = krylov(length, A, b);
+  const through = (by: Tensor) => convolve(u, readout(states, by));
+  return { y: through(c), next: through(openNext) };
 }
 
 /** y + skip u, one factor per channel. */

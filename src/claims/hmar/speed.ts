@@ -5,11 +5,15 @@
 import { blockCausal } from "../../context/blockCausal.ts";
 import { ownGroup } from "../../context/ownGroup.ts";
 import type { Visibility } from "../../context/types.ts";
+import { aloneGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import type { Arm } from "../../evaluate/claim/arms.node.ts";
 import { initialise } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
+import type { Plan, Scale } from "../../plan/types.ts";
 import { codebookName } from "../../regimen/multiScaleModel.ts";
 import type { Device } from "../../runtime/device.ts";
+import { peakBytes } from "../../runtime/memory.ts";
+import type { Graph } from "../../runtime/trace.ts";
 import { buildHmar } from "../../systems/hmar/build.ts";
 import { type HmarModelConfig, hmarModelSchema } from "../../systems/hmar/config.ts";
 import { HmarGenerator } from "../../systems/hmar/generate.ts";
@@ -30,12 +34,20 @@ export interface HmarSpeedOptions {
 }
 
 const numClasses = 16;
+const picturesInMemory = 32;
 const sampling = { cfgScale: 1.5, topK: 0, topP: 0.96, temperature: 1 };
 const about = { classNames: [], imageSize: 0 };
 
 /** Query-key pairs that one head of one layer compares. */
 export function attentionPairs(patchNums: readonly number[], visibility: Visibility): number {
   return visibility.hidden(scalePlan(patchNums)).reduce((sum, hidden) => sum + 1 - hidden, 0);
+}
+
+/** Bytes alive at once in the guided pass over the last scale, for the pictures whose memory is compared. */
+function lastScaleBytes({ outputs }: Graph, { groups, length }: Plan<Scale>): number {
+  const size = groups.at(-1)?.size ?? 0;
+  const symbols = { B: picturesInMemory, N: size, M: length - size };
+  return peakBytes(Object.values(outputs), new Map(Object.entries(symbols)));
 }
 
 function configOf({ patchNums, width }: HmarSpeedOptions): HmarModelConfig {
@@ -56,7 +68,11 @@ function hmar(config: HmarModelConfig, device: Device): Contender {
   return {
     generate: (labels, streams, signal) =>
       countResults(made.generate(labels, { ...sampling, schedule, ...(signal && { signal }) }, streams)),
-    counted: { pairs: attentionPairs(config.tokenizer.patchNums, ownGroup), cacheBytes: 0 },
+    counted: {
+      pairs: attentionPairs(config.tokenizer.patchNums, ownGroup),
+      cacheBytes: 0,
+      peakBytes: lastScaleBytes(aloneGraph(networks.nextScale, 2), networks.tokenizer.plan),
+    },
     [Symbol.dispose]: () => made[Symbol.dispose](),
   };
 }
@@ -77,10 +93,15 @@ function scaleWise({ tokenizer: codec, transformer: blocks }: HmarModelConfig, d
       pairs: attentionPairs(codec.patchNums, blockCausal),
       // Keys and values of both guidance branches, float32.
       cacheBytes: 2 * 2 * 4 * depth * embedDim * tokenizer.plan.length,
+      peakBytes: lastScaleBytes(stepGraph(transformer, 2), tokenizer.plan),
     },
     [Symbol.dispose]: () => made[Symbol.dispose](),
   };
 }
+
+/** Name of the arm of a schedule and a width. */
+export const hmarSpeedName = ({ patchNums, width }: Pick<HmarSpeedOptions, "patchNums" | "width">): string =>
+  `speed-${scalePlan(patchNums).length}-${width}`;
 
 /** Passes, pairs, cache and time; sides `hmar` and `var`. */
 export function hmarSpeedArm(
@@ -88,10 +109,10 @@ export function hmarSpeedArm(
   device: Device,
   onProgress?: (text: string) => void,
 ): Arm {
-  const { batches, repeats, width, patchNums } = options;
+  const { batches, repeats } = options;
   const config = configOf(options);
   const open = (on: Device) => ({ hmar: () => hmar(config, on), var: () => scaleWise(config, on) });
-  const name = `speed-${scalePlan(patchNums).length}-${width}`;
+  const name = hmarSpeedName(options);
   return contestArm(
     { name, definition: { config, sampling }, batches, repeats, numClasses, open },
     device,

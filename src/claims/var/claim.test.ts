@@ -3,18 +3,13 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { synthClassNames } from "../../data/synth/factors.ts";
-import { createSynth } from "../../data/synth/synth.ts";
 import { armContext, readRow } from "../../evaluate/claim/arms.node.ts";
-import type { Claim, ClaimSetting } from "../../evaluate/claim/claim.ts";
+import type { Claim } from "../../evaluate/claim/claim.ts";
 import { type ClaimEvent, claimPaths, runClaim } from "../../evaluate/claim/runClaim.node.ts";
-import type { FeatureExtractor, Pictures } from "../../evaluate/features/types.ts";
-import { findModel } from "../../models.node.ts";
-import { openCpu } from "../../runtime/device.node.ts";
-import { NextxError } from "../../tensor/errors.ts";
+import { tinySetting } from "../testing/tinySetting.ts";
 import { type VarClaimOptions, varClaimOf } from "./claim.ts";
 import { fillErrors } from "./inpainting.ts";
-import { sidesOf } from "./sides.ts";
+import { pairOf } from "./sides.ts";
 
 const options: VarClaimOptions = {
   quality: {
@@ -33,32 +28,6 @@ const options: VarClaimOptions = {
   inpainting: { pictures: 12, seeds: [1] },
 };
 
-/** Mean colours of a picture's halves: six features; it takes everything for the first class. */
-function halves(): FeatureExtractor {
-  const extract = async ({ pixels, count, size }: Pictures) => {
-    const data = new Float64Array(count * 6);
-    for (let i = 0; i < pixels.length; i++) {
-      const picture = Math.floor(i / (3 * size * size));
-      const isRight = Math.floor(i / 3) % size >= size / 2;
-      const at = picture * 6 + (isRight ? 3 : 0) + (i % 3);
-      data[at] = (data[at] ?? 0) + (pixels[i] ?? 0) / (size * size);
-    }
-    const logits = new Float64Array(count * synthClassNames.length).map((_, i) =>
-      i % synthClassNames.length === 0 ? 1 : 0,
-    );
-    return {
-      features: { data, count, dims: 6 },
-      logits: { data: logits, count, dims: synthClassNames.length },
-    };
-  };
-  return {
-    ...{ name: "halves", sha256: "0".repeat(64), dims: 6, inputSize: 32, extract },
-    classNames: synthClassNames,
-    features: async (pictures) => (await extract(pictures)).features,
-    [Symbol.dispose]: () => undefined,
-  };
-}
-
 const root = mkdtempSync(join(tmpdir(), "nextx-var-claim-"));
 const paths = claimPaths(root, "var");
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -68,22 +37,7 @@ const training = ["inpainting", "scale", "pair", "tokenizer", "roundtrip", "guid
 let claim: Claim;
 const events: ClaimEvent[] = [];
 beforeAll(async () => {
-  const network = halves();
-  const setting: ClaimSetting = {
-    device: await openCpu({ threads: 2 }),
-    openData: async (_, __, split) => createSynth({ size: 32, split, length: 64 }),
-    openSeries: async () => {
-      throw new NextxError("DATA_NO_ROOT", "none is needed");
-    },
-    model: findModel,
-    features: () => ({
-      identities: [{ name: network.name, sha256: network.sha256 }],
-      open: async () => [network],
-    }),
-    readWeights: async () => {
-      throw new NextxError("DATA_NO_ROOT", "none is needed");
-    },
-  };
+  const setting = await tinySetting();
   claim = await varClaimOf(options)(setting);
   for await (const event of runClaim(claim, { paths, origin, arms: training })) events.push(event);
 }, 600_000);
@@ -142,8 +96,8 @@ it("passes are S against P^2, counted anew by the check", async () => {
 }, 60_000);
 
 it("both sides differ in what they predict and in nothing else", () => {
-  const [ours, theirs] = sidesOf(options.quality);
-  const [a, b] = [ours.recipe(5), theirs.recipe(5)];
+  const { training } = pairOf(options.quality);
+  const [a, b] = training;
   expect(b.tokenizer).toEqual({ ...a.tokenizer, patchNums: [8], quantResi: 0 });
   expect(b.transformer).toEqual(a.transformer);
   expect(b.train).toEqual(a.train);

@@ -14,10 +14,15 @@ import {
 import { powerFit } from "../../evaluate/claim/powerFit.ts";
 import type { ResultFigure } from "../../evaluate/claim/result.ts";
 import type { Target } from "../../evaluate/claim/target.ts";
+import { contestArms } from "../contest/arms.ts";
+import { distanceMeasures, meanChange, ruleMeasures } from "../contest/measures.ts";
+import { type ContestOptions, contestNames } from "../contest/side.ts";
 import { inpaintingArm } from "./inpainting.ts";
-import { type QualityOptions, qualityArms, qualityNames } from "./quality.ts";
 import { bestRate, type ScalingOptions, scalingArms, scalingNames } from "./scaling.ts";
+import { type PairOptions, pairOf } from "./sides.ts";
 import { batches, schedules, speedArm } from "./speed.ts";
+
+export type QualityOptions = PairOptions & Omit<ContestOptions, "set" | "size">;
 
 /** Everything that can be made smaller for a test. */
 export interface VarClaimOptions {
@@ -64,11 +69,6 @@ const value = (bounds: { atMost?: number; atLeast?: number }): Target => ({
   ...bounds,
 });
 const ratio = (atMost: number): Target => ({ quantity: "ratio", over: "every", atMost });
-const meanChange = (bounds: { atMost?: number; atLeast?: number }): Target => ({
-  quantity: "relativeChange",
-  over: "mean",
-  ...bounds,
-});
 const everyChange = (atMost: number): Target => ({ quantity: "relativeChange", over: "every", atMost });
 const raster = "next token, raster order";
 
@@ -130,42 +130,11 @@ function speedMeasures(): ClaimMeasure[] {
 }
 
 function qualityMeasures({ seeds }: QualityOptions, networks: readonly string[]): ClaimMeasure[] {
-  const arms = seeds.flatMap((seed) => ["var", "raster"].map((side) => qualityNames.judging(side, seed)));
-  const paired = (
-    name: string,
-    number: string,
-    told: Pick<ClaimMeasure, "better" | "target" | "headline" | "unit">,
-  ): ClaimMeasure => ({
-    ...{ name, arms, baselineName: `${raster}, equal multiply-adds`, ...told },
-    numbers: (rows) => ({
-      system: seeds.map((seed) => numberOf(rows, qualityNames.judging("var", seed), number)),
-      baseline: seeds.map((seed) => numberOf(rows, qualityNames.judging("raster", seed), number)),
-    }),
-  });
-  const lower = { unit: "", better: "lower", target: [meanChange({ atMost: 0 })] } as const;
-  const higher = {
-    unit: "share",
-    better: "higher",
-    target: [meanChange({ atLeast: 0 })],
-    headline: false,
-  } as const;
-  const roundTrips = ["var", "raster"].map(qualityNames.roundTrip);
+  const rivals = { system: "var", baseline: "raster", baselineName: `${raster}, equal multiply-adds`, seeds };
+  const roundTrips = ["var", "raster"].map(contestNames.roundTrip);
   return [
-    ...networks.flatMap((network, i) => [
-      paired(`Fréchet distance, ${network}`, `distance${i}`, {
-        ...lower,
-        target: [...lower.target],
-        headline: true,
-      }),
-      paired(`Fréchet distance without guidance, ${network}`, `distance${i}Unguided`, {
-        ...{ ...lower, target: [...lower.target], headline: false },
-      }),
-    ]),
-    paired("samples of the right class, by our classifier", "accuracy", {
-      ...higher,
-      target: [...higher.target],
-    }),
-    paired("samples that keep their class's rules", "validity", { ...higher, target: [...higher.target] }),
+    ...distanceMeasures(rivals, networks, { name: "Fréchet distance", atMost: 0, headline: true }),
+    ...ruleMeasures(rivals),
     ...networks.map(
       (network, i): ClaimMeasure => ({
         ...{
@@ -177,8 +146,8 @@ function qualityMeasures({ seeds }: QualityOptions, networks: readonly string[])
         ...{ arms: roundTrips, baselineName: "one scale, same encoder, decoder, codes, steps" },
         target: [meanChange({ atMost: 0 })],
         numbers: (rows) => ({
-          system: [numberOf(rows, qualityNames.roundTrip("var"), `distance${i}`)],
-          baseline: [numberOf(rows, qualityNames.roundTrip("raster"), `distance${i}`)],
+          system: [numberOf(rows, contestNames.roundTrip("var"), `distance${i}`)],
+          baseline: [numberOf(rows, contestNames.roundTrip("raster"), `distance${i}`)],
         }),
       }),
     ),
@@ -317,7 +286,7 @@ export const varClaimOf =
         ...grids.map((side) => speedArm(side, setting.device, setting.onProgress)),
         inpaintingArm(setting, painted, sha256),
         ...scalingArms(setting, scaling, sha256),
-        ...qualityArms(setting, quality),
+        ...contestArms(setting, { ...quality, set: "synth", size: 32 }, pairOf(quality)),
       ],
       measures: [
         ...speedMeasures(),
@@ -346,9 +315,9 @@ export const varClaimOf =
         ...{ data: "synth", split: "test", samples: quality.samples },
         features: identities.map(({ name, sha256: hash }) => ({ name, sha256: hash })),
         seeds: [...quality.seeds],
-        computeFlops: numberOf(rows, qualityNames.training("var", quality.seeds[0] ?? 1), "multiplyAdds"),
+        computeFlops: numberOf(rows, contestNames.training("var", quality.seeds[0] ?? 1), "multiplyAdds"),
         guidance: ["var", "raster"]
-          .map((side) => `${side} ${numberOf(rows, qualityNames.guidance(side), "chosen")}`)
+          .map((side) => `${side} ${numberOf(rows, contestNames.guidance(side), "chosen")}`)
           .join(", "),
       }),
       figures: (rows) => figures(rows, options),

@@ -1,23 +1,21 @@
-/** The two sides of the comparison, behind one interface: what trains, what it costs, what samples. */
+/** The two sides of the comparison, and their tokenizers. */
 
 import { roundTripGraph } from "../../codec/multiScalePrograms.ts";
 import { groundTruth } from "../../context/pastSources.ts";
 import { synthClassNames } from "../../data/synth/factors.ts";
-import type { Weights } from "../../nn/scope.ts";
 import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
+import { tokenizerPrefix } from "../../regimen/multiScaleModel.ts";
 import { forcedProgramme } from "../../regimen/programmes.ts";
 import type { ModelDescription, Stage } from "../../regimen/system.ts";
 import { teacherForcing } from "../../regimen/teacherForcedScales.ts";
-import { multiplyAdds } from "../../runtime/cost.ts";
-import type { Device } from "../../runtime/device.ts";
 import type { Graph } from "../../runtime/trace.ts";
 import { type VarRecipe, varRecipeSchema, varRecipes } from "../../systems/var/recipe.ts";
-import { varTrainee } from "../../systems/var/scaleWise.ts";
+import { transformerPrefix, varTrainee } from "../../systems/var/scaleWise.ts";
 import { varSystem } from "../../systems/var/system.ts";
 import { buildVar } from "../../systems/var/varModel.ts";
-import type { Sampler } from "../judging.ts";
+import { graphWork, type Side, type TrainedTokenizer } from "../contest/side.ts";
 import { rasterConfigSchema, singleScale } from "../raster/config.ts";
-import { buildRaster, rasterTrainee } from "../raster/model.ts";
+import { buildRaster, rasterPrefix, rasterTrainee } from "../raster/model.ts";
 import { RasterModel } from "../raster/rasterModel.ts";
 import { rasterStage } from "../raster/stage.ts";
 
@@ -29,20 +27,6 @@ export interface PairOptions {
   readonly transformerSteps: number;
   readonly batchSize: number;
   readonly tokenImages: number;
-}
-
-export interface Side {
-  readonly name: "var" | "raster";
-  /** Data, sizes and training, with `steps` of the transformer. */
-  recipe(steps: number): VarRecipe;
-  readonly description: ModelDescription;
-  tokenizerStage(): Stage;
-  transformerStage(steps: number): Stage;
-  /** Multiply-adds of one training step of the transformer. */
-  stepWork(): number;
-  /** Pictures through the tokenizer and back. */
-  roundTrip(): Graph;
-  open(weights: Weights, device: Device): Promise<Sampler & Disposable>;
 }
 
 function recipeOf(options: PairOptions, steps: number): VarRecipe {
@@ -60,12 +44,9 @@ function recipeOf(options: PairOptions, steps: number): VarRecipe {
 }
 
 const numClasses = synthClassNames.length;
-const work = (graph: Graph, batchSize: number): number =>
-  multiplyAdds(Object.values(graph.outputs), new Map([["B", batchSize]]));
-
-/** Both sides; the raster one has the same encoder, decoder, codebook size, blocks and training. */
-export function sidesOf(options: PairOptions): readonly [Side, Side] {
-  const { batchSize } = options;
+/** What the contest compares, and what decides it; the raster side has the same encoder, decoder, codebook size, blocks and training. */
+export function pairOf(options: PairOptions) {
+  const { batchSize, transformerSteps } = options;
   const { tokenizer, transformer, data } = recipeOf(options, 1);
   const about = { classNames: [...synthClassNames], imageSize: data.size };
   const varConfig = {
@@ -86,31 +67,51 @@ export function sidesOf(options: PairOptions): readonly [Side, Side] {
   const stageAt = (own: VarRecipe, i: number) => varSystem.stages(own)[i] as Stage; // tokenizer, transformer
   const description = { system: "var", config: varConfig, ...about };
   const rasterDescription = { system: "raster", config: rasterConfig, ...about };
-  return [
+  const tokenizerOf = (
+    name: string,
+    own: VarRecipe,
+    described: ModelDescription,
+    roundTrip: () => Graph,
+  ): TrainedTokenizer => ({
+    ...{ name, prefix: tokenizerPrefix, description: described, roundTrip },
+    recipe: { data: own.data, tokenizer: own.tokenizer, train: own.train.tokenizer },
+    stage: () => stageAt(own, 0),
+  });
+  const sides: readonly [Side, Side] = [
     {
-      name: "var",
-      recipe,
-      description,
-      tokenizerStage: () => stageAt(recipe(1), 0),
-      transformerStage: (steps) => stageAt(recipe(steps), 1),
-      stepWork: () => {
-        const { tokenizer: frozen } = buildVar(varConfig);
-        const trainee = varTrainee(frozen, new Map(), varConfig.transformer);
-        return work(teacherForcing(frozen, trainee).graph, batchSize);
+      ...{ name: "var", tokenizer: "var", description },
+      training: {
+        prefix: transformerPrefix,
+        steps: () => transformerSteps,
+        stage: (steps) => stageAt(recipe(steps), 1),
+        stepWork: () => {
+          const { tokenizer: frozen } = buildVar(varConfig);
+          const trainee = varTrainee(frozen, new Map(), varConfig.transformer);
+          return graphWork(teacherForcing(frozen, trainee).graph, batchSize);
+        },
       },
-      roundTrip: () => roundTripGraph(buildVar(varConfig).tokenizer),
       open: (weights, device) => varSystem.open(description, weights, device),
     },
     {
-      name: "raster",
-      recipe: rasterRecipe,
-      description: rasterDescription,
-      tokenizerStage: () => stageAt(rasterRecipe(1), 0),
-      transformerStage: (steps) => rasterStage(rasterRecipe(steps), rasterConfig),
-      stepWork: () =>
-        work(forcedProgramme(rasterTrainee(rasterConfig, new Map()), groundTruth).graph, batchSize),
-      roundTrip: () => roundTripGraph(buildRaster(rasterConfig).tokenizer),
+      ...{ name: "raster", tokenizer: "raster", description: rasterDescription },
+      training: {
+        prefix: rasterPrefix,
+        steps: (work) => Math.round((transformerSteps * work("var")) / work("raster")),
+        stage: (steps) => rasterStage(rasterRecipe(steps), rasterConfig),
+        stepWork: () =>
+          graphWork(forcedProgramme(rasterTrainee(rasterConfig, new Map()), groundTruth).graph, batchSize),
+      },
       open: async (weights, device) => new RasterModel(rasterDescription, weights, device),
     },
   ];
+  return {
+    sides,
+    tokenizers: [
+      tokenizerOf("var", recipe(1), description, () => roundTripGraph(buildVar(varConfig).tokenizer)),
+      tokenizerOf("raster", rasterRecipe(1), rasterDescription, () =>
+        roundTripGraph(buildRaster(rasterConfig).tokenizer),
+      ),
+    ],
+    training: [recipe(transformerSteps), rasterRecipe(transformerSteps)] as const,
+  };
 }

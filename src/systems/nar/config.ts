@@ -49,6 +49,10 @@ const transformerFields = z.strictObject({
     .enum(["neighbour", "raster"])
     .default("neighbour")
     .describe("What is predicted next: all nearest neighbours, or (LlamaGen, the baseline) the next site."),
+  overlap: z
+    .enum(["average", "right", "below"])
+    .default("average")
+    .describe("Whose logits count where both heads reach a site; officially their average."),
 });
 
 const fits = (c: { dim: number; nHead: number }) => c.dim % c.nHead === 0 && (c.dim / c.nHead) % 4 === 0;

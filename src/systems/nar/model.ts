@@ -7,7 +7,7 @@ import { classEmbedding } from "../../conditioner/classEmbedding.ts";
 import type { LabelConditioner } from "../../conditioner/types.ts";
 import { attentionBias, blockCausal } from "../../context/blockCausal.ts";
 import type { LatticeModel } from "../../decoding/latticeGenerator.ts";
-import { neighbourHeads, nextSiteHead } from "../../head/latticeHeads.ts";
+import { neighbourHeads, nextSiteHead, type Overlap } from "../../head/latticeHeads.ts";
 import type { LatticeHeads } from "../../head/types.ts";
 import {
   gridRotation,
@@ -35,8 +35,15 @@ export interface Form {
   readonly positions: "rotary" | "learned";
 }
 
+/** Head 0 follows rows ("right"), head 1 columns ("below"). */
+const overlaps: Readonly<Record<TransformerConfig["overlap"], Overlap>> = {
+  average: (heads) => heads,
+  right: (heads) => heads.slice(0, 1),
+  below: (heads) => heads.slice(-1),
+};
+
 /** The form of a configuration over a square map. */
-export function formOf({ nLayer, order }: TransformerConfig, side: number): Form {
+export function formOf({ nLayer, order, overlap }: TransformerConfig, side: number): Form {
   const next: Readout = { after: nLayer, norm: "norm", output: "output", init: zeroInit };
   const shape = [side, side];
   if (order === "raster") {
@@ -45,7 +52,12 @@ export function formOf({ nLayer, order }: TransformerConfig, side: number): Form
   }
   const plan = wavefrontPlan(shape);
   const below = { after: nLayer + 1, norm: "medusa_norm", output: "medusa_output", init: llamaInit };
-  return { plan, readout: neighbourHeads(plan), readouts: [next, below], positions: "rotary" };
+  return {
+    plan,
+    readout: neighbourHeads(plan, overlaps[overlap]),
+    readouts: [next, below],
+    positions: "rotary",
+  };
 }
 
 /** Videos: right, below ("D", down), next frame ("B", back). Source: `larp_ar.py` (code). */

@@ -19,12 +19,15 @@ const tokenizer = vqSchema.parse({
   ...{ vocabSize: 20, codeWidth: 4, zChannels: 8, ch: 8, numGroups: 2, chMult: [1, 1] },
   ...{ numResBlocks: 1, patchSize: 2, latentSide: 3 },
 });
-const configOf = (order: "neighbour" | "raster") =>
-  narModelSchema.parse({
+/** Orders; after a dash, whose logits count where heads meet. */
+const orders = ["neighbour", "raster", "neighbour-right", "neighbour-below"] as const;
+const configOf = (name: (typeof orders)[number]) => {
+  const [order, overlap = "average"] = name.split("-");
+  return narModelSchema.parse({
     tokenizer,
-    transformer: { numClasses: 3, dim: 16, nLayer: 1, nHead: 2, multipleOf: 8, order },
+    transformer: { numClasses: 3, dim: 16, nLayer: 1, nHead: 2, multipleOf: 8, order, overlap },
   });
-const orders = ["neighbour", "raster"] as const;
+};
 const about = { system: "nar", classNames: ["a", "b", "c"], imageSize: 12 };
 const plain: GenerateOptions = { cfgScale: 1, cfgInterval: -1, topK: 0, topP: 0, temperature: 1 };
 

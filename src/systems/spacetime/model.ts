@@ -7,8 +7,9 @@
 import {
   closedLoop,
   closedStateSpace,
+  companionLoop,
   convolve,
-  type LoopOutputs,
+  type Loop,
   openKernel,
   openLoop,
   stateSpace,
@@ -92,9 +93,10 @@ export class Spacetime {
     return this.config.blocks.reduce((x, _, i) => this.block(i, x).output, this.embed(u));
   }
 
-  #loop(): Parameters<typeof closedLoop>[0] {
+  #loop(): Loop {
     const { embedDim, decoder } = this.config;
-    return closedStateSpace(this.#scope.in("decoder", "blocks", "ssm"), { numKernels: embedDim, ...decoder });
+    const scope = this.#scope.in("decoder", "blocks", "ssm");
+    return companionLoop(closedStateSpace(scope, { numKernels: embedDim, ...decoder }), decoder.normOrder);
   }
 
   #output(y: Tensor): Tensor {
@@ -103,16 +105,15 @@ export class Spacetime {
 
   /** Centred look-back [B, L, P] -> any horizon [B, O, Y], nothing else changed. */
   rollOut(u: Tensor, horizon: number): Tensor {
-    const { normOrder } = this.config.decoder;
-    return this.#output(closedLoop(this.#loop(), this.encode(u), horizon, normOrder).y);
+    return this.#output(closedLoop(this.#loop(), this.encode(u), horizon).y);
   }
 
   /** Both passes of training over a centred look-back [B, L, P]. */
   trainingOutputs(u: Tensor): TrainingOutputs {
-    const { decoder, predictionLength } = this.config;
     const input = this.encode(u);
-    const closed = closedLoop(this.#loop(), input, predictionLength, decoder.normOrder);
-    const open: LoopOutputs = openLoop(this.#loop(), input, decoder.normOrder);
+    const loop = this.#loop();
+    const closed = closedLoop(loop, input, this.config.predictionLength);
+    const open = openLoop(loop, input);
     return { closed: this.#output(closed.y), open: this.#output(open.y), predictedInput: open.next, input };
   }
 

@@ -1,6 +1,6 @@
 /** SpaceTime's parity table: from the `run` names of reference cases to the functions that train and forecast. */
 import type { ParityCase, ParityInputs, ParityTable } from "../../formats/parityCase.ts";
-import { type ClosedStateSpace, closedLoop, openLoop } from "../../mixer/stateSpace.ts";
+import { type ClosedStateSpace, closedLoop, companionLoop, openLoop } from "../../mixer/stateSpace.ts";
 import {
   companionMatrix,
   fastCompanionKernel,
@@ -49,6 +49,8 @@ export function spacetimeParity(
         (x) => describe(x as Record<N, Tensor>, args), // the same names
       );
   const norm = (args: ParityInputs["args"]) => Number(args.norm_order ?? 1) as NormOrder; // orders as configured
+  const loopOf = (vectors: ClosedStateSpace, args: ParityInputs["args"]) =>
+    companionLoop(vectors, norm(args));
   const training = async ({ tensor, args }: ParityInputs) => {
     const [closed = 1, open = 1, next = 1] = (args.criterion_weights ?? []) as number[]; // numbers by contract
     const terms: LossWeights = [closed, open, next];
@@ -69,11 +71,11 @@ export function spacetimeParity(
       return { kernel: fastCompanionKernel(length, a, b, truncated(length, a, c)) };
     }),
     "closed-loop-ssm": over(space, ({ u, ...vectors }, args) => {
-      const { y, next } = closedLoop(vectors satisfies ClosedStateSpace, u, Number(args.horizon), norm(args));
+      const { y, next } = closedLoop(loopOf(vectors, args), u, Number(args.horizon));
       return { y, u_next: next };
     }),
     "open-loop-ssm": over(space, ({ u, ...vectors }, args) => {
-      const { y, next } = openLoop(vectors satisfies ClosedStateSpace, u, norm(args));
+      const { y, next } = openLoop(loopOf(vectors, args), u);
       return { y, u_next: next };
     }),
     preprocess: over(["u"], ({ u }) => ({ z: model.block(0, model.embed(u)).filtered })),

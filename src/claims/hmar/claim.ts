@@ -1,0 +1,252 @@
+/**
+ * HMAR's claim: predicting the next scale from the picture so far alone needs no cache and less attention, and with weighted
+ * scales and masked refinement its pictures are no worse than VAR's. Source: arXiv 2506.04421, tables 1 and 4 (d16: 3.50 VAR,
+ * 3.76 Markov, 3.42 weighted, 3.01 refined).
+ */
+import {
+  type Claim,
+  type ClaimFactory,
+  type ClaimMeasure,
+  numberOf,
+  numbersOf,
+  type Rows,
+} from "../../evaluate/claim/claim.ts";
+import type { ResultFigure } from "../../evaluate/claim/result.ts";
+import type { Target } from "../../evaluate/claim/target.ts";
+import { contestArms } from "../contest/arms.ts";
+import { distanceMeasures, ruleMeasures } from "../contest/measures.ts";
+import { type ContestOptions, contestNames } from "../contest/side.ts";
+import { type LadderOptions, ladder, sideNames } from "./sides.ts";
+import { type HmarSpeedOptions, hmarSpeedArm, hmarSpeedName } from "./speed.ts";
+
+export interface HmarClaimOptions extends Omit<LadderOptions, "seed"> {
+  readonly contest: Omit<ContestOptions, "set" | "size">;
+  /** Widths of the blocks, and the schedules whose times are measured, shortest first. */
+  readonly speed: Pick<HmarSpeedOptions, "batches" | "repeats"> & {
+    readonly schedules: readonly (readonly number[])[];
+    readonly widths: readonly number[];
+  };
+}
+
+export const hmarClaimOptions: HmarClaimOptions = {
+  model: "synth-32",
+  transformer: { depth: 6, embedDim: 64, numHeads: 4 },
+  tailLayers: 3,
+  nextScaleSteps: 1200,
+  maskedSteps: 600,
+  batchSize: 64,
+  tokenImages: 20_480,
+  schedules: {
+    "plus-8": "1/1,3/1,1,2,5/2,4,10/6,10,20/64",
+    "plus-16": "1/1,3/1,1,2,5/1,2,4,9/2,4,6,10,14/4,6,8,10,14,22",
+  },
+  contest: {
+    seeds: [1, 2, 3],
+    samples: 10_000,
+    guidanceGrid: [0, 0.75, 1.5],
+    guidanceSamples: 2_000,
+  },
+  speed: {
+    schedules: [
+      [1, 2, 3, 4, 6, 8],
+      [1, 2, 3, 4, 5, 6, 8, 10, 13, 16],
+    ],
+    widths: [64, 128, 256],
+    ...{ batches: [1, 8], repeats: 5 },
+  },
+};
+
+const ratio = (bounds: { readonly atMost?: number; readonly atLeast?: number }): Target[] => [
+  { quantity: "ratio", over: "every", ...bounds },
+];
+
+/** Names of the arms that take times, schedule by schedule. */
+const speedNames = ({ speed: { schedules, widths } }: HmarClaimOptions): string[][] =>
+  schedules.map((patchNums) => widths.map((width) => hmarSpeedName({ patchNums, width })));
+
+function speedMeasures(options: HmarClaimOptions): ClaimMeasure[] {
+  const { speed } = options;
+  const names = speedNames(options);
+  const [all, longest] = [names.flat(), names.at(-1) ?? []];
+  const at = (rows: Rows, arms: readonly string[], name: string) =>
+    arms.map((arm) => numberOf(rows, arm, name));
+  const counted = (name: string, number: string, atMost: number, arms: readonly string[]): ClaimMeasure => ({
+    ...{ name, unit: number === "pairs" ? "pairs" : "bytes", better: "lower", headline: true },
+    ...{ arms, baselineName: "VAR, cached", target: ratio({ atMost }) },
+    numbers: (rows) => ({
+      system: at(rows, arms, `hmar:${number}`),
+      baseline: at(rows, arms, `var:${number}`),
+    }),
+  });
+  const times = (
+    name: string,
+    arms: readonly string[],
+    batch: number,
+    atMost: number,
+    headline: boolean,
+  ): ClaimMeasure => {
+    const read = (rows: Rows, side: string) =>
+      arms.map((arm) => numbersOf(rows, arm, `${side}:ms`)[speed.batches.indexOf(batch)] ?? Number.NaN);
+    return {
+      ...{ name, unit: "ms", better: "lower", headline, arms, baselineName: "VAR, cached" },
+      target: ratio({ atMost }),
+      numbers: (rows) => ({ system: read(rows, "hmar"), baseline: read(rows, "var") }),
+    };
+  };
+  const [one = 1, many = one] = [speed.batches[0], speed.batches.at(-1)];
+  const widths = speed.widths.join(", ");
+  /** Time of VAR over time of HMAR on the longest schedule, beside the same on the shortest. */
+  const growth: ClaimMeasure = {
+    ...{
+      name: `VAR's time over HMAR's at ${many} images, longest schedule against shortest, widths ${widths}`,
+    },
+    ...{ unit: "", better: "higher", headline: true, arms: all, baselineName: "shortest schedule" },
+    target: ratio({ atLeast: 1 }),
+    numbers: (rows) => {
+      const gain = (arms: readonly string[]) =>
+        arms.map((arm) => {
+          const [theirs, ours] = ["var", "hmar"].map(
+            (side) => numbersOf(rows, arm, `${side}:ms`).at(-1) ?? Number.NaN,
+          );
+          return (theirs as number) / (ours as number);
+        });
+      return { system: gain(longest), baseline: gain(names[0] ?? []) };
+    },
+  };
+  return [
+    counted("query-key pairs of one head, all schedules and widths", "pairs", 0.8, all),
+    counted(
+      `bytes alive in the pass over the last scale, 32 images, longest schedule, widths ${widths}`,
+      "peakBytes",
+      1 / 3,
+      longest,
+    ),
+    growth,
+    times(
+      `transformer time of ${many} images, longest schedule, widths ${widths}`,
+      longest,
+      many,
+      1 / 1.5,
+      true,
+    ),
+    times(`transformer time of ${one} image, longest schedule, widths ${widths}`, longest, one, 1, false),
+    times(
+      `transformer time of ${many} images, shortest schedule, widths ${widths}`,
+      names[0] ?? [],
+      many,
+      1,
+      false,
+    ),
+  ];
+}
+
+function qualityMeasures(
+  { contest, schedules }: HmarClaimOptions,
+  networks: readonly string[],
+): ClaimMeasure[] {
+  const { seeds } = contest;
+  const first = seeds.slice(0, 1);
+  const against = (baseline: string, baselineName: string) => ({
+    system: sideNames.hmar,
+    baseline,
+    baselineName,
+    seeds,
+  });
+  const scales = {
+    system: sideNames.markov,
+    baseline: sideNames.plain,
+    baselineName: "all tokens alike",
+    seeds: first,
+  };
+  const unguided = { name: "Fréchet distance", atMost: 0, headline: true };
+  const versusVar = against(sideNames.var, "VAR, equal multiply-adds");
+  return [
+    ...distanceMeasures(versusVar, networks, unguided),
+    ...ruleMeasures(versusVar),
+    ...distanceMeasures(against(sideNames.markov, "the same weights without refinement"), networks, {
+      ...{ name: "Fréchet distance with refinement", atMost: -0.03, headline: true },
+    }),
+    ...distanceMeasures(scales, networks, {
+      ...{ name: "Fréchet distance with weighted scales, one seed", atMost: 0, headline: true },
+    }),
+    ...Object.keys(schedules).flatMap((name) =>
+      distanceMeasures(
+        {
+          ...{ system: sideNames.schedule(name), baseline: sideNames.hmar, seeds: first },
+          baselineName: "default schedule, same weights",
+        },
+        networks,
+        { name: `Fréchet distance of schedule ${name}, one seed`, atMost: 0.2, headline: false },
+      ).filter((_, i) => i % 2 === 0),
+    ),
+  ];
+}
+
+/** The claim with sizes of one's own. */
+export const hmarClaimOf =
+  (options: HmarClaimOptions): ClaimFactory =>
+  async (setting): Promise<Claim> => {
+    const { contest, speed } = options;
+    const [seed = 1] = contest.seeds;
+    const { sha256 } = await setting.model(options.model);
+    const { identities } = setting.features("synth");
+    const networks = identities.map(({ name }) => name);
+    const { batches, repeats } = speed;
+    const timed = speed.schedules.flatMap((patchNums) =>
+      speed.widths.map((width) =>
+        hmarSpeedArm({ patchNums, width, batches, repeats }, setting.device, setting.onProgress),
+      ),
+    );
+    return {
+      system: "hmar",
+      statement:
+        "Predicting a scale from the picture so far alone needs no cache and fewer comparisons than VAR, saves time that " +
+        "grows with the number of tokens, and, weighted by scale and refined by masked prediction, draws pictures that are " +
+        "no worse for the same multiply-adds.",
+      arms: [
+        ...timed,
+        ...contestArms(setting, { ...contest, set: "synth", size: 32 }, ladder({ ...options, seed }, sha256)),
+      ],
+      measures: [...speedMeasures(options), ...qualityMeasures(options, networks)],
+      notes: [
+        "All sides use the tokenizer of the shipped synth-32; VAR trains for as many multiply-adds as both stages of HMAR.",
+        "Time is that of the transformer without refinement, guided, with random weights; attention is computed scale by " +
+          "scale, because a CPU runtime has no block-sparse kernel. VAR's cache crosses to the host and back at every pass.",
+        "Bytes alive follow from shapes and liveness of one guided pass with its cache going in and out; the runtime's own " +
+          "scratch space comes on top for both.",
+        "Guidance is chosen per side on 2,000 samples of its first seed, from other noise than the judged samples.",
+      ],
+      protocol: (rows) => ({
+        ...{ data: "synth", split: "test", samples: contest.samples, seeds: [...contest.seeds] },
+        features: identities.map(({ name, sha256: hash }) => ({ name, sha256: hash })),
+        computeFlops: numberOf(rows, contestNames.training(sideNames.var, seed), "multiplyAdds"),
+        guidance: [sideNames.var, sideNames.markov, sideNames.hmar]
+          .map((side) => `${side} ${numberOf(rows, contestNames.guidance(side), "chosen")}`)
+          .join(", "),
+      }),
+      figures: (rows) => [timeFigure(rows, options)],
+    };
+  };
+
+/** Time over tokens, both sides, every width. */
+function timeFigure(rows: Rows, options: HmarClaimOptions): ResultFigure {
+  const { schedules, widths, batches } = options.speed;
+  const tokens = schedules.map((sides) => sides.reduce((sum, side) => sum + side * side, 0));
+  const series = widths.flatMap((width, w) =>
+    (["hmar", "var"] as const).map((side) => ({
+      name: `${side === "hmar" ? "HMAR" : "VAR"}, width ${width}`,
+      line: true,
+      points: speedNames(options).map(
+        (arms, i) => [tokens[i], numbersOf(rows, arms[w] ?? "", `${side}:ms`).at(-1)] as [number, number], // one per batch
+      ),
+    })),
+  );
+  return {
+    title: `Transformer time of ${batches.at(-1)} images`,
+    x: { label: "tokens of a picture", scale: "log" },
+    y: { label: "ms", scale: "log" },
+    series,
+  };
+}
+
+export const hmarClaim: ClaimFactory = hmarClaimOf(hmarClaimOptions);
