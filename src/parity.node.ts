@@ -61,5 +61,5 @@ export async function* parity(
   const tensors = await readTensors(folder, parityCase.tensors);
   const values = new Map([...weights].map(([name, tensor]) => [name, toValue(tensor)]));
   using table = system.parity(parityCase, values, await openDevice(device));
-  for (const check of checks) yield await runCheck(check, tensors, table);
+  for (const check of checks) yield await runCheck(check, tensors, table, parityCase.checks);
 }

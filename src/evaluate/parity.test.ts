@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { HostTensor } from "../formats/hostTensor.ts";
-import { caseSchema, type ParityTable } from "../formats/parityCase.ts";
+import { caseSchema, type ParityCheck, type ParityTable } from "../formats/parityCase.ts";
 import { floats, ints } from "../runtime/values.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { compareOutput, runCheck } from "./parity.ts";
@@ -92,6 +92,26 @@ describe("a check", () => {
     const result = await check({ outputs: { y: "out.y", z: "out.y" } });
     expect(result.pass).toBe(false);
     expect(result.outputs.map(({ pass }) => pass)).toEqual([true, false]);
+  });
+});
+
+it("a check reads the inputs of the one it builds on: the nearest before it", async () => {
+  const common = { args: {}, atol: 0, rtol: 0 };
+  const source = (name: string, key: string): ParityCheck => ({
+    ...{ name, run: "source", inputs: { x: key }, outputs: { y: key } },
+    ...common,
+  });
+  const built = { name: "b", run: "built", inputs: {}, outputs: { y: "two" }, ...common };
+  const tensors = new Map(["one", "two", "three"].map((key, i) => [key, reference([i])]));
+  const table: ParityTable = {
+    source: async ({ tensor }) => ({ y: tensor("x") }),
+    built: async ({ related }) => ({ y: related("source").tensor("x") }),
+  };
+  const checks = [source("a", "one"), source("a2", "two"), built, source("c", "three")];
+  expect(await runCheck(built, tensors, table, checks)).toMatchObject({ pass: true });
+  expect(await runCheck(built, tensors, table, [built])).toMatchObject({
+    pass: false,
+    error: expect.stringContaining("PARITY_MISSING_CHECK"),
   });
 });
 

@@ -4,7 +4,7 @@
  * being absent: unknown runs, missing outputs, other shapes and NaN fail.
  */
 import type { HostTensor } from "../formats/hostTensor.ts";
-import type { ParityCheck, ParityTable } from "../formats/parityCase.ts";
+import type { ParityCheck, ParityInputs, ParityTable } from "../formats/parityCase.ts";
 import { toValue } from "../formats/tensorValue.ts";
 import type { Value } from "../runtime/values.ts";
 import { NextxError } from "../tensor/errors.ts";
@@ -63,34 +63,52 @@ export function compareOutput(
   return { output, pass: true, maxAbs, maxRel, reason: "" };
 }
 
-/** Runs one check; errors become failures with their message. */
+/** Inputs of a check, and of those it builds on. */
+function inputsOf(
+  check: ParityCheck,
+  tensors: ReadonlyMap<string, HostTensor>,
+  checks: readonly ParityCheck[],
+): ParityInputs {
+  const tensor = (input: string): Value => {
+    const key = check.inputs[input];
+    if (key === undefined)
+      throw new NextxError("PARITY_MISSING_INPUT", `The check gives no input "${input}".`, { path: input });
+    return toValue(tensorOf(tensors, key));
+  };
+  const related = (run: string): ParityInputs => {
+    const earlier = checks.slice(0, Math.max(0, checks.indexOf(check)));
+    const ofRun = (other: ParityCheck) => other.run === run;
+    const found = earlier.findLast(ofRun) ?? checks.find(ofRun);
+    if (found !== undefined) return inputsOf(found, tensors, checks);
+    throw new NextxError("PARITY_MISSING_CHECK", `It builds on a check that runs "${run}".`, {
+      path: check.name,
+    });
+  };
+  return { tensor, args: check.args, wanted: Object.keys(check.outputs), related };
+}
+
+function tensorOf(tensors: ReadonlyMap<string, HostTensor>, key: string): HostTensor {
+  const tensor = tensors.get(key);
+  if (tensor !== undefined) return tensor;
+  throw new NextxError("PARITY_MISSING_TENSOR", "The case has no such tensor.", { path: key });
+}
+
+/** Runs one check of `checks`; errors become failures with their message. */
 export async function runCheck(
   check: ParityCheck,
   tensors: ReadonlyMap<string, HostTensor>,
   table: ParityTable,
+  checks: readonly ParityCheck[] = [check],
 ): Promise<CheckResult> {
   const { name, run } = check;
   const failed = (error: string): CheckResult => ({ name, run, pass: false, outputs: [], error });
   const action = Object.hasOwn(table, run) ? table[run] : undefined;
   if (action === undefined) return failed(`unknown run "${run}"`);
   if (check.expected !== undefined) return failed('this system has no results for "expected"');
-  const reference = (key: string): HostTensor => {
-    const tensor = tensors.get(key);
-    if (tensor === undefined)
-      throw new NextxError("PARITY_MISSING_TENSOR", "The case has no such tensor.", { path: key });
-    return tensor;
-  };
-  const tensor = (input: string): Value => {
-    const key = check.inputs[input];
-    if (key === undefined)
-      throw new NextxError("PARITY_MISSING_INPUT", `The check gives no input "${input}".`, { path: input });
-    return toValue(reference(key));
-  };
   try {
-    const wanted = Object.keys(check.outputs);
-    const actual = await action({ tensor, args: check.args, wanted });
+    const actual = await action(inputsOf(check, tensors, checks));
     const outputs = Object.entries(check.outputs).map(([output, key]) =>
-      compareOutput(output, actual[output], reference(key), check.atol, check.rtol),
+      compareOutput(output, actual[output], tensorOf(tensors, key), check.atol, check.rtol),
     );
     if (outputs.length === 0) return failed("the check compares nothing");
     return { name, run, pass: outputs.every((output) => output.pass), outputs };

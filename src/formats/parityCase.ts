@@ -35,6 +35,8 @@ export interface ParityInputs {
   readonly args: Readonly<Record<string, unknown>>;
   /** Output names the check compares: a table may skip what nobody asked for. */
   readonly wanted: readonly string[];
+  /** Inputs of the check with this `run` on whose results this one builds: the nearest earlier one, else the first. */
+  related(run: string): ParityInputs;
 }
 
 export type ParityTable = Readonly<

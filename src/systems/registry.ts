@@ -4,17 +4,26 @@ import type { SeriesSystem } from "../regimen/seriesSystem.ts";
 import type { ImageSystem, System } from "../regimen/system.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { autoformerSystem } from "./autoformer/system.ts";
+import { flowArSystem } from "./flowar/system.ts";
 import { hmarSystem } from "./hmar/system.ts";
 import { narSystem } from "./nar/system.ts";
 import { sarSystem } from "./sar/system.ts";
 import { spacetimeSystem } from "./spacetime/system.ts";
 import { varSystem } from "./var/system.ts";
+import { xarSystem } from "./xar/system.ts";
 
 const byId = <S extends System>(systems: readonly S[]): ReadonlyMap<string, S> =>
   new Map(systems.map((system) => [system.id, system]));
 
 /** Systems that make pictures. */
-export const imageSystems = byId<ImageSystem>([varSystem, sarSystem, hmarSystem, narSystem]);
+export const imageSystems = byId<ImageSystem>([
+  varSystem,
+  sarSystem,
+  hmarSystem,
+  narSystem,
+  flowArSystem,
+  xarSystem,
+]);
 
 /** Systems that forecast series. */
 export const seriesSystems = byId<SeriesSystem>([autoformerSystem, spacetimeSystem]);
