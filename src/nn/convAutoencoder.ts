@@ -70,7 +70,8 @@ type Projections = (scope: Scope, x: Tensor) => readonly [Tensor, Tensor, Tensor
 /** Where the parameters of one net are. Levels count from the highest resolution. */
 export interface Layout {
   res(net: Scope, level: number, i: number): Scope;
-  attn(net: Scope, level: number, i: number): Scope;
+  /** Of the attention after every block of the lowest level; absent where there is none. */
+  attn?(net: Scope, level: number, i: number): Scope;
   /** Of the convolution that halves or doubles the side after a level. */
   resample(net: Scope, level: number): Scope;
   /** Block, attention, block. */
@@ -111,9 +112,10 @@ export function varLayout(net: "down" | "up"): Layout {
   };
 }
 
-/** As VAR's, with a projection each: latent diffusion's autoencoder. Source: MAR `models/vae.py` (code). */
+/** Latent diffusion's autoencoder: as VAR's, a projection each, no attention in the decoder's levels. Source: MAR `models/vae.py` (code). */
 export function vaeLayout(net: "down" | "up"): Layout {
-  return { ...varLayout(net), projections: separateProjections };
+  const { attn, ...rest } = varLayout(net);
+  return { ...rest, ...(net === "down" && attn && { attn }), projections: separateProjections };
 }
 
 /** LlamaGen's names for a net of `levels` levels; its decoder counts from the lowest resolution. Source: code. */
@@ -157,7 +159,8 @@ export function encoder(scope: Scope, images: Tensor, config: AutoencoderConfig,
   chMult.forEach((factor, level) => {
     for (let i = 0; i < numResBlocks; i++) {
       h = resnetBlock(layout.res(scope, level, i), h, ch * factor, numGroups);
-      if (level === last) h = attnBlock(layout.attn(scope, level, i), h, numGroups, layout.projections);
+      if (level === last && layout.attn)
+        h = attnBlock(layout.attn(scope, level, i), h, numGroups, layout.projections);
     }
     if (level !== last)
       h = conv(layout.resample(scope, level), h, ch * factor, 3, { stride: 2, pads: [0, 0, 1, 1] });
@@ -176,7 +179,8 @@ export function decoder(scope: Scope, latents: Tensor, config: AutoencoderConfig
     const width = ch * (chMult[level] as number); // level in range
     for (let i = 0; i <= numResBlocks; i++) {
       h = resnetBlock(layout.res(scope, level, i), h, width, numGroups);
-      if (level === last) h = attnBlock(layout.attn(scope, level, i), h, numGroups, layout.projections);
+      if (level === last && layout.attn)
+        h = attnBlock(layout.attn(scope, level, i), h, numGroups, layout.projections);
     }
     if (level > 0) h = conv(layout.resample(scope, level), upsampleNearest(h, 2), width, 3);
   }

@@ -1,0 +1,218 @@
+/**
+ * FlowAR's generation: one cached pass per scale for its conditions, then Euler steps of the flow head alone. Guidance ramps
+ * from none at the first scale. Source: `models/flowar.py`, `sample_tokens`; `models/sampler.py` (code); inferred: without
+ * guidance only the conditional rows are computed (the reference integrates the others too, and drops them).
+ * Shape letters: R rows (B conditional, then B unconditional where guided), B pictures, N sites of a scale, Z numbers per
+ * site, C width.
+ */
+import { resampleSites } from "../../codec/scaleMatrices.ts";
+import { checkLabels } from "../../conditioner/classEmbedding.ts";
+import { euler, linspace, type Velocities } from "../../decoding/flowSolvers.ts";
+import type { KvCache } from "../../decoding/kvCache.ts";
+import {
+  cacheInputs,
+  cacheSpecs,
+  emptyCache,
+  grownCaches,
+  grownValues,
+  pastOf,
+} from "../../decoding/layerCaches.ts";
+import { decodeGroups } from "../../decoding/loop.ts";
+import type { ProgramStore } from "../../decoding/programStore.ts";
+import { timeFeatures, timeId, timeWaves } from "../../nn/timeEmbedding.ts";
+import type { Scale } from "../../plan/types.ts";
+import { trace } from "../../runtime/trace.ts";
+import { floats, ints, type Value } from "../../runtime/values.ts";
+import { symbol } from "../../tensor/dims.ts";
+import { invariant } from "../../tensor/errors.ts";
+import { float32, int32, type Tensor } from "../../tensor/tensor.ts";
+import type { FlowAr } from "./model.ts";
+
+export interface GenerateOptions {
+  /** Guidance t: velocity = (1 + t) conditional - t unconditional; officially written as 1 + t. */
+  readonly cfgScale: number;
+  /** Guidance grows from 0 at the first scale to `cfgScale` at the last; else it is the same for all. */
+  readonly cfgRamp: boolean;
+  /** Guidance acts at times up to this one. */
+  readonly guidanceHigh: number;
+  /** Falling times of each integration. */
+  readonly times: readonly number[];
+  readonly signal?: AbortSignal;
+}
+
+/** A committed scale. */
+export interface ScaleResult {
+  readonly group: Scale;
+  /** Its map, [B, N, Z]. */
+  readonly values: Value;
+  /** What the flow head was told, [R, N, C]. */
+  readonly z: Value;
+}
+
+/** code: 50 steps are alike; any other number spends half of them above time 0.3, and an odd one makes one step fewer. */
+export function officialTimes(steps: number): number[] {
+  if (steps === 50) return linspace(1, 0, 51);
+  const half = Math.floor(steps / 2);
+  return [...linspace(1, 0.3, half), ...linspace(0.25, 0, half + 1)];
+}
+
+/** Labels [R] -> class tokens [R, 1, C]. */
+export const classGraph = (model: FlowAr) =>
+  trace({ labels: int32("R") }, ({ labels }) => ({ x: model.classToken(labels) }));
+
+/** Tokens of a scale with the past -> its conditions, and the caches including it. */
+export function conditionsGraph(model: FlowAr) {
+  const { embedDim: c } = model.config;
+  const { layers } = model.stack;
+  const [R, N] = [symbol("R"), symbol("N")];
+  const specs = {
+    x: float32(R, N, c),
+    classToken: float32(R, 1, c),
+    places: int32(N),
+    ...cacheSpecs(layers, R, symbol("M")),
+  };
+  return trace(specs, (inputs) => {
+    const { x, classToken, places } = inputs as Record<"x" | "classToken" | "places", Tensor>; // declared above
+    const past = (i: number) => ({ past: pastOf(inputs, layers.length, i) });
+    const { z, caches } = model.conditions(x, classToken, past, places);
+    return { z, ...grownCaches(caches) };
+  });
+}
+
+/** A map [B, N, Z] and the matrix to the next scale's sites [N, M] -> the next scale's tokens [B, M, C]. */
+export const inputGraph = (model: FlowAr) =>
+  trace({ values: float32("B", "N", model.config.latentWidth), matrix: float32("N", "M") }, (inputs) => ({
+    x: model.embed(resampleSites(inputs.values, inputs.matrix)),
+  }));
+
+/** The flow head at one time. */
+export function velocityGraph(model: FlowAr) {
+  const { latentWidth, embedDim } = model.config;
+  const specs = {
+    x: float32("R", "N", latentWidth),
+    z: float32("R", "N", embedDim),
+    waves: float32(1, 1, timeWaves),
+    places: int32("N"),
+  };
+  return trace(specs, ({ x, z, waves, places }) => ({ velocity: model.velocity(x, z, waves, places) }));
+}
+
+/** First `rows` rows. */
+function firstRows({ data, shape: [all = 1, ...rest] }: Value, rows: number): Value {
+  return floats((data as Float32Array).subarray(0, (data.length / all) * rows), [rows, ...rest]); // float32 by contract
+}
+
+/** `parts` times the same rows. */
+function repeat({ data, shape: [rows = 1, ...rest] }: Value, parts: number): Value {
+  const out = new Float32Array(data.length * parts);
+  for (let i = 0; i < parts; i++) out.set(data as Float32Array, i * data.length); // float32 by contract
+  return floats(out, [rows * parts, ...rest]);
+}
+
+/** One scale's integration. */
+export interface ScaleFlow {
+  readonly scale: Scale;
+  /** [B, N, Z]; more rows are carried along as the reference's unconditional ones, on which nothing depends. */
+  readonly noise: Value;
+  /** [R, N, C]. */
+  readonly z: Value;
+  readonly pictures: number;
+  /** w of unconditional + w (conditional - unconditional); 1 guides nothing. */
+  readonly weight: number;
+}
+
+/** From noise to the map of a scale, in the layout of the noise. Errors: ABORTED. */
+export async function integrateScale(
+  model: FlowAr,
+  programs: ProgramStore,
+  { scale, noise, z, pictures, weight }: ScaleFlow,
+  { times, guidanceHigh, signal }: Pick<GenerateOptions, "times" | "guidanceHigh" | "signal">,
+): Promise<Value> {
+  const [rows = 0, ...site] = noise.shape;
+  const length = noise.data.length / rows;
+  const places = ints(
+    Int32Array.from({ length: scale.size }, (_, i) => scale.start + i),
+    [scale.size],
+  );
+  const run = async (x: Value, time: number): Promise<Float32Array> => {
+    const waves = floats(timeFeatures([timeId(time)]), [1, 1, timeWaves]);
+    const inputs = { x, z: firstRows(z, x.shape[0] ?? 0), waves, places };
+    const out = await programs.run("velocity", () => velocityGraph(model), inputs);
+    return out.velocity?.data as Float32Array; // the graph's output
+  };
+  const velocity = async (state: Float32Array, time: number, guided: boolean): Promise<Velocities> => {
+    if (!guided) return { conditional: await run(floats(state, noise.shape), time) };
+    const own = floats(state.subarray(0, pictures * length), [pictures, ...site]);
+    const both = floats(await run(repeat(own, 2), time), [2, pictures * length]);
+    const [conditional, unconditional] = [0, 1].map((i) => {
+      const branch = (both.data as Float32Array).subarray(i * pictures * length, (i + 1) * pictures * length);
+      return repeat(floats(branch, [pictures, length]), rows / pictures).data as Float32Array; // float32 by contract
+    }) as [Float32Array, Float32Array]; // two branches
+    return { conditional, unconditional };
+  };
+  const guidance = { weight, until: guidanceHigh };
+  const flow = { noise: noise.data, times, guidance, velocity, ...(signal && { signal }) };
+  return floats(Float32Array.from(await euler(flow)), noise.shape);
+}
+
+/**
+ * Maps of `labels.length` pictures, scale by scale. `noiseOf` gives a scale's noise [B, N, Z].
+ * Errors: LABEL_OUT_OF_RANGE, ABORTED.
+ */
+export async function* generateScales(
+  model: FlowAr,
+  programs: ProgramStore,
+  labels: Int32Array,
+  options: GenerateOptions,
+  noiseOf: (scale: Scale) => Value,
+): AsyncGenerator<ScaleResult> {
+  const { plan, stack, conditioner } = model;
+  checkLabels(labels, conditioner);
+  invariant(options.times.length > 1, "An integration has at least one step.");
+  const batch = labels.length;
+  const branches = options.cfgScale > 0 && plan.groups.length > 1 ? 2 : 1;
+  const rows = [...labels, ...(branches === 2 ? labels.map(() => conditioner.nullLabel) : [])];
+  const start = await programs.run("class", () => classGraph(model), { labels: ints(rows, [rows.length]) });
+  const classToken = start.x as Value; // the graph's output
+  const cache: KvCache = emptyCache(stack.layers, rows.length);
+  let x = classToken;
+  const decoder = {
+    propose: async ({ start: from, size }: Scale): Promise<Value> => {
+      const out = await programs.run("conditions", () => conditionsGraph(model), {
+        ...{ x, classToken, ...cacheInputs(cache) },
+        places: ints(
+          Int32Array.from({ length: size }, (_, i) => from + i),
+          [size],
+        ),
+      });
+      cache.commit(grownValues(out, stack.layers.length));
+      return out.z as Value; // the graph's output
+    },
+    choose: async (scale: Scale, z: Value): Promise<Value> => {
+      const share = options.cfgRamp ? scale.index / Math.max(plan.groups.length - 1, 1) : 1;
+      const weight = branches === 2 ? 1 + options.cfgScale * share : 1;
+      const flow = { scale, noise: noiseOf(scale), z, pictures: batch, weight };
+      return integrateScale(model, programs, flow, options);
+    },
+    commit: async (scale: Scale, values: Value) => {
+      const next = plan.groups[scale.index + 1];
+      if (next === undefined) return;
+      const matrix = floats(model.inputMatrix(scale.side, next.side), [scale.size, next.size]);
+      const out = await programs.run("input", () => inputGraph(model), { values, matrix });
+      x = repeat(out.x as Value, branches); // the graph's output
+    },
+  };
+  for await (const { group, proposal, choice } of decodeGroups(plan, decoder, options.signal))
+    yield { group, values: choice, z: proposal };
+}
+
+/** Sites [B, N, Z] of a square map as the map [B, Z, side, side]. */
+export function asMap({ data, shape: [batch = 0, size = 0, width = 0] }: Value): Value {
+  const out = new Float32Array(data.length);
+  for (let b = 0; b < batch; b++)
+    for (let i = 0; i < size; i++)
+      for (let c = 0; c < width; c++)
+        out[(b * width + c) * size + i] = data[(b * size + i) * width + c] as number; // in range
+  const side = Math.sqrt(size);
+  return floats(out, [batch, width, side, side]);
+}

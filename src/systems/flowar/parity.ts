@@ -1,0 +1,251 @@
+/** FlowAR's parity table: from the `run` names of reference cases to the functions that train and sample. */
+import { drawLatents, KlAutoencoder, klDivergence } from "../../codec/klAutoencoder.ts";
+import { blockCausal } from "../../context/blockCausal.ts";
+import { ProgramStore } from "../../decoding/programStore.ts";
+import {
+  caseConfig,
+  fromOfficial,
+  type ParityCase,
+  type ParityInputs,
+  type ParityTable,
+} from "../../formats/parityCase.ts";
+import { placeRotation } from "../../nn/rotary.ts";
+import { Scope, type Weights } from "../../nn/scope.ts";
+import { timeFeatures, timeId, timeWaves } from "../../nn/timeEmbedding.ts";
+import { scalePlan } from "../../plan/scales.ts";
+import { klSchema } from "../../regimen/klConfig.ts";
+import { joinParts, renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import type { Device } from "../../runtime/device.ts";
+import { trace } from "../../runtime/trace.ts";
+import { floats, ints, type Value } from "../../runtime/values.ts";
+import { NextxError } from "../../tensor/errors.ts";
+import { mul } from "../../tensor/ops/elementwise.ts";
+import { float32 } from "../../tensor/tensor.ts";
+import { transformerSchema } from "./config.ts";
+import { type FlowHeadConfig, flowVelocity } from "./flowHead.ts";
+import { asMap, generateScales, integrateScale, officialTimes } from "./generate.ts";
+import { FlowAr, scalePlaces } from "./model.ts";
+import { flowArLoss, flowArSpecs, flowArTraining, timeInputs } from "./objective.ts";
+
+/** Official keys that follow from others, or act only where dropout is on. */
+const unread = [
+  ...["img_size", "vae_stride", "patch_size", "decoder_embed_dim"],
+  ...["attn_dropout", "proj_dropout", "double_z"],
+];
+const without = (config: Readonly<Record<string, unknown>>) =>
+  Object.fromEntries(Object.entries(config).filter(([key]) => !unread.includes(key)));
+
+/** The transformer of a case; the table of classes has its own length (code: 1001 rows whatever `class_num` is). */
+function readTransformer(config: ParityCase["config"], weights: Weights) {
+  const official = caseConfig(config, "flowar");
+  const { patch_size: patch = 1, encoder_embed_dim: width, decoder_embed_dim: other = width } = official;
+  if (patch !== 1 || other !== width)
+    throw new NextxError("PARITY_BAD_CASE", "Only patches of 1 and one width for both stacks are known.", {
+      path: "config.flowar",
+    });
+  const ratio = config.flow_head_mlp_ratio;
+  const rows = weights.get("class_emb.weight")?.shape[0];
+  return fromOfficial(transformerSchema, {
+    ...without(official),
+    ...(ratio !== undefined && { flow_head_mlp_ratio: ratio }),
+    ...(rows !== undefined && { class_num: rows - 1 }),
+  });
+}
+
+/** The second flow head of a case, under its constructor's names. */
+function readCrossHead(config: ParityCase["config"]) {
+  const official = caseConfig(config, "flownet_v2");
+  return {
+    latentWidth: Number(official.in_channels),
+    flowWidth: Number(official.model_channels),
+    flowDepth: Number(official.num_res_blocks),
+    flowMlpRatio: Number(config.flow_head_mlp_ratio ?? 4),
+    flowCross: official.cross === true,
+  };
+}
+
+/** The table of one case. `weights` are the case's. */
+export function flowArParity(
+  { config }: ParityCase,
+  weights: Weights,
+  device: Device,
+): ParityTable & Disposable {
+  const stores: ProgramStore[] = [];
+  const programs = () => {
+    const store = new ProgramStore(weights, device);
+    stores.push(store);
+    return store;
+  };
+  const built = (patchNums?: readonly number[]) => {
+    const scope = Scope.root();
+    const own = readTransformer(config, weights);
+    return { scope, model: new FlowAr(scope, patchNums ? { ...own, patchNums: [...patchNums] } : own) };
+  };
+  const autoencoder = () => {
+    const official = without(caseConfig(config, "vae"));
+    return new KlAutoencoder(Scope.root("vae."), fromOfficial(klSchema, official));
+  };
+  const pictures = ({ tensor }: ParityInputs) => {
+    const images = tensor("image");
+    return { images, specs: { images: float32("B", ...images.shape.slice(1)) } };
+  };
+  /** A model whose last scale is the one of these sites. */
+  const ofSites = ({ shape: [, sites = 1] }: Value) => {
+    const side = Math.sqrt(sites);
+    const { model } = built(side === 1 ? [1] : [1, side]);
+    return {
+      model,
+      scale: model.plan.groups[model.plan.groups.length - 1] as (typeof model.plan.groups)[number],
+    }; // not empty
+  };
+  const velocity =
+    (scopeName: string, head: () => FlowHeadConfig) =>
+    async ({ tensor }: ParityInputs) => {
+      const [x, z, t] = [tensor("x"), tensor("z"), tensor("t")];
+      const places = scalePlaces(scalePlan([Math.sqrt(x.shape[1] as number)])); // sites of one map
+      const times = Array.from(t.data, timeId);
+      const specs = {
+        x: float32("B", ...x.shape.slice(1)),
+        z: float32("B", ...z.shape.slice(1)),
+        waves: float32("B", 1, timeWaves),
+      };
+      const graph = trace(specs, (inputs) => ({
+        v: flowVelocity(Scope.root(scopeName), head(), inputs.x, inputs.z, inputs.waves, {
+          rotation: (width) => placeRotation(places, width),
+        }),
+      }));
+      return runOnce(
+        graph,
+        { x, z, waves: floats(timeFeatures(times), [times.length, 1, timeWaves]) },
+        weights,
+        device,
+      );
+    };
+  const lossInputs = ({ tensor }: ParityInputs) => {
+    const t = tensor("t");
+    return {
+      ...{ labels: tensor("labels"), latents: tensor("latent"), noise: tensor("noise") },
+      ...timeInputs(t.data as Float32Array, t.shape[1] as number), // times are float32, [B, K]
+    };
+  };
+  return {
+    "vae-encode": async (inputs) => {
+      const { images, specs } = pictures(inputs);
+      const graph = trace(specs, (x) => {
+        const posterior = autoencoder().posterior(x.images);
+        return { mean: posterior.mean, logvar: posterior.logVariance, kl: klDivergence(posterior) };
+      });
+      return runOnce(graph, { images }, weights, device);
+    },
+    "vae-sample": async (inputs) => {
+      const { images, specs } = pictures(inputs);
+      const noise = inputs.tensor("noise");
+      const codec = autoencoder();
+      const graph = trace({ ...specs, noise: float32("B", ...noise.shape.slice(1)) }, (x) => ({
+        latent: mul(drawLatents(codec.posterior(x.images), x.noise), codec.scale),
+      }));
+      return runOnce(graph, { images, noise }, weights, device);
+    },
+    "vae-decode": async ({ tensor }) => {
+      const latent = tensor("latent");
+      const graph = trace({ latent: float32("B", ...latent.shape.slice(1)) }, (x) => ({
+        image: autoencoder().decode(x.latent),
+      }));
+      return runOnce(graph, { latent }, weights, device);
+    },
+    "teacher-input": async ({ tensor }) => {
+      const { model } = built();
+      const { latents } = flowArSpecs(model);
+      const graph = trace({ latents }, (x) => {
+        const { targets, inputs } = model.teacher(x.latents);
+        return { targets, x_input: inputs };
+      });
+      return runOnce(graph, { latents: tensor("latent") }, weights, device);
+    },
+    condition: async ({ tensor }) => {
+      const { model } = built();
+      const { latents, labels } = flowArSpecs(model);
+      const graph = trace({ latents, labels }, (x) => ({
+        z: model.taught(x.labels, model.teacher(x.latents).inputs),
+      }));
+      return runOnce(graph, { labels: tensor("labels"), latents: tensor("latent") }, weights, device);
+    },
+    loss: async (inputs) => {
+      const { model } = built();
+      const graph = trace(flowArSpecs(model), (x) => {
+        const { loss, pictureLosses } = flowArLoss(model, x);
+        return { loss, loss_per_sample_and_scale: pictureLosses };
+      });
+      return runOnce(graph, lossInputs(inputs), weights, device);
+    },
+    "loss-grad": async (inputs) => {
+      const { scope, model } = built();
+      const out = await runOnce(flowArTraining(scope, model), lossInputs(inputs), weights, device);
+      const gradients = renameGradients(out, "");
+      const table = gradients["grad.class_emb.weight"] as Value; // a parameter
+      const width = model.config.embedDim;
+      const rows = Array.from(
+        inputs.tensor("labels").data,
+        (label) => Array.from((table.data as Float32Array).subarray(label * width, (label + 1) * width)), // gradients are float32
+      );
+      return { ...gradients, "grad.class_emb.weight": floats(rows.flat(), [rows.length, width]) };
+    },
+    mask: async () => {
+      const { plan } = built().model;
+      const hidden = blockCausal.hidden(plan);
+      const visible = Int32Array.from({ length: plan.length }, (_, query) =>
+        hidden.subarray(query * plan.length, (query + 1) * plan.length).reduce((n, flag) => n + 1 - flag, 0),
+      );
+      return { visible_keys_per_query: ints(visible, [plan.length]) };
+    },
+    "flow-velocity": velocity("flownet.", () => readTransformer(config, weights)),
+    "flow-velocity-cross": velocity("flownet_v2.", () => readCrossHead(config)),
+    euler: async ({ tensor, args }) => {
+      const [noise, z] = [tensor("noise"), tensor("z")];
+      const [times, weight] = [officialTimes(Number(args.num_steps)), Number(args.cfg_scale ?? 1)];
+      const { model, scale } = ofSites(noise);
+      const pictures = (noise.shape[0] as number) / (weight > 1 ? 2 : 1); // rows come first
+      const flow = { scale, noise, z, pictures, weight };
+      const options = { times, guidanceHigh: Number(args.guidance_high ?? 1) };
+      const x = await integrateScale(model, programs(), flow, options);
+      return { x, times: floats(times.slice(0, -1), [times.length - 1]) };
+    },
+    sample: async ({ tensor, args }) => {
+      const { model } = built();
+      const labels = tensor("labels").data as Int32Array; // labels are integers
+      const noise = tensor("noise");
+      const [width, { length }] = [model.config.latentWidth, model.plan];
+      const noiseOf = ({ start, size }: { start: number; size: number }) => {
+        const rows = Array.from(labels, (_, b) =>
+          Array.from(
+            (noise.data as Float32Array).subarray(
+              (b * length + start) * width,
+              (b * length + start + size) * width,
+            ),
+          ),
+        ); // float32
+        return floats(rows.flat(), [labels.length, size, width]);
+      };
+      const options = {
+        ...{ cfgScale: Number(args.cfg ?? 1) - 1, cfgRamp: true, guidanceHigh: Number(args.guidance ?? 1) },
+        times: officialTimes(Number(args.num_steps)),
+      };
+      const results = [];
+      for await (const result of generateScales(model, programs(), labels, options, noiseOf))
+        results.push(result);
+      const rows = results[0]?.z.shape[0] ?? 0;
+      const parts = results.map(({ z, group }) => ({
+        data: z.data,
+        width: group.size * model.config.embedDim,
+      }));
+      const last = results[results.length - 1]?.values as Value; // one per scale
+      return {
+        z: floats(joinParts(parts, rows), [rows, length, model.config.embedDim]),
+        latent: asMap(last),
+      };
+    },
+    [Symbol.dispose]: () => {
+      for (const store of stores) store[Symbol.dispose]();
+    },
+  };
+}

@@ -1,0 +1,50 @@
+/** FlowAR as the rest of nextx sees it. */
+import { latentsGraph, picturesGraph } from "../../codec/klAutoencoder.ts";
+import type { ImageSet } from "../../data/types.ts";
+import { scalePlan } from "../../plan/scales.ts";
+import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
+import { buildFlowAr } from "./build.ts";
+import { flowArModelSchema } from "./config.ts";
+import { FlowArModel, flowArSamplingSchema, timesOf } from "./flowArModel.ts";
+import { classGraph, conditionsGraph, inputGraph, velocityGraph } from "./generate.ts";
+import { flowArParity } from "./parity.ts";
+import { flowArRecipeSchema, flowArRecipes } from "./recipe.ts";
+import { flowArStages, modelConfig } from "./stages.ts";
+
+function describe(recipe: unknown, set: ImageSet): ModelDescription {
+  const config = modelConfig(flowArRecipeSchema.parse(recipe), set.classNames.length);
+  return { system: "flowar", config, classNames: set.classNames, imageSize: set.size };
+}
+
+export const flowArSystem: ImageSystem = {
+  id: "flowar",
+  title: "FlowAR: scale-wise generation meets flow matching",
+  source: "arXiv 2412.15205; github.com/OliverRensu/FlowAR (no licence: numbers compared, nothing copied)",
+  description:
+    "Next-scale prediction on continuous latents: a transformer says what each site is about, a flow makes it.",
+  recipes: flowArRecipes,
+  defaultRecipe: "synth-32",
+  recipeSchema: flowArRecipeSchema,
+  samplingSchema: flowArSamplingSchema,
+  data: (recipe) => flowArRecipeSchema.parse(recipe).data,
+  stages: (recipe) => flowArStages(flowArRecipeSchema.parse(recipe), (set) => describe(recipe, set)),
+  describe,
+  recipeOf: ({ config }) => {
+    const { tokenizer, transformer } = flowArModelSchema.parse(config);
+    const { numClasses: _, latentWidth: __, ...rest } = transformer;
+    return { tokenizer, transformer: rest };
+  },
+  parameters: ({ config }) => {
+    const { codec, model, scopes } = buildFlowAr(flowArModelSchema.parse(config));
+    for (const graph of [latentsGraph, picturesGraph]) graph(codec); // describing asks for every parameter
+    for (const graph of [classGraph, conditionsGraph, inputGraph, velocityGraph]) graph(model);
+    return new Map([...scopes.codec.specs, ...scopes.model.specs]);
+  },
+  tokensPerPicture: ({ config }, settings) => {
+    const { length } = scalePlan(flowArModelSchema.parse(config).transformer.patchNums);
+    return length * timesOf(flowArSamplingSchema.parse(settings)).length; // one pass of the transformer, one per step
+  },
+  open: async (description, weights, device) =>
+    new FlowArModel(description, flowArModelSchema.parse(description.config), weights, device),
+  parity: flowArParity,
+};
