@@ -1,6 +1,16 @@
+import { isStatic } from "./site.ts";
+
 /** Pages of the studio by the address's hash, so that links, back and reload work on any static host. */
 export const pages = { generate: "Generate", dynamics: "Dynamics", systems: "Systems" } as const;
 export type PageId = keyof typeof pages;
+
+/** What a static site has no use for. */
+const needServer: ReadonlySet<string> = new Set<PageId>(["dynamics"]);
+
+/** Pages that work here, with their titles. */
+export const shownPages = (Object.entries(pages) as [PageId, string][]).filter(
+  ([id]) => !(isStatic && needServer.has(id)),
+);
 
 /** `#/systems/var` is page `systems` with the rest `var`. */
 export class Route {
@@ -14,7 +24,7 @@ export class Route {
 
   #read(): void {
     const [, page = "", rest = ""] = /^#\/([a-z]+)(?:\/(.*))?$/.exec(location.hash) ?? [];
-    this.page = Object.hasOwn(pages, page) ? (page as PageId) : "generate";
+    this.page = shownPages.find(([id]) => id === page)?.[0] ?? "generate";
     this.rest = decodeURIComponent(rest);
   }
 }

@@ -6,6 +6,7 @@ import type { DeviceInfo } from "./compute/messages.ts";
 import { PageBackend } from "./compute/pageBackend.ts";
 import { type FormValues, formOfRecipe, maxSeed, requestOf, type Side, sideOf, startBox } from "./form.ts";
 import { addHistory, clearHistory, type HistoryEntry, readHistory } from "./historyStore.ts";
+import { keepSite, keepUsed } from "./offline/keep.ts";
 import { decode, squarePng } from "./pictures.ts";
 import { isStatic } from "./site.ts";
 
@@ -54,8 +55,11 @@ export class Studio {
   device = $state.raw<DeviceInfo | undefined>(undefined);
   /** Share of the model that was fetched; undefined when nothing is. */
   loading = $state<number | undefined>(undefined);
+  /** Whether this static site works without the network from now on. */
+  isKept = $state(false);
   readonly page = new PageBackend((device) => {
     this.device = device;
+    keepUsed(device.files);
   });
   #work = $state.raw<AbortController | undefined>(undefined);
 
@@ -83,6 +87,9 @@ export class Studio {
   /** Reads models and history, and makes first pictures. */
   async start(): Promise<void> {
     if (this.place === "page") this.page.compute.warm();
+    void keepSite().then((isKept) => {
+      this.isKept = isKept;
+    });
     this.history = await readHistory();
     await this.#try(async () => {
       this.models = await this.#backend.listModels();

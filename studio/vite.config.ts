@@ -20,6 +20,15 @@ export default defineConfig({
     emptyOutDir: true,
     target: "es2022",
     assetsInlineLimit: 0,
+    rolldownOptions: {
+      checks: { pluginTimings: false },
+      input: ["index.html", "offline/serviceWorker.ts"].map((path) =>
+        fileURLToPath(new URL(path, import.meta.url)),
+      ),
+      output: {
+        entryFileNames: ({ name }) => (name === "serviceWorker" ? "sw.js" : "assets/[name]-[hash].js"),
+      },
+    },
   },
   server: { proxy: { "/v1": "http://127.0.0.1:7878", "/runtime": "http://127.0.0.1:7878" } },
 });

@@ -23,6 +23,7 @@ const commands = {
   parity: "compare a system with numbers of its authors' code",
   export: "write a model's programs as .onnx",
   serve: "the studio and the HTTP API",
+  studio: "the studio as a static site",
   bench: "measure the engine",
   doctor: "check this machine and installation",
 } as const;
@@ -45,6 +46,7 @@ const loaders = {
   parity: () => import("./commands/parity.ts"),
   export: () => import("./commands/export.ts"),
   serve: () => import("./commands/serve.ts"),
+  studio: () => import("./commands/studio.ts"),
   bench: () => import("./commands/bench.ts"),
   doctor: () => import("./commands/doctor.ts"),
 } as const;

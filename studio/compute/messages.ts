@@ -58,6 +58,8 @@ export interface DeviceInfo {
   readonly provider: string;
   readonly threads: number;
   readonly runtime: string;
+  /** Addresses of what was loaded for it. */
+  readonly files: readonly string[];
   /** Why faster ones are not used. */
   readonly skipped: readonly string[];
 }

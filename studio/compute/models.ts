@@ -7,11 +7,18 @@ import {
   NextxError,
   openFastest,
   openModel,
+  runtimeFiles,
 } from "../../src/index.web.ts";
 import type { DeviceInfo } from "./messages.ts";
 
 /** Models kept open. */
 const maxModels = 3;
+
+/** Which of the runtime's builds a device uses: browsers that can suspend wasm get a smaller one for the GPU. */
+function buildOf({ provider }: Device): keyof typeof runtimeFiles {
+  if (provider !== "webgpu") return "wasm";
+  return "Suspending" in WebAssembly ? "webgpu" : "webgpuAsyncify";
+}
 
 export class OpenModels {
   readonly #files: string;
@@ -43,7 +50,8 @@ export class OpenModels {
     }
     const { device, skipped } = await openFastest({ files: this.#files });
     const { provider, threads, runtime } = device;
-    this.#onDevice({ provider, threads, runtime, skipped: skipped.map(({ message }) => message) });
+    const files = runtimeFiles[buildOf(device)].map((name) => this.#files + name);
+    this.#onDevice({ provider, threads, runtime, files, skipped: skipped.map(({ message }) => message) });
     return device;
   }
 

@@ -4,6 +4,7 @@ import { maxPageModelBytes } from "../../src/server/limits.ts";
 import type { GenerateInput, ModelInfo, ServerEvent } from "../../src/server/protocol.ts";
 import { ApiError, listModels, type PictureRecipe, tokenHeaders } from "../api.ts";
 import type { Backend, GenerateEvent } from "../backend.ts";
+import { keepUsed } from "../offline/keep.ts";
 import { addressOf, isStatic, runtimeFolder, siteModels } from "../site.ts";
 import { PageCompute } from "./client.ts";
 import type { DeviceInfo } from "./messages.ts";
@@ -58,6 +59,7 @@ export class PageBackend implements Backend {
 
   async *generate(request: GenerateInput, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
     const model = this.address(request.model);
+    keepUsed([model.url]);
     const { events } = this.compute.start({ name: "generate", model, request }, signal);
     yield* events as AsyncGenerator<ServerEvent | GenerateEvent>;
   }
