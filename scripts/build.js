@@ -87,14 +87,10 @@ export async function importTypeScript(path) {
   }
 }
 
-/** Builds the studio into dist/studio. */
-async function buildStudio() {
-  const { build: bundle } = await import("vite");
-  await bundle({ configFile: join(root, "studio/vite.config.ts"), logLevel: "warn" });
-}
+/** Names the sources of the studio that dist/studio was built from. */
+const studioMarker = join(root, ".build/studio.sha256");
 
-/** Builds the studio unless dist/studio is what its sources give. */
-export async function ensureStudio(say = console.log) {
+function studioFingerprint() {
   const hash = createHash("sha256");
   for (const folder of ["studio", "src"]) {
     for (const name of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).sort()) {
@@ -103,13 +99,24 @@ export async function ensureStudio(say = console.log) {
       if (statSync(path).isFile()) hash.update(`${name}\n`).update(readFileSync(path));
     }
   }
-  const [marker, fingerprint] = [join(root, ".build/studio.sha256"), hash.digest("hex")];
-  const isBuilt = existsSync(join(root, "dist/studio/index.html")) && existsSync(marker);
-  if (isBuilt && readFileSync(marker, "utf8") === fingerprint) return;
+  return hash.digest("hex");
+}
+
+/** Builds the studio into dist/studio. */
+async function buildStudio() {
+  const fingerprint = studioFingerprint();
+  const { build: bundle } = await import("vite");
+  await bundle({ configFile: join(root, "studio/vite.config.ts"), logLevel: "warn" });
+  mkdirSync(dirname(studioMarker), { recursive: true });
+  writeFileSync(studioMarker, fingerprint);
+}
+
+/** Builds the studio unless dist/studio is what its sources give. */
+export async function ensureStudio(say = console.log) {
+  const isBuilt = existsSync(join(root, "dist/studio/index.html")) && existsSync(studioMarker);
+  if (isBuilt && readFileSync(studioMarker, "utf8") === studioFingerprint()) return;
   say("Building the studio, a few seconds ...");
   await buildStudio();
-  mkdirSync(dirname(marker), { recursive: true });
-  writeFileSync(marker, fingerprint);
 }
 
 /** Builds dist/: the command line, the public API when there is one, declarations, the studio. */
