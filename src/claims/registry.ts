@@ -4,6 +4,7 @@ import { autoformerClaim } from "./autoformer.ts";
 import { hmarClaim } from "./hmar/claim.ts";
 import { narClaim } from "./nar/claim.ts";
 import { sarClaim } from "./sar.ts";
+import { spacetimeClaim } from "./spacetime/claim.ts";
 import { varClaim } from "./var/claim.ts";
 
 export const claims: ReadonlyMap<string, ClaimFactory> = new Map([
@@ -12,4 +13,5 @@ export const claims: ReadonlyMap<string, ClaimFactory> = new Map([
   ["hmar", hmarClaim],
   ["nar", narClaim],
   ["autoformer", autoformerClaim],
+  ["spacetime", spacetimeClaim],
 ]);
