@@ -39,7 +39,8 @@ export function tokenHeaders(): Record<string, string> {
   return token === null ? {} : { Authorization: `Bearer ${token}` };
 }
 
-async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+/** An answer of the server. @throws ApiError for every other */
+export async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = { ...(init.headers as Record<string, string> | undefined), ...tokenHeaders() }; // all ours are records
   const response = await fetch(path, { ...init, headers }).catch((cause: unknown) => {
     if (init.signal?.aborted) throw cause;
@@ -110,6 +111,11 @@ async function* events<E>(path: string, request: unknown, signal: AbortSignal): 
     body: JSON.stringify(request),
     signal,
   });
+  yield* readEvents<E>(response);
+}
+
+/** Server-sent events of an answer. */
+export async function* readEvents<E>(response: Response): AsyncGenerator<E> {
   const parsed = response.body
     ?.pipeThrough(new TextDecoderStream())
     .pipeThrough(new EventSourceParserStream());

@@ -21,6 +21,7 @@ export const klSchema = z
     scaleFactor: z
       .number()
       .gt(0)
+      .max(1e6)
       .nullable()
       .default(0.2325)
       .meta({ official: "scale_factor" })
