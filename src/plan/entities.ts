@@ -132,3 +132,29 @@ export function entityPlan(kind: EntityKind, side: number, parts: number): Entit
       return kind satisfies never;
   }
 }
+
+/** Maps [B, D, side, side] as sequences [B, L, D]. */
+export function arrangeAll({ arrange }: EntityPlan, maps: Float32Array, batch: number): Float32Array {
+  const size = maps.length / batch;
+  return joined(Array.from({ length: batch }, (_, b) => arrange(maps.subarray(b * size, (b + 1) * size))));
+}
+
+/** Maps [B, D, side, side] of sequences [B, L, D], as `restore` gives them. */
+export function restoreAll(
+  { restore }: EntityPlan,
+  sequences: Float32Array,
+  batch: number,
+  done?: number,
+): Float32Array {
+  const size = sequences.length / batch;
+  return joined(
+    Array.from({ length: batch }, (_, b) => restore(sequences.subarray(b * size, (b + 1) * size), done)),
+  );
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const size = parts[0]?.length ?? 0;
+  const out = new Float32Array(parts.length * size);
+  for (const [i, part] of parts.entries()) out.set(part, i * size);
+  return out;
+}

@@ -4,12 +4,21 @@
  */
 import { type TrainingOrder, trainingOrder } from "../../context/noisyPast.ts";
 import type { NoisyPast } from "../../context/types.ts";
-import { flowLoss, meanWeights, onPath, overSites, pathVelocity } from "../../head/flowMatching.ts";
+import {
+  flowLoss,
+  logitNormalTime,
+  meanWeights,
+  onPath,
+  overSites,
+  pathVelocity,
+} from "../../head/flowMatching.ts";
 import type { Scope } from "../../nn/scope.ts";
 import { timeFeatures, timeId, timeWaves } from "../../nn/timeEmbedding.ts";
+import { arrangeAll } from "../../plan/entities.ts";
 import type { Plan } from "../../plan/types.ts";
+import type { LatentBatch } from "../../regimen/latentTask.ts";
 import { trainingGraph } from "../../regimen/objective.ts";
-import { floats, type Value } from "../../runtime/values.ts";
+import { floats, ints, type Value } from "../../runtime/values.ts";
 import { symbol } from "../../tensor/dims.ts";
 import { concat, slice } from "../../tensor/ops/structure.ts";
 import { float32, int32, type Tensor } from "../../tensor/tensor.ts";
@@ -35,6 +44,26 @@ export function timeValues(plan: Plan, past: NoisyPast, times: Float32Array): Re
   return {
     times: floats(overSites(times, plan), [batch, plan.length, 1]),
     waves: floats(timeFeatures(ids.flat()), [batch, conditions, timeWaves]),
+  };
+}
+
+/** What a step takes: latents in the plan's order, noise, and the times that a past gives them. */
+export function stepValues(
+  { plan, valueWidth }: XarTransformer,
+  past: NoisyPast,
+  { labels, latents, stream }: LatentBatch,
+): Record<string, Value> {
+  const batch = labels.length;
+  const shape = [batch, plan.length, valueWidth];
+  const arranged = arrangeAll(plan, latents.data as Float32Array, batch); // latents are float32
+  const times = Array.from({ length: batch }, () =>
+    past.times(plan.groups.map(() => logitNormalTime(stream))),
+  );
+  return {
+    labels: ints(labels, [batch]),
+    latents: floats(arranged, shape),
+    noise: floats(stream.normals(arranged.length), shape),
+    ...timeValues(plan, past, Float32Array.from(times.flat())),
   };
 }
 

@@ -5,6 +5,7 @@
 import { blockCausal } from "../../context/blockCausal.ts";
 import { randomNoise } from "../../context/noisyPast.ts";
 import { FlowGroupDecoder } from "../../decoding/flowGroupGenerator.ts";
+import { solverTimes } from "../../decoding/flowPaths.ts";
 import { scoreOf } from "../../decoding/flowSolvers.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import {
@@ -16,6 +17,7 @@ import {
 import { placeAngles } from "../../nn/rotary.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { timeId } from "../../nn/timeEmbedding.ts";
+import { arrangeAll, restoreAll } from "../../plan/entities.ts";
 import type { Group } from "../../plan/types.ts";
 import { renameGradients, runOnce } from "../../regimen/parityTools.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -23,7 +25,7 @@ import { trace } from "../../runtime/trace.ts";
 import { bools, floats, type Value } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { transformerSchema } from "./config.ts";
-import { type GenerateOptions, generateEntities, solverTimes } from "./generate.ts";
+import { type GenerateOptions, generateEntities } from "./generate.ts";
 import { XarTransformer } from "./model.ts";
 import { flowObjective, flowSpecs, flowTraining, timeValues } from "./objective.ts";
 
@@ -64,14 +66,8 @@ export function xarParity(
   const { plan, valueWidth } = model;
   const programs = new ProgramStore(weights, device);
   const length = plan.length * valueWidth;
-  const arranged = ({ data, shape: [batch = 0] }: Value): Value => {
-    const maps = Array.from(
-      { length: batch },
-      (_, b) => plan.arrange((data as Float32Array).subarray(b * length, (b + 1) * length)), // latents are float32
-    );
-    const all = Float32Array.from(maps.flatMap((map) => Array.from(map)));
-    return floats(all, [batch, plan.length, valueWidth]);
-  };
+  const arranged = ({ data, shape: [batch = 0] }: Value): Value =>
+    floats(arrangeAll(plan, data as Float32Array, batch), [batch, plan.length, valueWidth]); // latents are float32
   const training = ({ tensor }: ParityInputs): Record<string, Value> => {
     const [latents, noise] = [arranged(tensor("latents")), tensor("noise")];
     return {
@@ -166,10 +162,8 @@ export function xarParity(
     sample: async (inputs) => {
       const sequence = await generated(inputs);
       const batch = sequence.length / length;
-      const maps = Array.from({ length: batch }, (_, b) =>
-        Array.from(plan.restore(sequence.subarray(b * length, (b + 1) * length))),
-      );
-      return { latents: floats(maps.flat(), [batch, valueWidth, plan.side, plan.side]) };
+      const shape = [batch, valueWidth, plan.side, plan.side];
+      return { latents: floats(restoreAll(plan, sequence, batch), shape) };
     },
     "denoise-step": denoise,
     score: async ({ tensor }) => {

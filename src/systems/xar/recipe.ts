@@ -5,32 +5,17 @@
 import { z } from "zod";
 import { klSchema, smallKl } from "../../regimen/klConfig.ts";
 import { klStageSchema } from "../../regimen/klStage.ts";
-import { dataSchema, stageFields as stage, stepCount } from "../../regimen/stageRecipe.ts";
+import { latentStageFields, mapFits, mapMessage } from "../../regimen/latentStage.ts";
+import { dataSchema } from "../../regimen/stageRecipe.ts";
 import { pastNames, recipeTransformerSchema } from "./config.ts";
 
-/** code: `train.sh`; steps, learning rate and its schedule are those of small models, ours (officially 4e-4, late cosine). */
+/** code: `train.sh` for what `latentStageFields` does not call inferred (officially 4e-4, constant, then a late cosine). */
 const transformerStage = z.strictObject({
-  steps: stepCount.default(4000),
-  ...stage,
-  batchSize: stage.batchSize.default(32),
-  learningRate: stage.learningRate.default(1e-3),
-  schedule: stage.schedule.default("cosine"),
-  warmup: stage.warmup.default(100),
-  end: stage.end.default(0.025),
-  weightDecay: stage.weightDecay.default(0.02),
-  beta2: stage.beta2.default(0.96),
-  clipNorm: stage.clipNorm.default(1),
-  emaDecay: stage.emaDecay.default(0.999),
+  ...latentStageFields,
   past: z
     .enum(pastNames)
     .default("random")
     .describe("What entities are predicted from: noisy ones, or (teacher forcing) a clean copy."),
-  latentImages: z
-    .int()
-    .min(1)
-    .max(1_000_000)
-    .default(20_480)
-    .describe("Pictures encoded before the first step (augmented ones count)."),
 });
 
 /** Maps have the side that the data's size asks for. */
@@ -46,11 +31,7 @@ export const xarRecipeSchema = z
       transformer: transformerStage.prefault({}),
     }),
   })
-  .refine(
-    ({ data, tokenizer }) =>
-      data.size === tokenizer.latentSide * tokenizer.patchSize * 2 ** (tokenizer.chMult.length - 1),
-    { error: "latentSide times the pixels per site must be data.size", path: ["tokenizer", "latentSide"] },
-  );
+  .refine(mapFits, mapMessage);
 
 export type XarRecipe = z.infer<typeof xarRecipeSchema>;
 
@@ -103,7 +84,7 @@ export const xarRecipes = {
       transformer: { embedDim: 32, encoderDepth: 1, encoderNumHeads: 2, decoderDepth: 1, decoderNumHeads: 2 },
       train: {
         tokenizer: { steps: 40, batchSize: 8, warmup: 5 },
-        transformer: { steps: 60, batchSize: 8, warmup: 5, latentImages: 256 },
+        transformer: { steps: 60, batchSize: 8, warmup: 5, tokenImages: 256 },
       },
     },
   },

@@ -2,8 +2,10 @@
 import { z } from "zod";
 import { klRoundTripGraph, latentsGraph, picturesGraph } from "../../codec/klAutoencoder.ts";
 import { type FlowGroupResult, flowGroupGraph } from "../../decoding/flowGroupGenerator.ts";
+import { solvers, streamNoise } from "../../decoding/flowPaths.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import type { Weights } from "../../nn/scope.ts";
+import { restoreAll } from "../../plan/entities.ts";
 import { KlCodec } from "../../regimen/klCodec.ts";
 import { reconstructPictures } from "../../regimen/reconstruct.ts";
 import { samplePictures } from "../../regimen/samplePictures.ts";
@@ -13,7 +15,7 @@ import { floats } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { buildXar } from "./build.ts";
 import type { XarModelConfig } from "./config.ts";
-import { generateEntities, solvers, streamNoise } from "./generate.ts";
+import { generateEntities } from "./generate.ts";
 
 /** What can be chosen when sampling. */
 export const xarSamplingSchema = z.strictObject({
@@ -74,11 +76,8 @@ export class XarModel implements ImageModel {
   /** Pictures as far as they are: latents of entities to come are 0, their mean. */
   #decode({ group, sequence }: FlowGroupResult) {
     const { plan, valueWidth } = this.#networks.transformer;
-    const [length, map] = [plan.length * valueWidth, plan.side ** 2 * valueWidth];
-    const batch = sequence.length / length;
-    const latents = new Float32Array(batch * map);
-    for (let b = 0; b < batch; b++)
-      latents.set(plan.restore(sequence.subarray(b * length, (b + 1) * length), group.index + 1), b * map);
+    const batch = sequence.length / plan.length / valueWidth;
+    const latents = restoreAll(plan, sequence, batch, group.index + 1);
     return this.#codec.decode(floats(latents, [batch, valueWidth, plan.side, plan.side]));
   }
 
