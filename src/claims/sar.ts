@@ -45,7 +45,6 @@ const sweep = {
     "sigma-0-05": { sigma: 0.05 },
     "sigma-0-1": { sigma: 0.1 },
     "sigma-0-5": { sigma: 0.5 },
-    "sigma-1": { sigma: 1 },
     "sigma-2": { sigma: 2 },
     truth: { method: "sf-gt", sigma: 0.1 },
     sampled: { sigma: 0.1, sampling: true },
@@ -57,8 +56,6 @@ const sweep = {
     alternating: { method: "alternating" },
     "token-flips": { method: "token-flips" },
     "full-sf": { method: "full-sf" },
-    longer: { sigma, steps: 480 },
-    "tf-continue-longer": { method: "tf-continue", steps: 480 },
   },
 } as const;
 const samples = 10_000;

@@ -5,7 +5,8 @@ import type { ClaimSetting } from "../../evaluate/claim/claim.ts";
 import { benchmarkTraining, trainForecaster } from "../../evaluate/forecast/train.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { compile } from "../../runtime/program.ts";
-import { type LoopKind, type LoopSizes, loopForecast, loopTrainee } from "./loops.ts";
+import { floats, type Value } from "../../runtime/values.ts";
+import { type LoopKind, type LoopSizes, loopForecast, loopTrainee, stepTrainee } from "./loops.ts";
 import { coefficients, expected, processSource, type Roots } from "./process.ts";
 
 export interface FitOptions {
@@ -21,29 +22,60 @@ export interface FitOptions {
   readonly seeds: readonly number[];
 }
 
+/** How a layer forecasts: its own loop, or one step on by convolution, fed back by whoever asks. */
+export type FitKind = LoopKind | `step-${"companion" | "decay"}`;
 export const kinds: readonly LoopKind[] = ["companion", "decay", "shift"];
+export const stepKinds = ["step-companion", "step-decay"] as const;
+const matrixOf = (kind: FitKind): LoopKind => kind.replace("step-", "") as LoopKind; // both are kinds of loops
+const isStep = (kind: FitKind): boolean => kind.startsWith("step-");
 export const orderOf = ({ angles }: Roots): number => 2 * angles.length;
-export const fitName = (roots: Roots, kind: LoopKind): string => `fit-${orderOf(roots)}-${kind}`;
+export const fitName = (roots: Roots, kind: FitKind): string => `fit-${orderOf(roots)}-${kind}`;
+
+type Rollout = (past: Value) => Promise<Float32Array>;
+
+/** Horizons [B, O, 1] of look-backs [B, L, 1]. Dispose when done. */
+async function openRollout(
+  { device }: ClaimSetting,
+  kind: FitKind,
+  weights: Weights,
+  { sizes, rollout }: FitOptions,
+): Promise<Disposable & { readonly of: Rollout }> {
+  const graph = isStep(kind)
+    ? stepTrainee(matrixOf(kind), sizes).forecast
+    : loopForecast(matrixOf(kind), sizes, rollout);
+  const program = await compile(graph, { device, weights, prepack: false });
+  const once: Rollout = async (past) => (await program.run({ past })).forecast?.data as Float32Array; // the graph's output
+  const stepped: Rollout = async ({ data, shape: [rows = 0, length = 0] }) => {
+    const windows = Float32Array.from(data as Float32Array); // look-backs are float32
+    const out = new Float32Array(rows * rollout);
+    for (let step = 0; step < rollout; step++) {
+      const next = await once(floats(windows, [rows, length, 1]));
+      for (let row = 0; row < rows; row++) {
+        windows.copyWithin(row * length, row * length + 1, (row + 1) * length);
+        windows[(row + 1) * length - 1] = next[row] as number; // one per row
+        out[row * rollout + step] = next[row] as number;
+      }
+    }
+    return out;
+  };
+  return { of: isStep(kind) ? stepped : once, [Symbol.dispose]: () => program[Symbol.dispose]() };
+}
 
 /**
  * Errors of roll-outs over the test windows, on the process's own scale of deviation 1: against what the true coefficients
  * let one expect, against what came, and the error of the true coefficients themselves against what came.
  */
 async function rolloutErrors(
-  { device }: ClaimSetting,
-  kind: LoopKind,
-  weights: Weights,
+  { of }: { readonly of: Rollout },
   windows: ReturnType<typeof openWindows>,
   phi: readonly number[],
   { sizes, rollout }: FitOptions,
 ) {
-  using program = await compile(loopForecast(kind, sizes, rollout), { device, weights, prepack: false });
   let [toExpected, toActual, floor, count] = [0, 0, 0, 0];
   for (let first = 0; first < windows.length; first += 32) {
     const indices = Array.from({ length: Math.min(32, windows.length - first) }, (_, i) => first + i);
     const { past, future } = windows.batch(indices, 0);
-    const { forecast } = await program.run({ past });
-    const made = forecast?.data as Float32Array; // the graph's output
+    const made = await of(past);
     for (const [row] of indices.entries()) {
       const from = (past.data as Float32Array).subarray(
         row * sizes.contextLength,
@@ -63,10 +95,11 @@ async function rolloutErrors(
 }
 
 /** One form on one process, all seeds. */
-export function fitArm(setting: ClaimSetting, roots: Roots, kind: LoopKind, options: FitOptions): Arm {
+export function fitArm(setting: ClaimSetting, roots: Roots, kind: FitKind, options: FitOptions): Arm {
   const { rows, sizes, seeds, epochs, stepsPerEpoch, learningRate, rollout } = options;
   const phi = coefficients(roots);
   const name = fitName(roots, kind);
+  const trainedSizes = isStep(kind) ? { ...sizes, predictionLength: 1 } : sizes;
   return {
     name,
     definition: { kind, roots, rows, sizes, rollout, epochs, stepsPerEpoch, learningRate, seeds, version: 1 },
@@ -75,15 +108,15 @@ export function fitArm(setting: ClaimSetting, roots: Roots, kind: LoopKind, opti
       for (const seed of seeds) {
         const source = processSource(phi, rows, seed);
         const { weights } = await trainForecaster(
-          loopTrainee(kind, sizes),
+          (isStep(kind) ? stepTrainee : loopTrainee)(matrixOf(kind), trainedSizes),
           {
             ...{ ...benchmarkTraining, learningRate, epochs, stepsPerEpoch, seed },
             ...{ patience: epochs, validationStride: 4 },
           },
           {
             device: setting.device,
-            train: openWindows(source, "train", sizes),
-            validation: openWindows(source, "validation", sizes),
+            train: openWindows(source, "train", trainedSizes),
+            validation: openWindows(source, "validation", trainedSizes),
             onStep: ({ step, loss }, steps) =>
               setting.onProgress?.(
                 `${name}, seed ${seed}: step ${step} of ${steps}, loss ${loss.toFixed(4)}`,
@@ -92,7 +125,8 @@ export function fitArm(setting: ClaimSetting, roots: Roots, kind: LoopKind, opti
           },
         );
         const windows = openWindows(source, "test", { ...sizes, predictionLength: rollout });
-        table.push(await rolloutErrors(setting, kind, weights, windows, phi, options));
+        using opened = await openRollout(setting, kind, weights, options);
+        table.push(await rolloutErrors(opened, windows, phi, options));
       }
       const column = (key: "excess" | "mse" | "floor") => table.map((row) => row[key]);
       return { numbers: { excess: column("excess"), mse: column("mse"), floor: column("floor") } };

@@ -114,6 +114,24 @@ export function loopTrainee(kind: LoopKind, sizes: LoopSizes): SeriesTrainee {
   };
 }
 
+/** One step on in open loop is all that is learned: a convolution, as in state spaces without a loop. */
+export function stepTrainee(kind: LoopKind, sizes: LoopSizes): SeriesTrainee {
+  const scope = Scope.root();
+  const model = new LoopModel(scope, kind, sizes);
+  const { contextLength: length, stateSize, predictionLength: horizon } = sizes;
+  const specs = { past: float32("B", length, 1), future: float32("B", horizon, 1) };
+  const training = trainingGraph(specs, scope, (inputs) => {
+    const [past, future] = [inputs.past as Tensor, inputs.future as Tensor]; // declared above
+    const truth = slice(concat([past, future], 1), 1, stateSize + 1, length + 1);
+    const made = model.output(openLoop(model.loop, model.copies(past)));
+    return { loss: distance(slice(made, 1, stateSize, length), truth), metrics: {} };
+  });
+  const forecast = trace({ past: specs.past }, ({ past }) => ({
+    forecast: slice(model.output(openLoop(model.loop, model.copies(past))), 1, length - 1, length),
+  }));
+  return { parameters: scope.specs, labelLength: 0, training, forecast };
+}
+
 /** Forecast of any horizon over the same parameters. Input `past` [B, L, 1]; output `forecast` [B, O, 1]. */
 export function loopForecast(kind: LoopKind, sizes: LoopSizes, horizon: number): Graph {
   const model = new LoopModel(Scope.root(), kind, sizes);

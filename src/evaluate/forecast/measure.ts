@@ -1,6 +1,7 @@
 /** Errors of a forecaster over the windows of a split, on standardised data as the benchmarks have it. */
 import type { WindowSet } from "../../data/series/windows.ts";
 import { throwIfAborted } from "../../decoding/loop.ts";
+import { invariant } from "../../tensor/errors.ts";
 import type { Forecaster } from "./forecaster.ts";
 
 export interface ForecastErrors {
@@ -39,6 +40,7 @@ export async function measureForecasts(
     const batch = windows.batch(indices, forecaster.labelLength);
     const forecast = await forecaster.forecast(batch);
     const truth = batch.future.data;
+    invariant(forecast.length === truth.length, "A forecast has the sizes of the horizon.");
     for (let i = 0; i < truth.length; i++) {
       const error = (forecast[i] as number) - (truth[i] as number); // same sizes
       const cell = i % squares.length;
