@@ -2,6 +2,7 @@
 import { blockCausal, classAndSelf } from "../context/blockCausal.ts";
 import { ownGroup } from "../context/ownGroup.ts";
 import type { Visibility } from "../context/types.ts";
+import { cellPlan, doublingPlan } from "../plan/entities.ts";
 import { wavefrontPlan } from "../plan/lattice.ts";
 import { scalePlan } from "../plan/scales.ts";
 import type { Plan } from "../plan/types.ts";
@@ -24,4 +25,8 @@ export const planDiagrams: Readonly<Record<string, readonly PlanDiagram[]>> = {
   ],
   hmar: [{ name: "schedule of synth-32", plan: scalePlan(sides), visibility: ownGroup }],
   nar: [{ name: "8 x 8 sites by distance", plan: wavefrontPlan([8, 8]), visibility: blockCausal }],
+  xar: [
+    { name: "cells of synth-32", plan: cellPlan(8, 2), visibility: blockCausal },
+    { name: "scales of synth-32-scale", plan: doublingPlan(8, 4), visibility: blockCausal },
+  ],
 };
