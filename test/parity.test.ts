@@ -52,6 +52,12 @@ it("SAR and its FlexVAR base equal their authors' code in every check", async ()
   expect(all.filter(({ pass }) => !pass)).toEqual([]);
 }, 300_000);
 
+it("FlowAR and its autoencoder equal their authors' code in every check", async () => {
+  const all = await results(join(golden, "flowar"));
+  expect(all).toHaveLength(14);
+  expect(all.filter(({ pass }) => !pass)).toEqual([]);
+}, 300_000);
+
 it("xAR equals its authors' code in every check", async () => {
   const all = await results(join(golden, "xar"));
   expect(all).toHaveLength(12);

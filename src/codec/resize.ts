@@ -2,7 +2,7 @@
  * Resizing as matrices, so that one program serves every schedule: area (adaptive average pooling) and bicubic (Keys,
  * a = -0.75, half-pixel centres, no antialias, border clamped), exactly as PyTorch's interpolate computes them.
  */
-import type { Value } from "../runtime/values.ts";
+import { floats, type Value } from "../runtime/values.ts";
 
 /** One axis, `to` x `from`: bin i averages floor(i from / to) .. ceil((i + 1) from / to). */
 function areaAxis(from: number, to: number): Float64Array {
@@ -132,4 +132,15 @@ export function resizeBilinear(values: Float32Array, from: number, to: number): 
   return Float32Array.from({ length: to * to }, (_, j) =>
     values.reduce((total, value, i) => total + value * (matrix[i * to * to + j] as number), 0),
   );
+}
+
+/** Sites [B, N, Z] of square maps as the maps [B, Z, side, side]. */
+export function asMap({ data, shape: [batch = 0, size = 0, width = 0] }: Value): Value {
+  const out = new Float32Array(data.length);
+  for (let b = 0; b < batch; b++)
+    for (let i = 0; i < size; i++)
+      for (let c = 0; c < width; c++)
+        out[(b * width + c) * size + i] = data[(b * size + i) * width + c] as number; // in range
+  const side = Math.sqrt(size);
+  return floats(out, [batch, width, side, side]);
 }

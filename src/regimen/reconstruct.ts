@@ -1,11 +1,12 @@
 /** Pictures through a tokenizer and back, batch by batch. */
+import type { LatentCodec } from "../codec/types.ts";
 import { floatToImages, imagesToFloat } from "../data/pixels.ts";
+import { throwIfAborted } from "../decoding/loop.ts";
 import type { Weights } from "../nn/scope.ts";
 import type { Device } from "../runtime/device.ts";
 import { compile } from "../runtime/program.ts";
 import type { Graph } from "../runtime/trace.ts";
 import { floats, type Value } from "../runtime/values.ts";
-import { NextxError } from "../tensor/errors.ts";
 
 const batchSize = 32;
 
@@ -32,12 +33,31 @@ export async function reconstructPictures(
   const out = new Uint8Array(pixels.length);
   using program = await compile(graph, { device, weights, prepack: false });
   for (let at = 0; at < pixels.length; at += batchSize * length) {
-    if (signal?.aborted) throw new NextxError("ABORTED", "Reconstructing was stopped.");
+    throwIfAborted(signal);
     const some = pixels.subarray(at, at + batchSize * length);
     const n = some.length / length;
     const given = floats(imagesToFloat(some, n, size), [n, 3, size, size]);
     const { images } = await program.run({ ...inputs, images: given });
     out.set(floatToImages(images?.data as Float32Array, n, size), at); // the graph's output
+  }
+  return out;
+}
+
+/** As `reconstructPictures`, from the means of a codec's latents. */
+export async function reconstructThrough(
+  codec: LatentCodec,
+  pixels: Uint8Array,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const { imageSize: size } = codec;
+  const length = size * size * 3;
+  const out = new Uint8Array(pixels.length);
+  for (let at = 0; at < pixels.length; at += batchSize * length) {
+    throwIfAborted(signal);
+    const some = pixels.subarray(at, at + batchSize * length);
+    const n = some.length / length;
+    const { mean } = await codec.encode(floats(imagesToFloat(some, n, size), [n, 3, size, size]));
+    out.set(floatToImages((await codec.decode(mean)).data as Float32Array, n, size), at); // pictures are float32
   }
   return out;
 }

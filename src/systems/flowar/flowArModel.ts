@@ -1,31 +1,30 @@
 /** An opened FlowAR: classes and a seed in, pictures out, scale by scale. */
 import { z } from "zod";
-import { klRoundTripGraph, latentsGraph, picturesGraph } from "../../codec/klAutoencoder.ts";
-import { bicubicMatrix } from "../../codec/resize.ts";
+import { latentsGraph, picturesGraph } from "../../codec/klAutoencoder.ts";
+import { asMap, resizePictures } from "../../codec/resize.ts";
 import type { LatentCodec } from "../../codec/types.ts";
-import { linspace } from "../../decoding/flowSolvers.ts";
-import { ProgramStore } from "../../decoding/programStore.ts";
-import type { Weights } from "../../nn/scope.ts";
-import { KlCodec } from "../../regimen/klCodec.ts";
-import { reconstructPictures } from "../../regimen/reconstruct.ts";
-import { samplePictures } from "../../regimen/samplePictures.ts";
-import type { ImageModel, ModelDescription, SampleEvent, SampleRequest } from "../../regimen/system.ts";
-import type { Device } from "../../runtime/device.ts";
-import { floats, type Value } from "../../runtime/values.ts";
-import { NextxError } from "../../tensor/errors.ts";
-import { buildFlowAr } from "./build.ts";
-import type { FlowArModelConfig } from "./config.ts";
+import { checkLabels } from "../../conditioner/classEmbedding.ts";
+import { streamNoise } from "../../decoding/flowPaths.ts";
 import {
-  asMap,
   classGraph,
   conditionsGraph,
   generateScales,
   inputGraph,
-  officialTimes,
-  type ScaleResult,
   velocityGraph,
-} from "./generate.ts";
-import type { FlowAr } from "./model.ts";
+} from "../../decoding/flowScaleGenerator.ts";
+import { linspace } from "../../decoding/flowSolvers.ts";
+import { ProgramStore } from "../../decoding/programStore.ts";
+import type { Weights } from "../../nn/scope.ts";
+import type { Scale } from "../../plan/types.ts";
+import { KlCodec } from "../../regimen/klCodec.ts";
+import { reconstructThrough } from "../../regimen/reconstruct.ts";
+import { samplePictures } from "../../regimen/samplePictures.ts";
+import type { ImageModel, ModelDescription, SampleEvent, SampleRequest } from "../../regimen/system.ts";
+import type { Device } from "../../runtime/device.ts";
+import { floats } from "../../runtime/values.ts";
+import { NextxError } from "../../tensor/errors.ts";
+import { buildFlowAr } from "./build.ts";
+import type { FlowArModelConfig } from "./config.ts";
 
 /** What can be chosen when sampling; code: S 3.3, 0.9; L 1.4, 0.9; H 1.4, 0.7; 25 steps each. */
 export const flowArSamplingSchema = z.strictObject({
@@ -56,26 +55,16 @@ export const flowArSamplingSchema = z.strictObject({
 
 export type FlowArSampling = z.infer<typeof flowArSamplingSchema>;
 
+/** code: 50 steps are alike; any other number spends half of them above time 0.3, and an odd one makes one step fewer. */
+export function officialTimes(steps: number): number[] {
+  if (steps === 50) return linspace(1, 0, 51);
+  const half = Math.floor(steps / 2);
+  return [...linspace(1, 0.3, half), ...linspace(0.25, 0, half + 1)];
+}
+
 /** Falling times of one integration. */
 export const timesOf = ({ steps, grid }: Pick<FlowArSampling, "steps" | "grid">): number[] =>
   grid === "uniform" ? linspace(1, 0, steps + 1) : officialTimes(steps);
-
-/** A scale's map [B, N, Z] at the finest side, [B, Z, P, P]: what it would be if no detail were added. */
-function enlarged({ side }: FlowAr, { group, values }: ScaleResult): Value {
-  const map = asMap(values);
-  if (group.side === side) return map;
-  const matrix = bicubicMatrix(group.side, side);
-  const [batch = 0, width = 0] = map.shape;
-  const [from, to] = [group.size, side * side];
-  const out = new Float32Array(batch * width * to);
-  for (let row = 0; row < batch * width; row++)
-    for (let i = 0; i < from; i++)
-      for (let j = 0; j < to; j++)
-        out[row * to + j] =
-          (out[row * to + j] as number) +
-          (map.data[row * from + i] as number) * (matrix[i * to + j] as number); // in range
-  return floats(out, [batch, width, side, side]);
-}
 
 export class FlowArModel implements ImageModel {
   readonly description: ModelDescription;
@@ -84,8 +73,6 @@ export class FlowArModel implements ImageModel {
   readonly #programs: ProgramStore;
   readonly #codec: LatentCodec;
   readonly #own: KlCodec | undefined;
-  readonly #weights: Weights;
-  readonly #device: Device;
 
   /** `codec` replaces the model's own autoencoder; it must give maps of the same width and side. */
   constructor(
@@ -101,8 +88,6 @@ export class FlowArModel implements ImageModel {
     this.#programs = new ProgramStore(weights, device);
     this.#own = codec ? undefined : new KlCodec(networks.codec, weights, device);
     this.#codec = codec ?? (this.#own as KlCodec); // one of them is there
-    this.#weights = weights;
-    this.#device = device;
     const { model } = networks;
     this.graphs = {
       encode: () => latentsGraph(networks.codec),
@@ -121,7 +106,6 @@ export class FlowArModel implements ImageModel {
         path: "edit",
       });
     const { model } = this.#networks;
-    const { latentWidth } = model.config;
     yield* samplePictures(request, {
       plan: model.plan,
       nullLabel: model.conditioner.nullLabel,
@@ -132,20 +116,18 @@ export class FlowArModel implements ImageModel {
           times: timesOf({ steps, grid }),
           ...(request.signal && { signal: request.signal }),
         };
-        return generateScales(model, this.#programs, labels, settings, ({ size }) => {
-          const noise = new Float32Array(labels.length * size * latentWidth);
-          for (const [b, stream] of streams.entries())
-            noise.set(stream.normals(size * latentWidth), b * size * latentWidth);
-          return floats(noise, [labels.length, size, latentWidth]);
-        });
+        checkLabels(labels, model.conditioner);
+        const { initial } = streamNoise(model.valueWidth, streams);
+        const noiseOf = (scale: Scale) =>
+          floats(initial(scale), [labels.length, scale.size, model.valueWidth]);
+        return generateScales(model, this.#programs, labels, settings, noiseOf);
       },
-      decode: (result) => this.#codec.decode(enlarged(model, result)),
+      decode: ({ values }) => this.#codec.decode(resizePictures(asMap(values), model.side)),
     });
   }
 
   reconstruct(pixels: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    const trip = { graph: klRoundTripGraph(this.#networks.codec), weights: this.#weights };
-    return reconstructPictures(trip, pixels, this.description.imageSize, this.#device, signal);
+    return reconstructThrough(this.#codec, pixels, signal);
   }
 
   [Symbol.dispose](): void {

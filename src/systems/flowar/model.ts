@@ -8,6 +8,7 @@ import { nextMatrix, poolMatrix, resampleMap, resampleSites } from "../../codec/
 import { classEmbedding } from "../../conditioner/classEmbedding.ts";
 import type { LabelConditioner } from "../../conditioner/types.ts";
 import { attentionBias, blockCausal } from "../../context/blockCausal.ts";
+import type { FlowScaleModel } from "../../decoding/flowScaleGenerator.ts";
 import { DoubleStack, dense, type StackResult } from "../../mixer/gatedRmsTransformer.ts";
 import type { LayerOptions } from "../../mixer/types.ts";
 import { type Place, placeRotation } from "../../nn/rotary.ts";
@@ -32,15 +33,18 @@ export const scalePlaces = ({ groups }: Plan<Scale>): Place[] =>
     }),
   );
 
-export class FlowAr {
+export class FlowAr implements FlowScaleModel {
   readonly config: TransformerConfig;
   readonly plan: Plan<Scale>;
   readonly conditioner: LabelConditioner;
-  readonly stack: DoubleStack;
+  readonly layers: FlowScaleModel["layers"];
+  readonly width: number;
+  readonly valueWidth: number;
   /** Side of the finest map. */
   readonly side: number;
   readonly #places: readonly Place[];
   readonly #scope: Scope;
+  readonly #stack: DoubleStack;
 
   constructor(scope: Scope, config: TransformerConfig) {
     this.#scope = scope;
@@ -48,7 +52,10 @@ export class FlowAr {
     this.plan = scalePlan(config.patchNums);
     this.side = this.plan.groups.at(-1)?.side ?? 1;
     this.#places = scalePlaces(this.plan);
-    this.stack = new DoubleStack(scope, config, this.plan.length);
+    this.#stack = new DoubleStack(scope, config, this.plan.length);
+    this.layers = this.#stack.layers;
+    this.width = config.embedDim;
+    this.valueWidth = config.latentWidth;
     this.conditioner = classEmbedding(
       scope.in("class_emb"),
       config.numClasses,
@@ -57,14 +64,16 @@ export class FlowAr {
     );
   }
 
-  /** Labels [B] -> the class as one token [B, 1, C]: the first scale's input, and every layer's condition. */
   classToken(labels: Tensor): Tensor {
     return reshape(this.conditioner.vector(labels), [dimOf(labels, 0), 1, this.config.embedDim]);
   }
 
-  /** Latents [B, N, Z] of the sites to come, as they look so far -> [B, N, C]. */
-  embed(inputs: Tensor): Tensor {
-    return dense(this.#scope.in("z_proj"), inputs, this.config.embedDim);
+  #embed(inputs: Tensor): Tensor {
+    return dense(this.#scope.in("z_proj"), inputs, this.width);
+  }
+
+  input(values: Tensor, matrix: Tensor): Tensor {
+    return this.#embed(resampleSites(values, matrix));
   }
 
   /** Tokens x [B, N, C] at places [N] (all when absent) -> what the flow head is told of each site, and the caches. */
@@ -74,12 +83,12 @@ export class FlowAr {
     layer: (i: number) => LayerOptions,
     places?: Tensor,
   ): { readonly z: Tensor; readonly caches: StackResult["caches"] } {
-    const result = this.stack.run(x, classToken, {
+    const result = this.#stack.run(x, classToken, {
       rotation: (width) => placeRotation(this.#places, width, places),
       layer,
       ...(places && { places }),
     });
-    return { z: add(result.x, this.stack.positions("diffusion", places)), caches: result.caches };
+    return { z: add(result.x, this.#stack.positions("diffusion", places)), caches: result.caches };
   }
 
   /** Velocities [B, N, Z] of one scale at places [N]; waves [B or 1, 1, 256]. */
@@ -107,7 +116,7 @@ export class FlowAr {
     return constant(flags, [length, groups.length]);
   }
 
-  /** The matrix [from^2, to^2] that makes the input of a scale of the one before. */
+  /** Up to the finest map by bicubic weights, then down by averages (code). */
   inputMatrix(from: number, to: number): Float32Array {
     return bicubicThenAreaMatrix(from, this.side, to);
   }
@@ -125,6 +134,6 @@ export class FlowAr {
     const { length } = this.plan;
     const bias = constant(attentionBias(blockCausal, this.plan), [length, length]);
     const classToken = this.classToken(labels);
-    return this.conditions(concat([classToken, this.embed(inputs)], 1), classToken, () => ({ bias })).z;
+    return this.conditions(concat([classToken, this.#embed(inputs)], 1), classToken, () => ({ bias })).z;
   }
 }

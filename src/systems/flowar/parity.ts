@@ -1,6 +1,8 @@
 /** FlowAR's parity table: from the `run` names of reference cases to the functions that train and sample. */
 import { drawLatents, KlAutoencoder, klDivergence } from "../../codec/klAutoencoder.ts";
+import { asMap } from "../../codec/resize.ts";
 import { blockCausal } from "../../context/blockCausal.ts";
+import { generateScales, integrateScale } from "../../decoding/flowScaleGenerator.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import {
   caseConfig,
@@ -22,8 +24,8 @@ import { NextxError } from "../../tensor/errors.ts";
 import { mul } from "../../tensor/ops/elementwise.ts";
 import { float32 } from "../../tensor/tensor.ts";
 import { transformerSchema } from "./config.ts";
+import { officialTimes } from "./flowArModel.ts";
 import { type FlowHeadConfig, flowVelocity } from "./flowHead.ts";
-import { asMap, generateScales, integrateScale, officialTimes } from "./generate.ts";
 import { FlowAr, scalePlaces } from "./model.ts";
 import { flowArLoss, flowArSpecs, flowArTraining, timeInputs } from "./objective.ts";
 

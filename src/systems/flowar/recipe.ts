@@ -5,23 +5,15 @@
 import { z } from "zod";
 import { klSchema, smallKl } from "../../regimen/klConfig.ts";
 import { klStageSchema } from "../../regimen/klStage.ts";
-import { dataSchema, stageFields as stage, stepCount, tokenImages } from "../../regimen/stageRecipe.ts";
+import { latentStageFields, mapFits, mapMessage } from "../../regimen/latentStage.ts";
+import { dataSchema, stageFields } from "../../regimen/stageRecipe.ts";
 import { recipeTransformerSchema } from "./config.ts";
 
-/** code: weight decay, clipping; the learning rate and its schedule are those of small models, ours. */
+/** code: weight decay, clipping at 3. */
 const transformerStage = z.strictObject({
-  steps: stepCount.default(4000),
-  ...stage,
-  batchSize: stage.batchSize.default(64),
-  learningRate: stage.learningRate.default(1e-3),
-  schedule: stage.schedule.default("cosine"),
-  warmup: stage.warmup.default(120),
-  end: stage.end.default(0.02),
-  weightDecay: stage.weightDecay.default(0.02),
-  beta2: stage.beta2.default(0.95),
-  clipNorm: stage.clipNorm.default(3),
-  emaDecay: stage.emaDecay.default(0.999),
-  tokenImages,
+  ...latentStageFields,
+  clipNorm: stageFields.clipNorm.default(3),
+  beta2: stageFields.beta2.default(0.95),
 });
 
 export const flowArRecipeSchema = z
@@ -36,11 +28,7 @@ export const flowArRecipeSchema = z
       transformer: transformerStage.prefault({}),
     }),
   })
-  .refine(
-    ({ data, tokenizer }) =>
-      data.size === tokenizer.latentSide * tokenizer.patchSize * 2 ** (tokenizer.chMult.length - 1),
-    { error: "latentSide times the pixels per site must be data.size", path: ["tokenizer", "latentSide"] },
-  )
+  .refine(mapFits, mapMessage)
   .refine(({ tokenizer, transformer }) => transformer.patchNums.at(-1) === tokenizer.latentSide, {
     error: "the last side must be the autoencoder's latentSide",
     path: ["transformer", "patchNums"],

@@ -1,12 +1,12 @@
 /** FlowAR as the rest of nextx sees it. */
 import { latentsGraph, picturesGraph } from "../../codec/klAutoencoder.ts";
 import type { ImageSet } from "../../data/types.ts";
+import { classGraph, conditionsGraph, inputGraph, velocityGraph } from "../../decoding/flowScaleGenerator.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { buildFlowAr } from "./build.ts";
 import { flowArModelSchema } from "./config.ts";
 import { FlowArModel, flowArSamplingSchema, timesOf } from "./flowArModel.ts";
-import { classGraph, conditionsGraph, inputGraph, velocityGraph } from "./generate.ts";
 import { flowArParity } from "./parity.ts";
 import { flowArRecipeSchema, flowArRecipes } from "./recipe.ts";
 import { flowArStages, modelConfig } from "./stages.ts";

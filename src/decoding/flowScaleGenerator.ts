@@ -1,34 +1,61 @@
 /**
- * FlowAR's generation: one cached pass per scale for its conditions, then Euler steps of the flow head alone. Guidance ramps
- * from none at the first scale. Source: `models/flowar.py`, `sample_tokens`; `models/sampler.py` (code); inferred: without
- * guidance only the conditional rows are computed (the reference integrates the others too, and drops them).
+ * Cached next-scale generation of continuous maps: one pass per scale says what the flow of its sites is told, then Euler
+ * steps of the flow alone. Guidance ramps from none at the first scale. Source: FlowAR `models/flowar.py`, `sample_tokens`;
+ * `models/sampler.py` (code); inferred: without guidance only the conditional rows are computed (the reference integrates
+ * the others too, and drops them).
  * Shape letters: R rows (B conditional, then B unconditional where guided), B pictures, N sites of a scale, Z numbers per
  * site, C width.
  */
-import { resampleSites } from "../../codec/scaleMatrices.ts";
-import { checkLabels } from "../../conditioner/classEmbedding.ts";
-import { euler, linspace, type Velocities } from "../../decoding/flowSolvers.ts";
-import type { KvCache } from "../../decoding/kvCache.ts";
+import type { LabelConditioner } from "../conditioner/types.ts";
+import type { KeyValue, LayerOptions } from "../mixer/types.ts";
+import { timeFeatures, timeId, timeWaves } from "../nn/timeEmbedding.ts";
+import type { Plan, Scale } from "../plan/types.ts";
+import { trace } from "../runtime/trace.ts";
+import { floats, ints, type Value } from "../runtime/values.ts";
+import { symbol } from "../tensor/dims.ts";
+import { invariant } from "../tensor/errors.ts";
+import { float32, int32, type Tensor } from "../tensor/tensor.ts";
+import { euler, type Velocities } from "./flowSolvers.ts";
+import type { KvCache } from "./kvCache.ts";
 import {
+  type CachedLayer,
   cacheInputs,
   cacheSpecs,
   emptyCache,
   grownCaches,
   grownValues,
   pastOf,
-} from "../../decoding/layerCaches.ts";
-import { decodeGroups } from "../../decoding/loop.ts";
-import type { ProgramStore } from "../../decoding/programStore.ts";
-import { timeFeatures, timeId, timeWaves } from "../../nn/timeEmbedding.ts";
-import type { Scale } from "../../plan/types.ts";
-import { trace } from "../../runtime/trace.ts";
-import { floats, ints, type Value } from "../../runtime/values.ts";
-import { symbol } from "../../tensor/dims.ts";
-import { invariant } from "../../tensor/errors.ts";
-import { float32, int32, type Tensor } from "../../tensor/tensor.ts";
-import type { FlowAr } from "./model.ts";
+} from "./layerCaches.ts";
+import { decodeGroups } from "./loop.ts";
+import type { ProgramStore } from "./programStore.ts";
 
-export interface GenerateOptions {
+/** What the programs are traced from. */
+export interface FlowScaleModel {
+  readonly plan: Plan<Scale>;
+  readonly layers: readonly CachedLayer[];
+  /** Width C of tokens and conditions. */
+  readonly width: number;
+  /** Numbers Z per site. */
+  readonly valueWidth: number;
+  readonly conditioner: Pick<LabelConditioner, "nullLabel">;
+  /** Labels [R] -> the class as one token [R, 1, C]: the first scale's input, and every layer's condition. */
+  classToken(labels: Tensor): Tensor;
+  /** A map [B, N, Z] and the matrix to the sites of the next scale [N, M] -> their tokens [B, M, C]. */
+  input(values: Tensor, matrix: Tensor): Tensor;
+  /** Tokens [R, N, C] at places [N] -> what the flow is told of each site, and the caches. */
+  conditions(
+    x: Tensor,
+    classToken: Tensor,
+    layer: (i: number) => LayerOptions,
+    places: Tensor,
+  ): { readonly z: Tensor; readonly caches: readonly KeyValue[] };
+  /** Velocities [R, N, Z] of one scale at places [N]; waves [1, 1, 256]. */
+  velocity(x: Tensor, z: Tensor, waves: Tensor, places: Tensor): Tensor;
+  /** The matrix [from^2, to^2] that makes the input of a scale of the one before. */
+  inputMatrix(from: number, to: number): Float32Array;
+}
+
+export interface ScaleGeneration {
   /** Guidance t: velocity = (1 + t) conditional - t unconditional; officially written as 1 + t. */
   readonly cfgScale: number;
   /** Guidance grows from 0 at the first scale to `cfgScale` at the last; else it is the same for all. */
@@ -49,21 +76,13 @@ export interface ScaleResult {
   readonly z: Value;
 }
 
-/** code: 50 steps are alike; any other number spends half of them above time 0.3, and an odd one makes one step fewer. */
-export function officialTimes(steps: number): number[] {
-  if (steps === 50) return linspace(1, 0, 51);
-  const half = Math.floor(steps / 2);
-  return [...linspace(1, 0.3, half), ...linspace(0.25, 0, half + 1)];
-}
-
 /** Labels [R] -> class tokens [R, 1, C]. */
-export const classGraph = (model: FlowAr) =>
+export const classGraph = (model: FlowScaleModel) =>
   trace({ labels: int32("R") }, ({ labels }) => ({ x: model.classToken(labels) }));
 
 /** Tokens of a scale with the past -> its conditions, and the caches including it. */
-export function conditionsGraph(model: FlowAr) {
-  const { embedDim: c } = model.config;
-  const { layers } = model.stack;
+export function conditionsGraph(model: FlowScaleModel) {
+  const { layers, width: c } = model;
   const [R, N] = [symbol("R"), symbol("N")];
   const specs = {
     x: float32(R, N, c),
@@ -80,17 +99,17 @@ export function conditionsGraph(model: FlowAr) {
 }
 
 /** A map [B, N, Z] and the matrix to the next scale's sites [N, M] -> the next scale's tokens [B, M, C]. */
-export const inputGraph = (model: FlowAr) =>
-  trace({ values: float32("B", "N", model.config.latentWidth), matrix: float32("N", "M") }, (inputs) => ({
-    x: model.embed(resampleSites(inputs.values, inputs.matrix)),
+export const inputGraph = (model: FlowScaleModel) =>
+  trace({ values: float32("B", "N", model.valueWidth), matrix: float32("N", "M") }, (inputs) => ({
+    x: model.input(inputs.values, inputs.matrix),
   }));
 
 /** The flow head at one time. */
-export function velocityGraph(model: FlowAr) {
-  const { latentWidth, embedDim } = model.config;
+export function velocityGraph(model: FlowScaleModel) {
+  const { valueWidth, width } = model;
   const specs = {
-    x: float32("R", "N", latentWidth),
-    z: float32("R", "N", embedDim),
+    x: float32("R", "N", valueWidth),
+    z: float32("R", "N", width),
     waves: float32(1, 1, timeWaves),
     places: int32("N"),
   };
@@ -123,10 +142,10 @@ export interface ScaleFlow {
 
 /** From noise to the map of a scale, in the layout of the noise. Errors: ABORTED. */
 export async function integrateScale(
-  model: FlowAr,
+  model: FlowScaleModel,
   programs: ProgramStore,
   { scale, noise, z, pictures, weight }: ScaleFlow,
-  { times, guidanceHigh, signal }: Pick<GenerateOptions, "times" | "guidanceHigh" | "signal">,
+  { times, guidanceHigh, signal }: Pick<ScaleGeneration, "times" | "guidanceHigh" | "signal">,
 ): Promise<Value> {
   const [rows = 0, ...site] = noise.shape;
   const length = noise.data.length / rows;
@@ -157,24 +176,23 @@ export async function integrateScale(
 
 /**
  * Maps of `labels.length` pictures, scale by scale. `noiseOf` gives a scale's noise [B, N, Z].
- * Errors: LABEL_OUT_OF_RANGE, ABORTED.
+ * Errors: ABORTED.
  */
 export async function* generateScales(
-  model: FlowAr,
+  model: FlowScaleModel,
   programs: ProgramStore,
   labels: Int32Array,
-  options: GenerateOptions,
+  options: ScaleGeneration,
   noiseOf: (scale: Scale) => Value,
 ): AsyncGenerator<ScaleResult> {
-  const { plan, stack, conditioner } = model;
-  checkLabels(labels, conditioner);
+  const { plan, layers, conditioner } = model;
   invariant(options.times.length > 1, "An integration has at least one step.");
   const batch = labels.length;
   const branches = options.cfgScale > 0 && plan.groups.length > 1 ? 2 : 1;
   const rows = [...labels, ...(branches === 2 ? labels.map(() => conditioner.nullLabel) : [])];
   const start = await programs.run("class", () => classGraph(model), { labels: ints(rows, [rows.length]) });
   const classToken = start.x as Value; // the graph's output
-  const cache: KvCache = emptyCache(stack.layers, rows.length);
+  const cache: KvCache = emptyCache(layers, rows.length);
   let x = classToken;
   const decoder = {
     propose: async ({ start: from, size }: Scale): Promise<Value> => {
@@ -185,7 +203,7 @@ export async function* generateScales(
           [size],
         ),
       });
-      cache.commit(grownValues(out, stack.layers.length));
+      cache.commit(grownValues(out, layers.length));
       return out.z as Value; // the graph's output
     },
     choose: async (scale: Scale, z: Value): Promise<Value> => {
@@ -204,15 +222,4 @@ export async function* generateScales(
   };
   for await (const { group, proposal, choice } of decodeGroups(plan, decoder, options.signal))
     yield { group, values: choice, z: proposal };
-}
-
-/** Sites [B, N, Z] of a square map as the map [B, Z, side, side]. */
-export function asMap({ data, shape: [batch = 0, size = 0, width = 0] }: Value): Value {
-  const out = new Float32Array(data.length);
-  for (let b = 0; b < batch; b++)
-    for (let i = 0; i < size; i++)
-      for (let c = 0; c < width; c++)
-        out[(b * width + c) * size + i] = data[(b * size + i) * width + c] as number; // in range
-  const side = Math.sqrt(size);
-  return floats(out, [batch, width, side, side]);
 }
