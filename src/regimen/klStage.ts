@@ -13,7 +13,7 @@ import {
   type DataRecipe,
   loaderOf,
   perceptualWeight,
-  stageFields as stage,
+  pixelStageFields,
   stepCount,
   trainerOptions,
 } from "./stageRecipe.ts";
@@ -42,17 +42,8 @@ const lossSchema = z.strictObject({
 
 /** inferred: sizes and rates of small autoencoders, ours. */
 export const klStageSchema = z.strictObject({
+  ...pixelStageFields,
   steps: stepCount.default(4000),
-  ...stage,
-  batchSize: stage.batchSize.default(32),
-  learningRate: stage.learningRate.default(1e-3),
-  schedule: stage.schedule.default("cosine"),
-  warmup: stage.warmup.default(100),
-  end: stage.end.default(0.02),
-  weightDecay: stage.weightDecay.default(0),
-  beta2: stage.beta2.default(0.99),
-  clipNorm: stage.clipNorm.default(1),
-  emaDecay: stage.emaDecay.default(0.999),
   loss: lossSchema.prefault({}),
 });
 

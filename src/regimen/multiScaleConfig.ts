@@ -3,14 +3,21 @@
  * official constructor name (`official`), by which reference cases and checkpoints are read. Defaults are the official ones.
  */
 import { z } from "zod";
-
-const side = z.int().min(1).max(256);
+import {
+  blockFields,
+  groupFields,
+  groupsFit,
+  multipliers,
+  officialMultipliers,
+  side,
+  widthFields,
+} from "./autoencoderFields.ts";
 
 /** Growing sides of the scales, coarse to fine. */
 export const patchNumsSchema = z
   .array(side)
   .min(1)
-  .max(32)
+  .max(64)
   .refine((sides) => sides.every((s, i) => i === 0 || s > (sides[i - 1] ?? 0)), {
     error: "scale sides must grow",
   });
@@ -18,35 +25,23 @@ export const patchNumsSchema = z
 export const tokenizerSchema = z
   .strictObject({
     vocabSize: z.int().min(2).max(65536).default(4096).meta({ official: "vocab_size" }),
-    zChannels: z.int().min(1).max(512).default(32).meta({ official: "z_channels" }),
-    ch: z.int().min(1).max(1024).default(160).meta({ official: "ch" }),
-    numGroups: z.int().min(1).max(64).default(32).meta({ official: "num_groups" }),
-    chMult: z
-      .array(z.int().min(1).max(16))
-      .min(1)
-      .max(8)
-      .default([1, 1, 2, 2, 4])
-      .meta({ official: "ch_mult" }),
-    numResBlocks: z.int().min(1).max(8).default(2).meta({ official: "num_res_blocks" }),
-    inChannels: z.int().min(1).max(16).default(3).meta({ official: "in_channels" }),
-    patchSize: z
-      .int()
-      .min(1)
-      .max(16)
-      .default(1)
-      .describe("Pixel blocks as channels; 1 is the official form."),
+    ...widthFields(32, 160),
+    ...groupFields("num_groups"),
+    chMult: multipliers.default(officialMultipliers).meta({ official: "ch_mult" }),
+    ...blockFields,
     beta: z.number().min(0).max(10).default(0.25).meta({ official: "beta" }),
     usingZnorm: z.boolean().default(false).meta({ official: "using_znorm" }),
     quantResi: z.number().min(0).max(1).default(0.5).meta({ official: "quant_resi" }),
     shareQuantResi: z.int().min(0).max(32).default(4).meta({ official: "share_quant_resi" }),
     patchNums: patchNumsSchema.default([1, 2, 3, 4, 5, 6, 8, 10, 13, 16]).meta({ official: "v_patch_nums" }),
   })
-  .refine((c) => c.chMult.every((m) => (c.ch * m) % c.numGroups === 0), {
+  .refine((c) => groupsFit(c, c.chMult), {
     error: "numGroups must divide ch times every entry of chMult",
     path: ["numGroups"],
   });
 
-const transformerFields = z.strictObject({
+/** Fields of VAR's transformer, which others extend. */
+export const transformerFields = z.strictObject({
   numClasses: z.int().min(1).max(1_000_000).default(1000).meta({ official: "num_classes" }),
   depth: z.int().min(1).max(128).default(16).meta({ official: "depth" }),
   embedDim: z.int().min(2).max(16384).default(1024).meta({ official: "embed_dim" }),
@@ -60,8 +55,8 @@ const transformerFields = z.strictObject({
   patchNums: patchNumsSchema.default([1, 2, 3, 4, 5, 6, 8, 10, 13, 16]).meta({ official: "patch_nums" }),
 });
 
-const headsDivide = (c: { embedDim: number; numHeads: number }) => c.embedDim % c.numHeads === 0;
-const headsMessage = { error: "numHeads must divide embedDim", path: ["numHeads"] };
+export const headsDivide = (c: { embedDim: number; numHeads: number }) => c.embedDim % c.numHeads === 0;
+export const headsMessage = { error: "numHeads must divide embedDim", path: ["numHeads"] };
 
 export const transformerSchema = transformerFields.refine(headsDivide, headsMessage);
 

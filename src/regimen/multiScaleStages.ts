@@ -18,9 +18,8 @@ import {
   type DataRecipe,
   loaderOf,
   perceptualWeight,
+  pixelStageFields,
   restartFields,
-  stageFields,
-  stepCount,
   trainerOptions,
 } from "./stageRecipe.ts";
 import type { Observation, Stage, StageContext } from "./system.ts";
@@ -36,17 +35,7 @@ const lossSchema = z.strictObject({
 
 /** inferred: the authors never released this stage. */
 export const tokenizerStageSchema = z.strictObject({
-  steps: stepCount.default(6000),
-  ...stageFields,
-  batchSize: stageFields.batchSize.default(32),
-  learningRate: stageFields.learningRate.default(1e-3),
-  schedule: stageFields.schedule.default("cosine"),
-  warmup: stageFields.warmup.default(100),
-  end: stageFields.end.default(0.02),
-  weightDecay: stageFields.weightDecay.default(0),
-  beta2: stageFields.beta2.default(0.99),
-  clipNorm: stageFields.clipNorm.default(1),
-  emaDecay: stageFields.emaDecay.default(0.999),
+  ...pixelStageFields,
   loss: lossSchema.prefault({}),
   ...restartFields,
 });

@@ -30,6 +30,21 @@ export const restartFields = {
   deadBelow: rate.default(0.03).describe("A code is dead below this share of uniform use."),
 };
 
+/** inferred: sizes and rates of small autoencoders over pictures, ours. */
+export const pixelStageFields = {
+  steps: stepCount.default(6000),
+  ...stageFields,
+  batchSize: stageFields.batchSize.default(32),
+  learningRate: stageFields.learningRate.default(1e-3),
+  schedule: stageFields.schedule.default("cosine"),
+  warmup: stageFields.warmup.default(100),
+  end: stageFields.end.default(0.02),
+  weightDecay: stageFields.weightDecay.default(0),
+  beta2: stageFields.beta2.default(0.99),
+  clipNorm: stageFields.clipNorm.default(1),
+  emaDecay: stageFields.emaDecay.default(0.999),
+};
+
 export const perceptualWeight = z
   .number()
   .min(0)
@@ -43,6 +58,21 @@ export const tokenImages = z
   .max(1_000_000)
   .default(40_960)
   .describe("Pictures tokenised before the first step (augmented ones count).");
+
+/** VAR's training of transformers on scales (code: `utils/arg_util.py`, `utils/lr_control.py`); rate of small models, ours. */
+export const scaleStageFields = {
+  ...stageFields,
+  batchSize: stageFields.batchSize.default(64),
+  learningRate: stageFields.learningRate.default(1e-3),
+  schedule: stageFields.schedule.default("lin0"),
+  warmup: stageFields.warmup.default(120),
+  end: stageFields.end.default(0.1),
+  weightDecay: stageFields.weightDecay.default(0.05),
+  beta2: stageFields.beta2.default(0.95),
+  clipNorm: stageFields.clipNorm.default(2),
+  emaDecay: stageFields.emaDecay.default(0.999),
+  tokenImages,
+};
 
 /** Which pictures, and how they are varied. */
 export const dataSchema = z.strictObject({

@@ -6,27 +6,12 @@ import { z } from "zod";
 import { recipeTransformerSchema, tokenizerSchema } from "../../regimen/multiScaleConfig.ts";
 import { tokenizerStageSchema } from "../../regimen/multiScaleStages.ts";
 import { scaleWeightings } from "../../regimen/scaleWeights.ts";
-import { dataSchema, stageFields as stage, stepCount, tokenImages } from "../../regimen/stageRecipe.ts";
+import { dataSchema, scaleStageFields, stepCount } from "../../regimen/stageRecipe.ts";
 import { tailFits, tailLayers, tailMessage } from "./config.ts";
-
-/** code: as VAR; the learning rate is that of small models, ours. */
-const tokenStage = {
-  ...stage,
-  batchSize: stage.batchSize.default(64),
-  learningRate: stage.learningRate.default(1e-3),
-  schedule: stage.schedule.default("lin0"),
-  warmup: stage.warmup.default(120),
-  end: stage.end.default(0.1),
-  weightDecay: stage.weightDecay.default(0.05),
-  beta2: stage.beta2.default(0.95),
-  clipNorm: stage.clipNorm.default(2),
-  emaDecay: stage.emaDecay.default(0.999),
-  tokenImages,
-};
 
 const nextScaleStage = z.strictObject({
   steps: stepCount.default(3000),
-  ...tokenStage,
+  ...scaleStageFields,
   lossWeights: z
     .enum(scaleWeightings)
     .default("lognorm")
@@ -34,7 +19,7 @@ const nextScaleStage = z.strictObject({
 });
 
 /** code: half as many epochs as stage 1 at the smallest size. */
-const maskedStage = z.strictObject({ steps: stepCount.default(1500), ...tokenStage });
+const maskedStage = z.strictObject({ steps: stepCount.default(1500), ...scaleStageFields });
 
 export const hmarRecipeSchema = z
   .strictObject({

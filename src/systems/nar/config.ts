@@ -3,36 +3,27 @@
  * (`official`), by which reference cases are read. Defaults are the official ones of NAR-B.
  */
 import { z } from "zod";
-
-const side = z.int().min(1).max(256);
+import {
+  blockFields,
+  cosineVqFields,
+  groupFields,
+  groupsFit,
+  latentSide,
+  multipliers,
+  officialMultipliers,
+  widthFields,
+} from "../../regimen/autoencoderFields.ts";
 
 export const vqSchema = z
   .strictObject({
-    vocabSize: z.int().min(2).max(65536).default(16384).meta({ official: "codebook_size" }),
-    codeWidth: z.int().min(1).max(512).default(8).meta({ official: "codebook_embed_dim" }),
-    codebookL2Norm: z.boolean().default(true).meta({ official: "codebook_l2_norm" }),
-    commitLossBeta: z.number().min(0).max(10).default(0.25).meta({ official: "commit_loss_beta" }),
-    entropyLossRatio: z.number().min(0).max(10).default(0).meta({ official: "entropy_loss_ratio" }),
-    chMult: z
-      .array(z.int().min(1).max(16))
-      .min(1)
-      .max(8)
-      .default([1, 1, 2, 2, 4])
-      .meta({ official: "ch_mult" }),
-    zChannels: z.int().min(1).max(1024).default(256).meta({ official: "z_channels" }),
-    ch: z.int().min(1).max(1024).default(128).meta({ official: "ch" }),
-    numGroups: z.int().min(1).max(64).default(32).meta({ official: "norm_groups" }),
-    numResBlocks: z.int().min(1).max(8).default(2).meta({ official: "num_res_blocks" }),
-    inChannels: z.int().min(1).max(16).default(3).meta({ official: "in_channels" }),
-    patchSize: z
-      .int()
-      .min(1)
-      .max(16)
-      .default(1)
-      .describe("Pixel blocks as channels; 1 is the official form."),
-    latentSide: side.default(16).describe("Side of the token map of a picture."),
+    ...cosineVqFields(16384, 8),
+    chMult: multipliers.default(officialMultipliers).meta({ official: "ch_mult" }),
+    ...widthFields(256, 128),
+    ...groupFields("norm_groups"),
+    ...blockFields,
+    latentSide,
   })
-  .refine((c) => c.chMult.every((m) => (c.ch * m) % c.numGroups === 0), {
+  .refine((c) => groupsFit(c, c.chMult), {
     error: "numGroups must divide ch times every entry of chMult",
     path: ["numGroups"],
   });

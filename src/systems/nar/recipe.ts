@@ -5,6 +5,7 @@
 import { z } from "zod";
 import {
   dataSchema,
+  pixelStageFields,
   restartFields,
   stageFields as stage,
   stepCount,
@@ -19,17 +20,7 @@ const lossSchema = z.strictObject({
 
 /** code: `vq_train.py`; learning rate, pixel terms and restarts are ours. */
 const tokenizerStage = z.strictObject({
-  steps: stepCount.default(6000),
-  ...stage,
-  batchSize: stage.batchSize.default(32),
-  learningRate: stage.learningRate.default(1e-3),
-  schedule: stage.schedule.default("cosine"),
-  warmup: stage.warmup.default(100),
-  end: stage.end.default(0.02),
-  weightDecay: stage.weightDecay.default(0),
-  beta2: stage.beta2.default(0.99),
-  clipNorm: stage.clipNorm.default(1),
-  emaDecay: stage.emaDecay.default(0.999),
+  ...pixelStageFields,
   loss: lossSchema.prefault({}),
   ...restartFields,
 });

@@ -7,11 +7,11 @@ import { officialRule, type ScheduleRule } from "../../plan/randomSchedule.ts";
 import { refineStageSchema } from "../../regimen/refineStage.ts";
 import {
   dataSchema,
+  pixelStageFields,
   rate,
   restartFields,
-  stageFields,
+  scaleStageFields,
   stepCount,
-  tokenImages,
 } from "../../regimen/stageRecipe.ts";
 import { recipeTransformerSchema, tokenizerSchema } from "./config.ts";
 
@@ -45,37 +45,13 @@ const lossSchema = z.strictObject({
 
 /** inferred: the authors never released this stage. */
 const tokenizerStage = z.strictObject({
-  steps: stepCount.default(6000),
-  ...stageFields,
-  batchSize: stageFields.batchSize.default(32),
-  learningRate: stageFields.learningRate.default(1e-3),
-  schedule: stageFields.schedule.default("cosine"),
-  warmup: stageFields.warmup.default(100),
-  end: stageFields.end.default(0.02),
-  weightDecay: stageFields.weightDecay.default(0),
-  beta2: stageFields.beta2.default(0.99),
-  clipNorm: stageFields.clipNorm.default(1),
-  emaDecay: stageFields.emaDecay.default(0.999),
+  ...pixelStageFields,
   loss: lossSchema.prefault({}),
   scalesPerStep: z.int().min(1).max(16).default(2).describe("Drawn sides per step, the finest among them."),
   ...restartFields,
 });
 
-/** code: `utils/arg_util.py`, `utils/lr_control.py`; the learning rate is that of small models, ours. */
-const transformerStage = z.strictObject({
-  steps: stepCount.default(4500),
-  ...stageFields,
-  batchSize: stageFields.batchSize.default(64),
-  learningRate: stageFields.learningRate.default(1e-3),
-  schedule: stageFields.schedule.default("lin0"),
-  warmup: stageFields.warmup.default(120),
-  end: stageFields.end.default(0.1),
-  weightDecay: stageFields.weightDecay.default(0.05),
-  beta2: stageFields.beta2.default(0.95),
-  clipNorm: stageFields.clipNorm.default(2),
-  emaDecay: stageFields.emaDecay.default(0.999),
-  tokenImages,
-});
+const transformerStage = z.strictObject({ steps: stepCount.default(4500), ...scaleStageFields });
 
 const recipeFields = z.strictObject({
   system: z.literal("sar").default("sar"),

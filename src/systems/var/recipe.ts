@@ -6,23 +6,9 @@ import { z } from "zod";
 import { recipeTransformerSchema, tokenizerSchema } from "../../regimen/multiScaleConfig.ts";
 import { tokenizerStageSchema } from "../../regimen/multiScaleStages.ts";
 import { refineStageSchema } from "../../regimen/refineStage.ts";
-import { dataSchema, stageFields as stage, stepCount, tokenImages } from "../../regimen/stageRecipe.ts";
+import { dataSchema, scaleStageFields, stepCount } from "../../regimen/stageRecipe.ts";
 
-/** code: `utils/arg_util.py`, `utils/lr_control.py`; the learning rate is that of small models, ours. */
-const transformerStage = z.strictObject({
-  steps: stepCount.default(6000),
-  ...stage,
-  batchSize: stage.batchSize.default(64),
-  learningRate: stage.learningRate.default(1e-3),
-  schedule: stage.schedule.default("lin0"),
-  warmup: stage.warmup.default(120),
-  end: stage.end.default(0.1),
-  weightDecay: stage.weightDecay.default(0.05),
-  beta2: stage.beta2.default(0.95),
-  clipNorm: stage.clipNorm.default(2),
-  emaDecay: stage.emaDecay.default(0.999),
-  tokenImages,
-});
+const transformerStage = z.strictObject({ steps: stepCount.default(6000), ...scaleStageFields });
 
 export const varRecipeSchema = z.strictObject({
   system: z.literal("var").default("var"),
