@@ -2,9 +2,10 @@
  * `node scripts/run.js ship RUN NAME --licence L --title T`: puts a finished run's model into models/NAME with its card
  * and a grid of samples. The card says how the model was made and how good it is, from the run folder and nothing else.
  */
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
+import { imageSets, isImageSetId } from "../src/data/imageSets.node.ts";
 import { sha256Hex, writeFileDurably } from "../src/formats/durable.node.ts";
 import { load } from "../src/load.node.ts";
 import { samplePicture } from "../src/picture.ts";
@@ -78,8 +79,13 @@ export async function main(root: string, args: readonly string[]): Promise<numbe
   }
   const reader = await RunReader.read(run);
   const bytes = await readFile(join(run, modelFileName));
-  const stages = ["1-tokenizer", "2-transformer"];
+  const stages = (await readdir(run)).filter((name) => /^\d+-/.test(name)).sort();
   const config = reader.config as { system: string; seed: number; data: { set: string } };
+  const set = config.data.set;
+  if (isImageSetId(set) && imageSets[set].figuresOnly) {
+    console.error(`Nothing made from ${set} may ship: ${imageSets[set].licence}.`);
+    return 1;
+  }
   const card = {
     title: values.title,
     system: config.system,

@@ -197,7 +197,11 @@ describe("errors", () => {
 
 describe("others", () => {
   it("list, inspect, doctor and export work", async () => {
-    expect(JSON.parse((await nextx("list", "--json")).out).systems[0].id).toBe("var");
+    const listed = JSON.parse((await nextx("list", "--json")).out);
+    expect(listed.systems[0].id).toBe("var");
+    const ids = (rows: { id: string }[]) => rows.map(({ id }) => id);
+    expect(ids(listed.forecasters)).toContain("spacetime");
+    expect(ids(listed.series)).toContain("etth1");
     expect(JSON.parse((await nextx("inspect", run, "--json")).out)).toMatchObject({
       kind: "run",
       finished: true,

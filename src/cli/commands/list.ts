@@ -1,8 +1,9 @@
-/** `nextx list`: systems with their recipes, shipped models, data sets. */
+/** `nextx list`: systems with their recipes, published checkpoints, shipped models, data sets. */
 import type { Command } from "commander";
 import { imageSets } from "../../data/imageSets.node.ts";
+import { seriesSets } from "../../data/series/seriesSets.node.ts";
 import { shippedModels } from "../../models.node.ts";
-import { imageSystems } from "../../systems/registry.ts";
+import { imageSystems, seriesSystems } from "../../systems/registry.ts";
 import type { Context } from "../context.ts";
 import { print, printJson } from "../output.ts";
 
@@ -31,18 +32,29 @@ export function define(command: Command, { json }: Context): void {
       description,
       licence,
     }));
-    if (json) return printJson({ systems, models, data });
-    print("Systems (nextx train ID --recipe NAME):");
+    const forecasters = [...seriesSystems.values()].map(({ id, title, source }) => ({ id, title, source }));
+    const series = Object.entries(seriesSets).map(([id, { description, licence }]) => ({
+      id,
+      description,
+      licence,
+    }));
+    if (json) return printJson({ systems, forecasters, models, data, series });
+    print("Systems that make pictures (nextx train ID --recipe NAME):");
     for (const { id, title, source, recipes } of systems) {
       print(`  ${id}  ${title}; ${source}`);
-      for (const { name, description } of recipes) print(`    ${name.padEnd(12)} ${description}`);
+      for (const { name, description } of recipes) print(`    ${name.padEnd(22)} ${description}`);
     }
+    print("\nSystems that forecast series (nextx forecast FILE --method ID):");
+    for (const { id, title, source } of forecasters) print(`  ${id.padEnd(28)} ${title}; ${source}`);
     print("\nPublished checkpoints that are read (nextx convert TRANSFORMER TOKENIZER OUT):");
     for (const { name, description } of systems.flatMap(({ official }) => official))
-      print(`  ${name.padEnd(16)} ${description}`);
+      print(`  ${name.padEnd(28)} ${description}`);
     print("\nModels that ship (nextx sample NAME):");
-    for (const { name, title, licence } of models) print(`  ${name.padEnd(16)} ${title} (${licence})`);
+    for (const { name, title, licence } of models) print(`  ${name.padEnd(28)} ${title} (${licence})`);
     print("\nPicture data:");
-    for (const { id, description, licence } of data) print(`  ${id.padEnd(16)} ${description} (${licence})`);
+    for (const { id, description, licence } of data) print(`  ${id.padEnd(28)} ${description} (${licence})`);
+    print("\nSeries data (nextx claim, benchmarks):");
+    for (const { id, description, licence } of series)
+      print(`  ${id.padEnd(28)} ${description} (${licence})`);
   });
 }
