@@ -6,6 +6,7 @@ import { entityPlan } from "../../plan/entities.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { buildXar } from "./build.ts";
 import { xarModelSchema } from "./config.ts";
+import { xarOfficial } from "./official.ts";
 import { xarParity } from "./parity.ts";
 import { xarRecipeSchema, xarRecipes } from "./recipe.ts";
 import { modelConfig, xarStages } from "./stages.ts";
@@ -49,4 +50,5 @@ export const xarSystem: ImageSystem = {
   open: async (description, weights, device) =>
     new XarModel(description, xarModelSchema.parse(description.config), weights, device),
   parity: xarParity,
+  official: xarOfficial,
 };
