@@ -3,6 +3,7 @@
  * when the next step is taken, so stopping is not pulling, and going on changes nothing.
  */
 import { createSynth } from "./data/synth/synth.ts";
+import type { Split } from "./data/types.ts";
 import { encodeModel, type ModelFile } from "./formats/modelFile.ts";
 import { systemOf } from "./model.ts";
 import { parameterCount, type Weights } from "./nn/scope.ts";
@@ -14,9 +15,12 @@ import type { Device } from "./runtime/device.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 export interface MemoryTraining {
-  /** Weights that are there before the stage, with the configuration that goes on. */
+  /** Weights that are there before the stage, with their configuration. */
   readonly from: ModelFile;
-  /** Names of weights that are taken over; others are drawn anew. All when absent. */
+  /**
+   * Names of weights that are taken over; others are drawn anew, and `overrides` may change their configuration. When
+   * absent all are, and the configuration stays.
+   */
   readonly keeps?: (name: string) => boolean;
   /** Name of the stage among those of the system's recipe. */
   readonly stage: string;
@@ -49,10 +53,11 @@ export type MemoryTrainEvent =
  * @throws NextxError TRAIN_NO_STAGE, TRAIN_NEEDS_FILES, TRAIN_NOT_FINITE, ABORTED, and the codes of recipes
  */
 export async function* trainInMemory(options: MemoryTraining): AsyncGenerator<MemoryTrainEvent> {
-  const { from, device, keeps = () => true, signal, observeEvery } = options;
+  const { from, device, keeps, overrides = {}, signal, observeEvery } = options;
   const system = systemOf(from.description.system);
   const fixed = system.recipeOf(from.description);
-  const recipe = resolveRecipe(system, options.recipe, merge(options.overrides ?? {}, fixed) as Overrides); // trees
+  const changed = keeps ? merge(fixed, overrides) : merge(overrides, fixed);
+  const recipe = resolveRecipe(system, options.recipe, changed as Overrides); // of two trees
   const { set, size } = system.data(recipe);
   if (set !== "synth") {
     throw new NextxError("TRAIN_NEEDS_FILES", `${set} is read from files, which are not here.`, {
@@ -68,11 +73,12 @@ export async function* trainInMemory(options: MemoryTraining): AsyncGenerator<Me
       hint: `Stages: ${names.join(", ")}.`,
     });
   }
+  const data = async (split: Split) => createSynth({ size: size === 64 ? 64 : 32, split });
   const training = trainStage(stage, {
     device,
     seed: (recipe as { seed: number }).seed, // every recipe has one
-    data: async (split) => createSynth({ size: size === 64 ? 64 : 32, split }),
-    earlier: new Map([...from.weights].filter(([name]) => keeps(name))) as Weights,
+    data,
+    earlier: new Map([...from.weights].filter(([name]) => keeps?.(name) ?? true)) as Weights,
     readWeights: async (path) => {
       throw new NextxError("TRAIN_NEEDS_FILES", `${path} is a file, which is not here.`, { path });
     },
@@ -82,8 +88,8 @@ export async function* trainInMemory(options: MemoryTraining): AsyncGenerator<Me
   for (;;) {
     const next = await training.next();
     if (next.done) {
-      const model = encodeModel({ description: from.description, weights: new Map(next.value) }, "F16");
-      yield { kind: "finished", model };
+      const description = system.describe(recipe, await data("train"));
+      yield { kind: "finished", model: encodeModel({ description, weights: new Map(next.value) }, "F16") };
       return;
     }
     const { report, run, best, steps } = next.value;

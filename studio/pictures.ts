@@ -45,8 +45,14 @@ export async function squarePng(file: Blob, size: number): Promise<string> {
 }
 
 /** Saves a PNG under a name. */
-export function download(base64: string, name: string): void {
-  const url = URL.createObjectURL(pngBlob(base64));
+export const download = (base64: string, name: string): void => saveBlob(pngBlob(base64), name);
+
+/** Saves bytes under a name. */
+export const saveBytes = (bytes: Uint8Array<ArrayBuffer>, name: string): void =>
+  saveBlob(new Blob([bytes]), name);
+
+function saveBlob(blob: Blob, name: string): void {
+  const url = URL.createObjectURL(blob);
   const link = document.createElement("a");
   link.href = url;
   link.download = name;

@@ -1,11 +1,18 @@
 import { isStatic } from "./site.ts";
 
 /** Pages of the studio by the address's hash, so that links, back and reload work on any static host. */
-export const pages = { generate: "Generate", runs: "Runs", dynamics: "Dynamics", systems: "Systems" } as const;
+export const pages = {
+  generate: "Generate",
+  train: "Train",
+  runs: "Runs",
+  models: "Models",
+  dynamics: "Dynamics",
+  systems: "Systems",
+} as const;
 export type PageId = keyof typeof pages;
 
 /** What a static site has no use for. */
-const needServer: ReadonlySet<string> = new Set<PageId>(["runs", "dynamics"]);
+const needServer: ReadonlySet<string> = new Set<PageId>(["runs", "models", "dynamics"]);
 
 /** Pages that work here, with their titles. */
 export const shownPages = (Object.entries(pages) as [PageId, string][]).filter(

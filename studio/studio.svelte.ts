@@ -110,6 +110,17 @@ export class Studio {
     await this.refreshModels();
   }
 
+  /** Makes pictures with a model that only this page has. */
+  async useOwn(id: string): Promise<void> {
+    if (this.isBusy) return;
+    await this.choosePlace("page");
+    await this.refreshModels();
+    this.form.edit = undefined;
+    if (this.form.sides.length > 1) this.toggleComparison();
+    this.choose(0, id);
+    await this.run();
+  }
+
   async refreshModels(): Promise<void> {
     await this.#try(async () => {
       this.models = await this.#backend.listModels();
