@@ -18,6 +18,10 @@ const vitest = join(root, "node_modules/vitest/vitest.mjs");
 const tasks = {
   start: { text: "open the studio; --no-open only prints its address", run: start },
   test: { text: "run the tests; arguments go to vitest", run: (args) => node(vitest, "run", ...args) },
+  browser: {
+    text: "the tests in the system's Chromium, each with what it measured",
+    run: (args) => node(vitest, "run", "test/browser", "--reporter=verbose", ...args),
+  },
   contract: { text: "every op and program on cpu, wasm and WebGPU; prints a table", run: contract },
   check: { text: "format, lint, types and layers", run: check },
   layers: { text: "import rules; --report prints file sizes", run: layers },

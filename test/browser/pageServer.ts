@@ -1,4 +1,4 @@
-/** A page of tests: a TypeScript entry bundled for the browser, and served with the runtime's files on 127.0.0.1. */
+/** A page of tests: a TypeScript entry bundled for the browser, served with the runtime's files and models on 127.0.0.1. */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -43,9 +43,10 @@ export async function servePage(root: string, entry: string): Promise<PageServer
       );
       return;
     }
-    const [, place = "", file = ""] = /^\/(page|runtime)\/([\w.-]+)$/.exec(path) ?? [];
+    const [, place = "", file = ""] = /^\/(page|runtime|models)\/([\w.-]+(?:\/[\w.-]+)?)$/.exec(path) ?? [];
+    const places: Readonly<Record<string, string>> = { page: folder, runtime, models: join(root, "models") };
     try {
-      const bytes = await readFile(join(place === "page" ? folder : runtime, file));
+      const bytes = await readFile(join(places[place] ?? "", file));
       response.setHeader("Content-Type", types[extname(file)] ?? "application/octet-stream");
       response.setHeader("Cross-Origin-Resource-Policy", "same-origin");
       response.end(bytes);
