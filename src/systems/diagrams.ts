@@ -25,6 +25,7 @@ export const planDiagrams: Readonly<Record<string, readonly PlanDiagram[]>> = {
   ],
   hmar: [{ name: "schedule of synth-32", plan: scalePlan(sides), visibility: ownGroup }],
   nar: [{ name: "8 x 8 sites by distance", plan: wavefrontPlan([8, 8]), visibility: blockCausal }],
+  flowar: [{ name: "scales of synth-32", plan: scalePlan([1, 2, 4, 8]), visibility: blockCausal }],
   xar: [
     { name: "cells of synth-32", plan: cellPlan(8, 2), visibility: blockCausal },
     { name: "scales of synth-32-scale", plan: doublingPlan(8, 4), visibility: blockCausal },
