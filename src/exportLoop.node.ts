@@ -76,7 +76,7 @@ export async function exportLoop(
       hint: force ? "Choose another name." : "Choose another name, or pass --force.",
     });
   }
-  const { description, weights, sha256, card, name: modelName } = await findModel(name);
+  const { description, weights, sha256, card, recipeName } = await findModel(name);
   const system = systemOf(description.system);
   if (!system.exportLoop)
     throw new NextxError("EXPORT_NO_LOOP", `${system.title} has no loop to export.`, { path: name });
@@ -102,7 +102,7 @@ export async function exportLoop(
     const manifest: LoopManifest = {
       format: "nextx-onnx-loop",
       version: 1,
-      model: { name: modelName, sha256, system: system.id },
+      model: { name: recipeName, sha256, system: system.id },
       imageSize: description.imageSize,
       classNames: description.classNames,
       ...loop.description,

@@ -8,10 +8,13 @@ import type { App } from "./appType.ts";
 import { errorBody, statusOf, toNextxError } from "./errors.ts";
 import { type GuardOptions, guard } from "./guard.ts";
 import type { Measuring } from "./measuring.node.ts";
+import { filePartBytes } from "./modelProtocol.ts";
+import type { Models } from "./models.node.ts";
 import type { Operations } from "./operations/operations.node.ts";
 import { addClaims } from "./routes/claims.ts";
 import { addDocs } from "./routes/docs.ts";
 import { addDynamics } from "./routes/dynamics.ts";
+import { addFiles } from "./routes/files.ts";
 import { addGenerate } from "./routes/generate.ts";
 import { addHealth } from "./routes/health.ts";
 import { addJobs } from "./routes/jobs.ts";
@@ -46,6 +49,7 @@ export interface AppOptions extends GuardOptions {
   readonly operations: Operations;
   readonly runs: Runs;
   readonly library: RunLibrary;
+  readonly models: Models;
   /** The built studio, when there is one. */
   readonly studio: StaticFiles | undefined;
 }
@@ -61,14 +65,8 @@ export function createApp(service: Service, options: AppOptions): App {
     for (const [name, value] of Object.entries(headers)) c.header(name, value);
   });
   app.use(guard(options));
-  app.use(
-    bodyLimit({
-      maxSize: maxBodyBytes,
-      onError: () => {
-        throw new NextxError("BODY_TOO_LARGE", `A request's body has at most ${maxBodyBytes} bytes.`);
-      },
-    }),
-  );
+  const [limit, partLimit] = [limited(maxBodyBytes), limited(filePartBytes)];
+  app.use((c, next) => (/^\/v1\/files\/[^/]+\/parts$/.test(c.req.path) ? partLimit : limit)(c, next));
   app.onError((error, c) => {
     const known = fromHttp(error) ?? toNextxError(error);
     const status = statusOf(known);
@@ -86,11 +84,20 @@ export function createApp(service: Service, options: AppOptions): App {
   addRuns(app, options.runs, options.library);
   addClaims(app, options.runs);
   addOperations(app, options.operations);
+  addFiles(app, options.models);
   addPageFiles(app, service);
   addDocs(app, options.version);
   addStudio(app, options.studio);
   return app;
 }
+
+const limited = (maxSize: number) =>
+  bodyLimit({
+    maxSize,
+    onError: () => {
+      throw new NextxError("BODY_TOO_LARGE", `A request's body has at most ${maxSize} bytes.`);
+    },
+  });
 
 /** hono's own errors: a body that is no JSON, and the like. */
 function fromHttp(error: unknown): NextxError | undefined {

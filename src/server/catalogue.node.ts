@@ -1,9 +1,10 @@
-/** Models that clients may name: shipped ones, those named on the command line, finished runs. Clients see ids only. */
-import { readdirSync, statSync } from "node:fs";
+/** Models that clients may name: shipped ones, those named on the command line, finished runs, files. Clients see ids only. */
+import { createHash } from "node:crypto";
+import { createReadStream, readdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { z } from "zod";
 import { suggestion } from "../formats/suggest.ts";
-import { findModel, shippedModels } from "../models.node.ts";
+import { findModelPlace, shippedModels } from "../models.node.ts";
 import { modelFileName } from "../regimen/trainRun.node.ts";
 import type { SampleSubject } from "../sampleRecipe.ts";
 import { imageSystems } from "../systems/registry.ts";
@@ -26,21 +27,31 @@ export interface CatalogueOptions {
   readonly models?: readonly string[];
   /** Folder whose finished runs are models, too. */
   readonly runs?: string;
+  /** Folder of files that clients brought and that work made: the models among them are there, too. */
+  readonly files?: string;
 }
 
 /** Runs are looked for again after this long. */
 const refreshMs = 5000;
 
+/** SHA-256 of a file, whatever its size. */
+async function hashOf(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const part of createReadStream(path)) hash.update(part as Uint8Array); // no encoding is set
+  return hash.digest("hex");
+}
+
 async function describe(name: string, id: string): Promise<CatalogueEntry | undefined> {
-  const { description, sha256, card, path } = await findModel(name);
+  const { description, card, path, sizeBytes, name: found } = await findModelPlace(name);
   const system = imageSystems.get(description.system);
   if (system === undefined) return undefined; // of another kind of task
+  const sha256 = await hashOf(path);
   const sampling = card?.sampling ?? {};
   return {
     name,
     path,
     subject: {
-      name: card ? name : basename(resolve(name)),
+      name: basename(resolve(found)),
       sha256,
       system,
       classNames: description.classNames,
@@ -57,7 +68,7 @@ async function describe(name: string, id: string): Promise<CatalogueEntry | unde
       system: system.id,
       systemTitle: system.title,
       sha256,
-      sizeBytes: statSync(path).size,
+      sizeBytes,
       imageSize: description.imageSize,
       classNames: [...description.classNames],
       licence: card?.licence ?? null,
@@ -72,7 +83,7 @@ async function describe(name: string, id: string): Promise<CatalogueEntry | unde
 export class Catalogue {
   readonly #options: CatalogueOptions;
   readonly #entries = new Map<string, CatalogueEntry>();
-  /** Path, time and size of run models that were looked at. */
+  /** Time and size of run models and files that were looked at, by id. */
   readonly #seen = new Map<string, string>();
   #refreshedMs = Number.NEGATIVE_INFINITY;
 
@@ -116,27 +127,55 @@ export class Catalogue {
   }
 
   async #refresh(): Promise<void> {
-    const { runs } = this.#options;
-    if (runs === undefined || performance.now() - this.#refreshedMs < refreshMs) return;
+    if (performance.now() - this.#refreshedMs < refreshMs) return;
     this.#refreshedMs = performance.now();
-    for (const run of foldersIn(runs)) {
-      const folder = join(runs, run);
-      const file = statSync(join(folder, modelFileName), { throwIfNoEntry: false });
+    const there = [...modelsOfRuns(this.#options.runs), ...modelFiles(this.#options.files)];
+    const ids = new Set(there.map(({ id }) => id));
+    for (const id of this.#seen.keys()) {
+      if (ids.has(id)) continue;
+      this.#seen.delete(id);
+      this.#entries.delete(id);
+    }
+    for (const { id, name, path } of there) {
+      const file = statSync(path, { throwIfNoEntry: false });
       const stamp = file && `${file.mtimeMs} ${file.size}`;
-      if (stamp === undefined || this.#seen.get(folder) === stamp) continue;
-      this.#seen.set(folder, stamp);
-      await this.#add(folder, `run:${run}`).catch(() => undefined); // a damaged run is no reason not to serve the rest
+      if (stamp === undefined || this.#seen.get(id) === stamp) continue;
+      this.#seen.set(id, stamp);
+      await this.#add(name, id).catch(() => undefined); // a damaged one is no reason not to serve the rest
     }
   }
 }
 
-function foldersIn(folder: string): string[] {
+interface Candidate {
+  readonly id: string;
+  /** What `load` takes. */
+  readonly name: string;
+  readonly path: string;
+}
+
+const modelsOfRuns = (folder: string | undefined): Candidate[] =>
+  foldersIn(folder).map((run) => {
+    const name = join(folder ?? "", run);
+    return { id: `run:${run}`, name, path: join(name, modelFileName) };
+  });
+
+/** Files that may be models, by the ids that clients know them by. */
+const modelFiles = (folder: string | undefined): Candidate[] =>
+  foldersIn(folder).flatMap((id) =>
+    readdirSync(join(folder ?? "", id))
+      .filter((name) => name.endsWith(".safetensors"))
+      .map((name) => join(folder ?? "", id, name))
+      .map((path) => ({ id: `file:${id}`, name: path, path })),
+  );
+
+function foldersIn(folder: string | undefined): string[] {
+  if (folder === undefined) return [];
   try {
     return readdirSync(folder, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
       .map(({ name }) => name)
       .sort();
   } catch {
-    return []; // no runs yet
+    return []; // nothing yet
   }
 }

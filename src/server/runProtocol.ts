@@ -1,5 +1,6 @@
 /** What clients send and get about runs, claims and other work that outlives them. Runs in the page too; every number has bounds. */
 import { z } from "zod";
+import { convertSchema, exportSchema, quantizeSchema } from "./modelProtocol.ts";
 import { errorSchema, modelId } from "./protocol.ts";
 
 /** Name of a run: its folder below the server's, looked up there and nowhere else. */
@@ -44,6 +45,12 @@ export const operationRequestSchema = z.discriminatedUnion("kind", [
     observeEvery: everySteps,
   }),
   z.strictObject({ kind: z.literal("claim"), system: z.string(), arms: claimRequestSchema.shape.arms }),
+  convertSchema.extend({
+    kind: z.literal("convert"),
+    out: z.string().describe("Id of the file that it makes."),
+  }),
+  quantizeSchema.extend({ kind: z.literal("quantize"), out: z.string() }),
+  exportSchema.extend({ kind: z.literal("export"), out: z.string() }),
 ]);
 export type OperationRequest = z.infer<typeof operationRequestSchema>;
 export type OperationKind = OperationRequest["kind"];

@@ -9,7 +9,6 @@ import { resolveRecipe } from "../resolveRecipe.ts";
 import { imageSystems } from "../systems/registry.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { Catalogue } from "./catalogue.node.ts";
-import type { Work } from "./operations/messages.ts";
 import type { Operation } from "./operations/operation.ts";
 import type { Operations } from "./operations/operations.node.ts";
 import type { Operators } from "./operations/operatorProcess.node.ts";
@@ -18,7 +17,6 @@ import {
   armSchema,
   type ClaimDetail,
   type ClaimInfo,
-  type OperationRequest,
   type RunDetail,
   type RunList,
   type TrainingInfo,
@@ -35,26 +33,6 @@ export interface RunsParts {
 }
 
 type TrainRequest = z.infer<typeof trainSchema>;
-
-/** What a stored request needs to know of this machine. @throws NextxError MODEL_NOT_FOUND */
-export function resolveWork(
-  request: OperationRequest,
-  places: { readonly runs: string; readonly results: string; readonly catalogue: Catalogue },
-): Work {
-  if (request.kind === "claim")
-    return { kind: "claim", system: request.system, results: absolute(places.results), arms: request.arms };
-  const { run, system, begin, checkpointEvery, observeEvery } = request;
-  const from = begin?.from === undefined ? undefined : absoluteName(places.catalogue.get(begin.from).name);
-  return {
-    kind: "train",
-    ...{ system, checkpointEvery, observeEvery },
-    folder: absolute(places.runs, run),
-    begin: begin && { recipe: begin.recipe, overrides: begin.overrides, from },
-  };
-}
-
-/** Shipped names stay, paths become absolute. */
-const absoluteName = (name: string): string => (/[\\/]/.test(name) ? absolute(name) : name);
 
 /** Recipes of all systems, completed, with their schemas. */
 export function trainingInfos(): TrainingInfo[] {

@@ -39,6 +39,8 @@ export interface ServeOptions {
   readonly jobs: string;
   /** Folder of accepted long work. */
   readonly operations: string;
+  /** Folder of files that clients bring and that work makes. */
+  readonly files: string;
 }
 
 export interface Running {
@@ -66,7 +68,8 @@ export async function startServer(options: ServeOptions): Promise<Running> {
       hint: "Set NEXTX_TOKEN, or listen on 127.0.0.1.",
     });
   }
-  const catalogue = await Catalogue.open({ models: options.models, runs: options.runs });
+  const { models, runs: runsFolder, files } = options;
+  const catalogue = await Catalogue.open({ models, runs: runsFolder, files });
   const store = await JobStore.open(options.jobs);
   const compute = new ComputeProcess(options.worker, { threads: options.threads, version });
   const limits = { maxWaiting: options.maxWaiting, maxWaitingTokens, maxRows: maxPictures };
@@ -76,8 +79,8 @@ export async function startServer(options: ServeOptions): Promise<Running> {
   const hosts = [...loopbackHosts, inUrl(host), ...options.allowHosts];
   const measuring = new Measuring(options.threads);
   const long = await openLongWork(options, catalogue);
-  const { operations, runs, library } = long;
-  const app = createApp(service, { hosts, token, version, studio, measuring, operations, runs, library });
+  const { operations } = long;
+  const app = createApp(service, { hosts, token, version, studio, measuring, ...long });
   const server = createAdaptorServer({
     fetch: app.fetch,
     hostname: host,

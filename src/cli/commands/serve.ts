@@ -78,6 +78,7 @@ async function run(models: readonly string[], flags: Flags, { version, json }: C
     token: tokenFromEnvironment(),
     jobs: flags.jobs ?? join(flags.runs, ".jobs"),
     operations: join(flags.runs, ".operations"),
+    files: join(flags.runs, ".files"),
     operator: new URL(operatorFile, import.meta.url),
     dataRoot: flags.data ?? dataRootFromEnvironment(),
   });

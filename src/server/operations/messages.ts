@@ -1,4 +1,5 @@
 /** What the server and a process that does long work tell each other. Paths stand here only, never in what clients see. */
+import type { ConvertOptions } from "../../convert.node.ts";
 import type { PlainError } from "../compute/messages.ts";
 import type { OperationEvent } from "../runProtocol.ts";
 
@@ -24,10 +25,34 @@ export type Work =
       readonly system: string;
       readonly results: string;
       readonly arms: readonly string[] | undefined;
+    }
+  | {
+      readonly kind: "convert";
+      readonly inputs: readonly string[];
+      readonly out: string;
+      readonly options: Omit<ConvertOptions, "onProgress">;
+    }
+  | {
+      readonly kind: "quantize";
+      /** What `load` takes. */
+      readonly model: string;
+      readonly out: string;
+      readonly to: string;
+      readonly convolutions: "float" | "calibrated";
+      readonly count: number;
+    }
+  | {
+      readonly kind: "export";
+      readonly model: string;
+      /** A folder. */
+      readonly out: string;
+      readonly schedule: readonly number[] | undefined;
     };
 
 /** A question that takes a moment and writes nothing. */
-export type Question = { readonly kind: "arms"; readonly system: string; readonly results: string };
+export type Question =
+  | { readonly kind: "arms"; readonly system: string; readonly results: string }
+  | { readonly kind: "inspect"; readonly path: string; readonly key: string | undefined };
 
 export interface OperatorSetting {
   readonly threads: number;
@@ -52,4 +77,8 @@ export type FromOperator =
       readonly result?: Record<string, unknown>;
     }
   | { readonly kind: "answer"; readonly answer: unknown }
-  | { readonly kind: "failed"; readonly error: PlainError };
+  | {
+      readonly kind: "failed";
+      readonly error: PlainError;
+      readonly result?: Record<string, unknown>;
+    };

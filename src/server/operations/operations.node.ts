@@ -10,18 +10,22 @@ import type { Work, WorkEvent } from "./messages.ts";
 import { Operation } from "./operation.ts";
 import type { OperationStore } from "./operationStore.node.ts";
 import type { Operators } from "./operatorProcess.node.ts";
+import { WorkFailure } from "./working.ts";
 
 export interface OperationsParts {
   readonly store: OperationStore;
   readonly operators: Operators;
   /** A stored request with its paths. @throws NextxError when it cannot be done any more */
-  resolve(request: OperationRequest): Work;
+  resolve(request: OperationRequest): Promise<Work>;
   /** Takes paths of this machine out of a text. */
   hide(text: string): string;
 }
 
 /** What shares a lane takes turns: training keeps all cores busy. */
-const lanes: Readonly<Record<OperationKind, string>> = { train: "training", claim: "training" };
+const lanes: Readonly<Record<OperationKind, string>> = {
+  ...{ train: "training", claim: "training" },
+  ...{ convert: "files", quantize: "files", export: "files" },
+};
 
 const maxWaiting = 32;
 const maxCrashes = 2;
@@ -30,9 +34,16 @@ const keptOperations = 2000;
 /** A server that stops waits so long for checkpoints. */
 const stopMs = 10_000;
 
+interface Running {
+  readonly operation: Operation;
+  /** Undefined until its process has started. */
+  work: ReturnType<Operators["work"]> | undefined;
+  isStopAsked: boolean;
+}
+
 interface Lane {
   readonly waiting: Operation[];
-  running: { readonly operation: Operation; readonly work: ReturnType<Operators["work"]> } | undefined;
+  running: Running | undefined;
 }
 
 const newId = (): string => `${Date.now().toString(36)}-${randomBytes(6).toString("hex")}`;
@@ -72,7 +83,7 @@ export class Operations {
   /** Takes work; when this returns it is accepted. @throws NextxError QUEUE_FULL, SERVER_STOPPING, FILE_ codes */
   async submit(request: OperationRequest): Promise<Operation> {
     this.#requireRoom(request.kind);
-    this.#parts.resolve(request);
+    await this.#parts.resolve(request);
     const operation = new Operation(newId(), request);
     this.#all.set(operation.id, operation);
     try {
@@ -101,7 +112,9 @@ export class Operations {
     const lane = this.#lane(operation.request.kind);
     const at = lane.waiting.indexOf(operation);
     if (at < 0) {
-      lane.running?.work.stop();
+      if (lane.running?.operation !== operation) return;
+      lane.running.isStopAsked = true;
+      lane.running.work?.stop();
       return;
     }
     lane.waiting.splice(at, 1);
@@ -146,11 +159,11 @@ export class Operations {
   async shutDown(): Promise<void> {
     this.#isStopped = true;
     const running = [...this.#lanes.values()].flatMap((lane) => lane.running ?? []);
-    for (const { work } of running) work.stop();
-    const ended = Promise.allSettled(running.map(({ work }) => work.ended));
+    for (const { work } of running) work?.stop();
+    const ended = Promise.allSettled(running.map(({ work }) => work?.ended));
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, stopMs).unref())]);
     for (const { operation, work } of running) {
-      work.kill();
+      work?.kill();
       if (!operation.isOver) operation.state = "queued";
       await this.#save(operation);
     }
@@ -186,19 +199,22 @@ export class Operations {
     if (lane.running || this.#isStopped) return;
     const operation = lane.waiting.shift();
     if (operation === undefined) return;
-    void this.#run(lane, operation).finally(() => {
+    lane.running = { operation, work: undefined, isStopAsked: false };
+    void this.#run(lane, lane.running).finally(() => {
       lane.running = undefined;
       this.#count(lane);
       this.#next(lane);
     });
   }
 
-  async #run(lane: Lane, operation: Operation): Promise<void> {
+  async #run(lane: Lane, running: Running): Promise<void> {
+    const { operation } = running;
     try {
-      const work = this.#parts.operators.work(this.#parts.resolve(operation.request), (event) =>
-        this.#onEvent(operation, event),
-      );
-      lane.running = { operation, work };
+      const resolved = await this.#parts.resolve(operation.request);
+      if (running.isStopAsked) return await this.#end(operation, "stopped");
+      if (this.#isStopped) return;
+      const work = this.#parts.operators.work(resolved, (event) => this.#onEvent(operation, event));
+      running.work = work;
       this.#count(lane);
       operation.state = "running";
       operation.waiting = 0;
@@ -210,7 +226,9 @@ export class Operations {
       operation.result = result;
       await this.#end(operation, outcome);
     } catch (cause) {
-      await this.#fail(lane, operation, toNextxError(cause)).catch((error: unknown) => {
+      if (cause instanceof WorkFailure) operation.result = cause.result;
+      const failure = cause instanceof WorkFailure ? cause.error : toNextxError(cause);
+      await this.#fail(lane, operation, failure).catch((error: unknown) => {
         operation.error = toNextxError(error); // its state cannot be kept; it is taken up when the server starts again
         operation.state = "failed";
         operation.tellState();

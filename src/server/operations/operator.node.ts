@@ -7,7 +7,8 @@ import { NextxError } from "../../tensor/errors.ts";
 import { plainError } from "../errors.ts";
 import type { FromOperator, OperatorSetting, Question, ToOperator, Work, WorkEvent } from "./messages.ts";
 import { workClaim } from "./workClaim.node.ts";
-import type { WorkContext, Working } from "./working.ts";
+import { workFiles } from "./workFiles.node.ts";
+import { type WorkContext, WorkFailure, type Working } from "./working.ts";
 import { workTraining } from "./workTraining.node.ts";
 
 /** Below the process that makes pictures: those are answered while a model trains. */
@@ -25,20 +26,29 @@ function perform(work: Work, context: WorkContext): Working {
       return workTraining(work, context);
     case "claim":
       return workClaim(work, context);
+    case "convert":
+    case "quantize":
+    case "export":
+      return workFiles(work, context);
     default:
       return work satisfies never;
   }
 }
 
 async function answer(question: Question, { threads, dataRoot }: OperatorSetting): Promise<unknown> {
-  const { system, results } = question;
-  const { claimArms } = await import("../../claim.node.ts");
-  return claimArms(system, {
-    out: results,
-    device: "cpu",
-    threads,
-    ...(dataRoot !== undefined && { dataRoot }),
-  });
+  switch (question.kind) {
+    case "arms": {
+      const { claimArms } = await import("../../claim.node.ts");
+      const root = dataRoot === undefined ? {} : { dataRoot };
+      return claimArms(question.system, { out: question.results, device: "cpu", threads, ...root });
+    }
+    case "inspect": {
+      const { inspect } = await import("../../inspect.node.ts");
+      return inspect(question.path, question.key);
+    }
+    default:
+      return question satisfies never;
+  }
 }
 
 const controller = new AbortController();
@@ -65,6 +75,10 @@ async function run(work: Work, setting: OperatorSetting): Promise<void> {
 
 function fail(error: unknown): void {
   const isStopped = error instanceof NextxError && error.code === "ABORTED" && controller.signal.aborted;
+  if (error instanceof WorkFailure) {
+    send({ kind: "failed", error: plainError(error.error), result: error.result });
+    return;
+  }
   send(isStopped ? { kind: "ended", outcome: "stopped" } : { kind: "failed", error: plainError(error) });
 }
 

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { NextxError } from "../../tensor/errors.ts";
 import type { PlainError } from "../compute/messages.ts";
 import type { FromOperator, OperatorSetting, Question, ToOperator, Work, WorkEvent } from "./messages.ts";
-import type { WorkEnd } from "./working.ts";
+import { type WorkEnd, WorkFailure } from "./working.ts";
 
 /** Starts processes; the way of doing so is handed in. */
 export interface Operators {
@@ -47,7 +47,10 @@ export class OperatorProcesses implements Operators, Disposable {
         if (message.kind === "ready") send(child, { kind: "work", work, setting: this.#setting });
         else if (message.kind === "event") onEvent(message.event);
         else if (message.kind === "ended") resolve(message);
-        else if (message.kind === "failed") reject(thrown(message.error));
+        else if (message.kind === "failed") {
+          const error = thrown(message.error);
+          reject(message.result ? new WorkFailure(error, message.result) : error);
+        }
       });
       for (const event of ["exit", "error"]) child.on(event, () => reject(crashed()));
     }).finally(() => clearTimeout(timer));

@@ -26,10 +26,12 @@ export const xarRecipeSchema = z
     data: dataSchema,
     tokenizer: klSchema,
     transformer: recipeTransformerSchema,
-    train: z.strictObject({
-      tokenizer: klStageSchema.prefault({}),
-      transformer: transformerStage.prefault({}),
-    }),
+    train: z
+      .strictObject({
+        tokenizer: klStageSchema.prefault({}),
+        transformer: transformerStage.prefault({}),
+      })
+      .prefault({}),
   })
   .refine(mapFits, mapMessage);
 

@@ -1,0 +1,101 @@
+/** What a model, run folder, checkpoint or picture is and holds, and what to do with it. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { recognise } from "./convert.node.ts";
+import { fileError, nodeFiles } from "./formats/durableLayer.node.ts";
+import { isPng } from "./formats/pngChunks.ts";
+import { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
+import type { TensorForm } from "./formats/tensorFile.ts";
+import { findModelPlace } from "./models.node.ts";
+import { readPictureRecipe } from "./picture.ts";
+import { RunReader } from "./regimen/runFolderReader.node.ts";
+import { NextxError } from "./tensor/errors.ts";
+
+export interface TensorLine extends TensorForm {
+  readonly name: string;
+}
+
+/** What was found; what else there is depends on `kind`. */
+export type Inspected = Record<string, unknown> & {
+  readonly kind: "model" | "run" | "checkpoint" | "picture";
+  readonly tensors?: readonly TensorLine[];
+  /** A command that goes on from here. */
+  readonly next?: string;
+};
+
+/**
+ * Looks at a thing by name or path; reads structure, not weights. `key` names a state dict inside a nested .pth.
+ * @throws NextxError MODEL_NOT_FOUND, and the codes of the readers
+ */
+export async function inspect(thing: string, key?: string): Promise<Inspected> {
+  if (existsSync(join(thing, "run.json"))) return inspectRun(thing);
+  if (existsSync(thing) && /\.png$/i.test(thing)) {
+    const bytes = await nodeFiles.read(thing).catch((cause: unknown) => {
+      throw fileError(cause, thing, "read");
+    });
+    const next = `nextx reproduce ${thing} --out again.png`;
+    if (isPng(bytes)) return { kind: "picture", recipe: readPictureRecipe(bytes, thing), next };
+  }
+  try {
+    return await inspectModel(thing);
+  } catch (error) {
+    if (!(error instanceof NextxError) || !existsSync(thing)) throw error;
+    return inspectCheckpoint(thing, key);
+  }
+}
+
+const lines = (tensors: ReadonlyMap<string, TensorForm>): TensorLine[] =>
+  [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+
+async function inspectModel(thing: string): Promise<Inspected> {
+  const { description, tensors, ...place } = await findModelPlace(thing);
+  const next = `nextx sample ${thing} --out a.png`;
+  return { kind: "model", ...place, ...description, tensors: lines(tensors), next };
+}
+
+async function inspectRun(path: string): Promise<Inspected> {
+  const { config, provenance } = await RunReader.read(path);
+  const finished = existsSync(join(path, "model.safetensors"));
+  const next = finished ? `nextx sample ${path} --out a.png` : `nextx train ${path}`;
+  return { kind: "run", path, config, provenance, finished, next };
+}
+
+async function inspectCheckpoint(path: string, key: string | undefined): Promise<Inspected> {
+  await using file = await openTensors(path);
+  const { format, sizeBytes, dicts } = file;
+  const parts = await recognise(file);
+  const [only] = dicts;
+  const shown = key === undefined && dicts.length > 1 ? undefined : key === undefined ? only : file.dict(key);
+  return {
+    kind: "checkpoint",
+    path: file.path,
+    format,
+    sizeBytes,
+    dicts: dicts.map((dict) => ({ key: dict.key, tensors: dict.tensors.size, others: dict.skipped.length })),
+    recognised: parts.map(({ system, part, key: at, section }) => ({
+      system,
+      part: part.name,
+      key: at,
+      summary: part.summary(section),
+      config: section,
+    })),
+    ...(shown && { tensors: lines(shown.tensors) }),
+    next: nextStep(file, parts),
+  };
+}
+
+function nextStep({ path, dicts }: TensorFile, parts: Awaited<ReturnType<typeof recognise>>): string {
+  const names = new Set(parts.map(({ part }) => part.name));
+  const [first] = parts;
+  if (first === undefined) {
+    return dicts.length > 1
+      ? "no published model that nextx knows; look into one dict with --key KEY --tensors"
+      : "no published model that nextx knows; --tensors lists its tensors";
+  }
+  const keys = names.size < parts.length ? " --key KEY" : "";
+  if (names.has("transformer") && names.has("tokenizer"))
+    return `nextx convert ${path}${keys} OUT.safetensors`;
+  return names.has("transformer")
+    ? `nextx convert ${path} TOKENIZER${keys} OUT.safetensors, with the tokenizer's file`
+    : `nextx convert TRANSFORMER ${path}${keys} OUT.safetensors, with the transformer's file`;
+}

@@ -1,0 +1,69 @@
+/** Stored requests with the paths of this machine. */
+import { resolve as absolute } from "node:path";
+import type { Catalogue } from "./catalogue.node.ts";
+import type { FileShelf } from "./fileShelf.node.ts";
+import type { Work } from "./operations/messages.ts";
+import type { OperationRequest } from "./runProtocol.ts";
+
+export interface Places {
+  readonly runs: string;
+  readonly results: string;
+  readonly catalogue: Catalogue;
+  readonly shelf: FileShelf;
+}
+
+/** Shipped names stay, paths become absolute. */
+const absoluteName = (name: string): string => (/[\\/]/.test(name) ? absolute(name) : name);
+
+/** @throws NextxError MODEL_NOT_FOUND, FILE_NOT_HERE, FILE_NOT_WHOLE */
+export async function resolveWork(
+  request: OperationRequest,
+  { runs, results, catalogue, shelf }: Places,
+): Promise<Work> {
+  const modelOf = (id: string) => absoluteName(catalogue.get(id).name);
+  switch (request.kind) {
+    case "train": {
+      const { run, system, begin, checkpointEvery, observeEvery } = request;
+      const from = begin?.from === undefined ? undefined : modelOf(begin.from);
+      return {
+        kind: "train",
+        ...{ system, checkpointEvery, observeEvery },
+        folder: absolute(runs, run),
+        begin: begin && { recipe: begin.recipe, overrides: begin.overrides, from },
+      };
+    }
+    case "claim":
+      return { kind: "claim", system: request.system, results: absolute(results), arms: request.arms };
+    case "convert": {
+      const { files, out, keys, settings, classNames, dtype } = request;
+      return {
+        kind: "convert",
+        inputs: await Promise.all(files.map((id) => shelf.path(id))),
+        out: await shelf.target(out),
+        options: {
+          ...(keys && { keys }),
+          ...(settings && { settings }),
+          ...(classNames && { classNames }),
+          ...(dtype && { dtype }),
+        },
+      };
+    }
+    case "quantize": {
+      const { model, to, convolutions, count, out } = request;
+      return {
+        kind: "quantize",
+        model: modelOf(model),
+        to,
+        convolutions,
+        count,
+        out: await shelf.target(out),
+      };
+    }
+    case "export": {
+      const { model, schedule, out } = request;
+      return { kind: "export", model: modelOf(model), schedule, out: await shelf.target(out) };
+    }
+    default:
+      return request satisfies never;
+  }
+}
