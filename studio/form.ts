@@ -1,6 +1,7 @@
 /** The form as plain data: what to make, and how it is asked for, told to a terminal, and read from a picture. */
 import type { GenerateInput, ModelInfo } from "../src/server/protocol.ts";
 import type { PictureRecipe } from "./api.ts";
+import { trainedHere } from "./trainings.ts";
 
 /** A model with its settings; two of them are compared on the same noise. */
 export interface Side {
@@ -57,6 +58,10 @@ export function requestOf({ classes, count, seed, first, edit }: FormValues, sid
 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
+/** What the command line calls a model; one trained in the page must be saved first. */
+const fileOf = (model: string): string =>
+  model === trainedHere ? `${trainedHere}.safetensors` : model.replace(/^run:/, "runs/");
+
 /** The same on the command line; an edit's picture must be saved first. */
 export function commandOf(
   { classes, count, seed, first, edit }: FormValues,
@@ -69,7 +74,7 @@ export function commandOf(
   const box =
     edit && [edit.box.y0, edit.box.x0, edit.box.y1, edit.box.x1].map((side) => side.toFixed(3)).join(",");
   return [
-    `npx nextx sample ${model.replace(/^run:/, "runs/")}`,
+    `npx nextx sample ${fileOf(model)}`,
     classes.length > 0 ? `--class ${classes.join(",")}` : "",
     `--count ${count} --seed ${seed}`,
     first > 0 ? `--first ${first}` : "",

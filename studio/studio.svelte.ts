@@ -101,7 +101,7 @@ export class Studio {
     });
   }
 
-  /** Lets the server or this page compute from now on; sides whose model is not there get one that is. */
+  /** Lets the server or this page compute from now on. */
   async choosePlace(place: Place): Promise<void> {
     if (this.isBusy || place === this.place) return;
     this.place = place;
@@ -124,11 +124,16 @@ export class Studio {
   async refreshModels(): Promise<void> {
     await this.#try(async () => {
       this.models = await this.#backend.listModels();
-      const [first] = this.models;
-      if (first === undefined) return;
-      for (const [i, { model }] of this.form.sides.entries())
-        if (this.model(model) === undefined) this.choose(i, first.id);
+      this.#chooseKnown();
     });
+  }
+
+  /** Sides whose model is not here get the first one that is. */
+  #chooseKnown(): void {
+    const [first] = this.models;
+    if (first === undefined) return;
+    for (const [i, { model }] of this.form.sides.entries())
+      if (this.model(model) === undefined) this.choose(i, first.id);
   }
 
   /** Chooses a side's model; settings that both systems have keep their values. */
@@ -201,6 +206,7 @@ export class Studio {
         }),
       );
       this.frame = undefined;
+      this.#chooseKnown();
     });
   }
 

@@ -25,7 +25,7 @@ const computeTasks = {
 
   async tokens(kind: Kind, files: string, address: ModelAddress, count: number) {
     using model = await loadUrl(address, { device: await open(kind, files) });
-    return freeTokens(model, count);
+    return await freeTokens(model, count); // the model is open until then
   },
 
   /** Code and hint of what fetching throws. */
