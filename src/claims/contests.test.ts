@@ -7,6 +7,14 @@ import type { ArmRow } from "../evaluate/claim/arms.node.ts";
 import { checkClaim } from "../evaluate/claim/checkClaim.node.ts";
 import type { Claim, ClaimFactory } from "../evaluate/claim/claim.ts";
 import { type ClaimEvent, claimPaths, runClaim } from "../evaluate/claim/runClaim.node.ts";
+import { parameterCount } from "../nn/scope.ts";
+import type { ImageSystem, ModelDescription } from "../regimen/system.ts";
+import { transformerPrefix as flowPrefix } from "../systems/flowar/build.ts";
+import { flowArSystem } from "../systems/flowar/system.ts";
+import { transformerPrefix as varPrefix } from "../systems/var/scaleWise.ts";
+import { varSystem } from "../systems/var/system.ts";
+import { flowArClaimOf, flowArClaimOptions } from "./flowar/claim.ts";
+import { flowSides } from "./flowar/sides.ts";
 import { hmarClaimOf, hmarClaimOptions } from "./hmar/claim.ts";
 import { narClaimOf, narClaimOptions } from "./nar/claim.ts";
 import { tinySetting } from "./testing/tinySetting.ts";
@@ -37,6 +45,10 @@ const claims: Readonly<Record<string, ClaimFactory>> = {
     ...{ transformer: { dim: 16, nHead: 2 }, layers: 2 },
     speed: { batches: [1, 2], repeats: 1, layers: 2, sides: [3] },
   }),
+  flowar: flowArClaimOf({
+    ...{ ...flowArClaimOptions, ...tiny, contest, tokenizerSteps: 2, transformerSteps: 2 },
+    ...{ width: 16, numHeads: 2, steps: [2] },
+  }),
 };
 
 async function run(claim: Claim, id: string) {
@@ -65,12 +77,14 @@ it.each(Object.keys(claims))(
   600_000,
 );
 
-it.each(["hmar", "nar"])(
+it.each([
+  ["hmar", hmarClaimOf(hmarClaimOptions)],
+  ["nar", narClaimOf(narClaimOptions)],
+  ["flowar", flowArClaimOf(flowArClaimOptions)],
+])(
   "%s: the full claim's arms have names of their own, and measures read arms that there are",
-  async (id) => {
-    const claim = await (id === "hmar" ? hmarClaimOf(hmarClaimOptions) : narClaimOf(narClaimOptions))(
-      await tinySetting(),
-    );
+  async (_, claimOf) => {
+    const claim = await claimOf(await tinySetting());
     const names = claim.arms.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     const measures = claim.measures.map(({ name }) => name);
@@ -78,3 +92,11 @@ it.each(["hmar", "nar"])(
     for (const { arms } of claim.measures) for (const arm of arms) expect(names).toContain(arm);
   },
 );
+
+it("FlowAR and its VAR have as many parameters to within 5 %", () => {
+  const { flowar, var: rival } = flowSides({ ...flowArClaimOptions, seed: 1 }).descriptions;
+  const own = (description: ModelDescription, system: ImageSystem, prefix: string) =>
+    parameterCount(new Map([...system.parameters(description)].filter(([name]) => name.startsWith(prefix))));
+  const ratio = own(flowar, flowArSystem, flowPrefix) / own(rival, varSystem, varPrefix);
+  expect(Math.abs(ratio - 1)).toBeLessThan(0.05);
+});

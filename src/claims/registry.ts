@@ -1,6 +1,7 @@
 /** The claims there are, by system; each is composed when it is asked for. */
 import type { ClaimFactory } from "../evaluate/claim/claim.ts";
 import { autoformerClaim } from "./autoformer.ts";
+import { flowArClaim } from "./flowar/claim.ts";
 import { hmarClaim } from "./hmar/claim.ts";
 import { narClaim } from "./nar/claim.ts";
 import { sarClaim } from "./sar.ts";
@@ -12,6 +13,7 @@ export const claims: ReadonlyMap<string, ClaimFactory> = new Map([
   ["sar", sarClaim],
   ["hmar", hmarClaim],
   ["nar", narClaim],
+  ["flowar", flowArClaim],
   ["autoformer", autoformerClaim],
   ["spacetime", spacetimeClaim],
 ]);
