@@ -69,3 +69,15 @@ export const flowArModelSchema = z.strictObject({ tokenizer: klSchema, transform
 
 export type TransformerConfig = z.infer<typeof transformerSchema>;
 export type FlowArModelConfig = z.infer<typeof flowArModelSchema>;
+
+const wide = { flowDepth: 12, flowCross: true };
+
+/** Published sizes. Source: `main_flowar.py`, `models/flowar.py` (code). */
+export const officialSizes = {
+  S: { embedDim: 768, encoderDepth: 6, encoderNumHeads: 12, decoderDepth: 6, decoderNumHeads: 12 },
+  L: { embedDim: 1024, encoderDepth: 8, encoderNumHeads: 16, decoderDepth: 8, decoderNumHeads: 16, ...wide },
+  H: {
+    ...{ embedDim: 1536, encoderDepth: 15, encoderNumHeads: 16, decoderDepth: 15, decoderNumHeads: 16 },
+    ...{ ...wide, flowWidth: 1536 },
+  },
+} as const;

@@ -7,6 +7,7 @@ import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { buildFlowAr } from "./build.ts";
 import { flowArModelSchema } from "./config.ts";
 import { FlowArModel, flowArSamplingSchema, timesOf } from "./flowArModel.ts";
+import { flowArOfficial } from "./official.ts";
 import { flowArParity } from "./parity.ts";
 import { flowArRecipeSchema, flowArRecipes } from "./recipe.ts";
 import { flowArStages, modelConfig } from "./stages.ts";
@@ -47,4 +48,5 @@ export const flowArSystem: ImageSystem = {
   open: async (description, weights, device) =>
     new FlowArModel(description, flowArModelSchema.parse(description.config), weights, device),
   parity: flowArParity,
+  official: flowArOfficial,
 };

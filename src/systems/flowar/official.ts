@@ -1,0 +1,105 @@
+/**
+ * FlowAR's published checkpoints: training checkpoints with `model` and `model_ema`, or bare state dicts; the autoencoder is
+ * MAR's. Source: `models/flowar.py`, `main_flowar.py` (code).
+ */
+import { validate } from "../../formats/validate.ts";
+import { downsampleFactor } from "../../nn/convAutoencoder.ts";
+import { klOfficial } from "../../regimen/klOfficial.ts";
+import {
+  countIndices,
+  type OfficialForm,
+  type OfficialPart,
+  type OfficialPreset,
+  type OfficialTensors,
+} from "../../regimen/officialForm.ts";
+import { NextxError } from "../../tensor/errors.ts";
+import { transformerPrefix } from "./build.ts";
+import { type FlowArModelConfig, flowArModelSchema, officialSizes } from "./config.ts";
+
+/** Heads of a stack: from its angles where the file has them, else those of the published size. */
+function headsOf({ shape }: OfficialTensors, stack: string, embedDim: number): number {
+  const pairs = shape(`${stack}_blocks.0.attn.rope.freqs`)?.[0]; // a quarter of a head's width
+  if (pairs) return embedDim / (4 * pairs);
+  const known = Object.values(officialSizes).find((size) => size.embedDim === embedDim);
+  return known?.encoderNumHeads ?? Math.max(1, Math.round(embedDim / 64));
+}
+
+/** Sides 1, 2, 4, ... of so many sites. */
+function doublingSides(length: number): number[] {
+  const sides: number[] = [];
+  for (let [side, left] = [1, length]; left > 0; side *= 2) {
+    sides.push(side);
+    left -= side * side;
+    if (left === 0) return sides;
+  }
+  throw new NextxError("CONVERT_UNKNOWN_SCHEDULE", `${length} sites are not those of sides that double.`, {
+    path: "transformer.patchNums",
+    hint: "Say the sides: --set transformer.patchNums=1,4,8",
+  });
+}
+
+/** The width of a gated feed-forward was rounded down. */
+const ratioOf = (hidden: number, width: number): number => Math.round((hidden * 150) / width) / 100;
+
+const transformer: OfficialPart = {
+  name: "transformer",
+  prefix: transformerPrefix,
+  anchor: "diffusion_pos_embed_learned",
+  async recognise(tensors) {
+    const { names, shape } = tensors;
+    const [table, classes, latents] = [
+      shape("diffusion_pos_embed_learned"),
+      shape("class_emb.weight"),
+      shape("z_proj.weight"),
+    ];
+    const [hidden, flow, flowHidden] = [
+      shape("encoder_blocks.0.mlp.fc1_g.weight"),
+      shape("flownet.input_proj.weight"),
+      shape("flownet.res_blocks.0.mlp.fc1_g.weight"),
+    ];
+    if (table?.length !== 3 || !classes || !latents || !hidden || !flow || !flowHidden) return undefined;
+    const [, length = 0, embedDim = 1] = table;
+    const [latentWidth, flowWidth = 1] = [latents[1], flow[0]];
+    const patchNums = doublingSides(length);
+    const section = {
+      ...{ embedDim, patchNums, latentWidth, numClasses: (classes[0] ?? 1) - 1 },
+      encoderDepth: countIndices(names, "encoder_blocks.", "."),
+      encoderNumHeads: headsOf(tensors, "encoder", embedDim),
+      decoderDepth: countIndices(names, "decoder_blocks.", "."),
+      decoderNumHeads: headsOf(tensors, "decoder", embedDim),
+      mlpRatio: ratioOf(hidden[0] ?? 0, embedDim),
+      ...{ flowWidth, flowDepth: countIndices(names, "flownet.res_blocks.", ".") },
+      flowMlpRatio: ratioOf(flowHidden[0] ?? 0, flowWidth),
+      flowCross: names.has("flownet.res_blocks.0.crossattn.q.weight"),
+    };
+    return { section, implied: { tokenizer: { zChannels: latentWidth, latentSide: patchNums.at(-1) } } };
+  },
+  derivable(name) {
+    if (name === "mask") return { why: "from the scales" };
+    return /\.(attn|crossattn)\.rope\.freqs$/.test(name) ? { why: "from the places of sites" } : undefined;
+  },
+  summary: ({ encoderDepth, decoderDepth, embedDim, numClasses, patchNums }) =>
+    `FlowAR transformer, ${encoderDepth} + ${decoderDepth} blocks, width ${embedDim}, ${numClasses} classes, scales ${patchNums}`,
+};
+
+const imageSizeOf = ({ tokenizer }: FlowArModelConfig): number =>
+  tokenizer.latentSide * downsampleFactor(tokenizer);
+
+const millions = { S: "170 M", L: "589 M", H: "1.9 B" } as const;
+
+const presets = (["S", "L", "H"] as const).map((size): OfficialPreset => {
+  const config = flowArModelSchema.parse({ tokenizer: {}, transformer: officialSizes[size] });
+  const imageSize = imageSizeOf(config);
+  const { numClasses } = config.transformer;
+  const description = `${millions[size]} parameters, ${imageSize} px, ${numClasses} classes of ImageNet`;
+  return { name: `flowar-${size.toLowerCase()}`, description, config, imageSize, numClasses };
+});
+
+export const flowArOfficial: OfficialForm = {
+  parts: [transformer, klOfficial],
+  describe({ transformer: own = {}, tokenizer = {} }) {
+    const config = validate(flowArModelSchema, { transformer: own, tokenizer }, "config");
+    return { config, imageSize: imageSizeOf(config), numClasses: config.transformer.numClasses };
+  },
+  presets,
+};
