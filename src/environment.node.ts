@@ -1,4 +1,6 @@
 /** Environment variables: read here and nowhere else. */
+import { homedir } from "node:os";
+import { join } from "node:path";
 
 /** `NEXTX_DATA`: the folder that holds the data sets. */
 export function dataRootFromEnvironment(): string | undefined {
@@ -8,6 +10,11 @@ export function dataRootFromEnvironment(): string | undefined {
 /** `NEXTX_TOKEN`: what clients of `nextx serve` must know. */
 export function tokenFromEnvironment(): string | undefined {
   return process.env.NEXTX_TOKEN || undefined;
+}
+
+/** Folder for what can be computed again: `XDG_CACHE_HOME`, or `.cache` in the home folder. */
+export function cacheFolder(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "nextx");
 }
 
 /** Whether a program with a window could open here. */

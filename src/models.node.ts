@@ -3,6 +3,9 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cacheFolder } from "./environment.node.ts";
+import { fileSha256 } from "./formats/fileHash.node.ts";
+import { FileValue } from "./formats/fileValue.node.ts";
 import { type HostTensor, isFloat, tensorBytes, toFloat32 } from "./formats/hostTensor.ts";
 import {
   describedModel,
@@ -12,7 +15,7 @@ import {
 } from "./formats/modelFile.ts";
 import { openFile } from "./formats/openFile.node.ts";
 import { toWeights } from "./formats/quantisedTensors.ts";
-import { openSafetensors } from "./formats/safetensors.node.ts";
+import { openSafetensors, type SafetensorsFile } from "./formats/safetensors.node.ts";
 import { suggestion } from "./formats/suggest.ts";
 import type { TensorForm } from "./formats/tensorFile.ts";
 import { type FoundModel, type ModelCard, type ShippedCard, shippedCardSchema } from "./modelCard.ts";
@@ -137,31 +140,51 @@ export async function findModel(name: string): Promise<FoundModel> {
   return { ...found, card: shipped?.card ?? card, recipeName: shipped?.name ?? basename(resolve(name)) };
 }
 
-/** Floats as programs take them: what a file holds in half is let go at once. */
-const asFloat32 = (tensor: HostTensor): HostTensor => ({
-  dtype: "F32",
-  shape: tensor.shape,
-  data: toFloat32(tensor),
-});
+/** Floats as programs take them, what a file holds in half is let go at once; the others as they are. */
+const readable = (tensor: HostTensor): HostTensor =>
+  isFloat(tensor.dtype) ? { dtype: "F32", shape: tensor.shape, data: toFloat32(tensor) } : tensor;
+
+/** Files above this keep their float32 weights on disk. */
+const largeFile = 2 ** 26;
+
+/** Whether a tensor is left in its file: float32, aligned, and not the scale of another one. */
+function staysInFile({ tensors }: SafetensorsFile, name: string): boolean {
+  const info = tensors.get(name);
+  return info?.dtype === "F32" && info.offset % 4 === 0 && !name.includes(":");
+}
+
+/** A model whose float32 weights stay on disk. */
+async function readLarge(path: string, file: SafetensorsFile) {
+  const sha256 = await fileSha256(file.path, join(cacheFolder(), "hashes"));
+  const tensors = new Map<string, HostTensor>();
+  const outside = new Map<string, FileValue>();
+  for (const name of file.tensors.keys()) {
+    if (staysInFile(file, name)) outside.set(name, new FileValue(file, name));
+    else tensors.set(name, readable(await file.read(name)));
+  }
+  const { description, notes } = describedModel(file.metadata, path);
+  return { description, weights: new Map([...toWeights(tensors), ...outside]), sha256, card: notes.card };
+}
 
 /** Header and tensors are the whole file, in the order of their bytes: hashing them hashes the file. */
 async function readModel(
   path: string,
 ): Promise<ModelFile & { readonly sha256: string; readonly card: ModelCard | undefined }> {
   const real = realPath(path);
-  const hash = createHash("sha256");
   await using file = await openSafetensors(real);
+  if (file.sizeBytes > largeFile) return readLarge(path, file);
   const { description, notes } = describedModel(file.metadata, path);
+  const hash = createHash("sha256");
   {
     await using head = await openFile(real);
     const end = Math.min(...[...file.tensors.values()].map(({ offset }) => offset), file.sizeBytes);
     hash.update(await head.read(0, end));
   }
   const tensors = new Map<string, HostTensor>();
-  for (const tensorName of file.tensors.keys()) {
-    const tensor = await file.read(tensorName);
+  for (const name of file.tensors.keys()) {
+    const tensor = await file.read(name);
     hash.update(tensorBytes(tensor));
-    tensors.set(tensorName, isFloat(tensor.dtype) ? asFloat32(tensor) : tensor);
+    tensors.set(name, readable(tensor));
   }
   return { description, weights: toWeights(tensors), sha256: hash.digest("hex"), card: notes.card };
 }

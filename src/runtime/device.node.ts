@@ -47,7 +47,7 @@ async function nativeDevice(
     provider,
     threads,
     runtime: runtimeName() + (provider === "cpu" ? "" : ` ${provider}`),
-    ...(provider === "cpu" && { weightBits: machineWeightBits() }),
+    ...(provider === "cpu" && { weightBits: machineWeightBits(), opensFiles: true as const }),
     availableMemoryBytes: () => process.availableMemory?.() ?? freemem(),
     async createSession(model: Uint8Array<ArrayBuffer>, session: SessionOptions) {
       try {

@@ -12,6 +12,8 @@ export interface SessionOptions {
   readonly arena: boolean;
   /** Path prefix of a profile to write; none when undefined. */
   readonly profile?: string;
+  /** Folder of the files that the model's weights lie in; for devices that open files. */
+  readonly folder?: string;
 }
 
 /** One loaded model. `run` blocks its thread and cannot be interrupted. */
@@ -32,6 +34,8 @@ export interface Device {
   availableMemoryBytes(): number;
   /** Largest tensor it can hold, in bytes; no limit of its own when undefined. */
   readonly maxTensorBytes?: number;
+  /** Whether its sessions read weights from files themselves. */
+  readonly opensFiles?: true;
   /** 7 where sums of two products of 8 bits overflow in the processor; 8 when undefined. */
   readonly weightBits?: 7 | 8;
   /** Sees every graph before it is compiled, with the weights that it gets, and may add to its outputs. */

@@ -23,7 +23,12 @@ export function runtimeError(cause: unknown, what: string): NextxError {
 }
 
 /** Options that every provider takes. */
-export function sessionOptions({ arena, prepack, profile }: SessionOptions): InferenceSession.SessionOptions {
+export function sessionOptions({
+  arena,
+  prepack,
+  profile,
+  folder,
+}: SessionOptions): InferenceSession.SessionOptions {
   return {
     interOpNumThreads: 1,
     enableCpuMemArena: arena,
@@ -35,6 +40,7 @@ export function sessionOptions({ arena, prepack, profile }: SessionOptions): Inf
       session: {
         intra_op: { allow_spinning: "0" },
         disable_prepacking: prepack ? "0" : "1",
+        ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
       },
     },
   };

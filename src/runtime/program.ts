@@ -9,10 +9,10 @@ import { inputName, type Tensor } from "../tensor/tensor.ts";
 import type { Device, Session } from "./device.ts";
 import { computesOnEmpty, fixSizes } from "./fixedSizes.ts";
 import { peakBytes, tensorBytes } from "./memory.ts";
-import { lowerToOnnx, type OnnxModel, symbolSources } from "./onnx.ts";
+import { lowerToOnnx, type OnnxModel, symbolSources, type WeightSource } from "./onnx.ts";
 import { withQuantisedLayers } from "./quantised.ts";
 import type { Graph } from "./trace.ts";
-import { allocate, dataType, elementCount, type Value } from "./values.ts";
+import { allocate, dataType, elementCount, isFileBacked, type Value } from "./values.ts";
 
 export interface CompileOptions {
   readonly device: Device;
@@ -39,14 +39,35 @@ async function build<I extends string, O extends string>(
   options: CompileOptions,
 ): Promise<Program<I, O>> {
   const { device } = options;
-  const model = lowerToOnnx(graph, device.provider, options.weights);
+  const { weights, folder } = weightSources(options);
+  const model = lowerToOnnx(graph, device.provider, weights);
   checkSymbols(graph, model.feeds);
   const session = await device.createSession(model.bytes, {
+    ...(folder !== undefined && { folder }),
     prepack: options.prepack ?? true,
     arena: options.arena ?? true,
     ...(options.profile !== undefined && { profile: options.profile }),
   });
   return new Program(graph, session, options, model);
+}
+
+/** Smaller weights are written into the model. */
+const smallestInFile = 4096;
+
+/** Weights for a device: those that it reads from their file itself, all of one folder, and the others. */
+function weightSources({ device, weights = new Map() }: CompileOptions): {
+  readonly weights: ReadonlyMap<string, WeightSource>;
+  readonly folder: string | undefined;
+} {
+  const inFiles = device.opensFiles ? [...weights.values()].filter(isFileBacked) : [];
+  const folder = inFiles[0]?.source.folder;
+  if (folder === undefined) return { weights, folder };
+  const sources = [...weights].map(([name, value]): [string, WeightSource] => {
+    const isOutside =
+      isFileBacked(value) && value.source.folder === folder && value.source.sizeBytes >= smallestInFile;
+    return [name, isOutside ? { shape: value.shape, file: value.source } : value];
+  });
+  return { weights: new Map(sources), folder };
 }
 
 /** Every symbol of the graph must be a side of some input, so that a run can know its value. */

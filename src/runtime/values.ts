@@ -8,6 +8,22 @@ export interface Value {
   readonly shape: readonly number[];
 }
 
+/** A float32 value whose bytes, little-endian, also lie in a file: `data` reads them each time it is asked for. */
+export interface FileBacked extends Value {
+  readonly source: FileRange;
+}
+
+/** Bytes of a file. */
+export interface FileRange {
+  /** Without links. */
+  readonly folder: string;
+  readonly name: string;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+export const isFileBacked = (value: Value): value is FileBacked => "source" in value;
+
 /** The dtype that an array holds; undefined for arrays that no value has. */
 export function dataType(data: unknown): DType | undefined {
   if (data instanceof Float32Array) return "float32";

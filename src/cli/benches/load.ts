@@ -5,6 +5,7 @@ import { findModel } from "../../models.node.ts";
 import { openDevice } from "../../runtime/device.node.ts";
 import type { Device } from "../../runtime/device.ts";
 import { compile, weightBytes } from "../../runtime/program.ts";
+import { elementCount } from "../../runtime/values.ts";
 import { benchModel, workFolder } from "./benchModel.ts";
 import type { Bench } from "./types.ts";
 
@@ -53,7 +54,7 @@ export const loadBench: Bench = async (flags) => {
     reads.push(performance.now() - start);
   }
   const readMs = median(reads);
-  const bytes = [...found.weights.values()].reduce((total, { data }) => total + data.byteLength, 0);
+  const bytes = [...found.weights.values()].reduce((total, { shape }) => total + 4 * elementCount(shape), 0);
   const builds = await buildTimes(found, device, runs);
   const perGb = (ms: number, size: number) => `${(ms / 1000 / (size / 1e9)).toFixed(2)} s per GB`;
   return {
