@@ -103,17 +103,24 @@ function choose(all: readonly FoundPart[], keys: readonly string[], inputs: read
       hint: "`nextx inspect FILE --tensors` shows what it holds, `nextx list` what is known.",
     });
   }
+  const place = ({ file, key }: FoundPart) => `${file}\n${key}`;
+  const places = new Set(all.map(place));
   const systems = [...new Set(all.map(({ system }) => system))];
-  if (systems.length > 1) {
+  // Systems may share a part, such as an autoencoder: the first that knows what lies at every place.
+  const system = systems.find(
+    (id) => new Set(all.filter((found) => found.system === id).map(place)).size === places.size,
+  );
+  if (system === undefined) {
     throw new NextxError("CONVERT_SYSTEMS", `The files belong to different systems: ${systems.join(", ")}.`, {
       path,
       hint: "Give the transformer and the tokenizer of one system.",
     });
   }
-  const parts = [...new Set(all.map(({ part }) => part))];
+  const own = all.filter((found) => found.system === system);
+  const parts = [...new Set(own.map(({ part }) => part))];
   return parts.map((part) =>
     chosen(
-      all.filter((found) => found.part === part),
+      own.filter((found) => found.part === part),
       keys,
     ),
   );

@@ -245,6 +245,46 @@ describe("SAR's files", () => {
   });
 });
 
+describe("an autoencoder that several systems share", () => {
+  const flowar = imageSystems.get("flowar");
+  const config = {
+    tokenizer: { zChannels: 2, ch: 4, chMult: [1, 1], numResBlocks: 1, numGroups: 2, latentSide: 2 },
+    transformer: {
+      ...{ numClasses: 3, patchNums: [1, 2], latentWidth: 2, embedDim: 16, mlpRatio: 3, flowMlpRatio: 3 },
+      ...{
+        encoderDepth: 1,
+        encoderNumHeads: 1,
+        decoderDepth: 1,
+        decoderNumHeads: 1,
+        flowDepth: 1,
+        flowWidth: 16,
+      },
+    },
+  };
+  const set = { settings: { "tokenizer.numGroups": 2 } };
+  beforeAll(() => {
+    const description = { system: "flowar", config, classNames: ["a", "b", "c"], imageSize: 4 };
+    const specs = flowar?.parameters(description) ?? new Map();
+    const all = initialise(specs, RandomStream.from(5, "test/flowar"));
+    writeFileSync(file("flow.safetensors"), writeSafetensors(partOf(all, "flowar.")));
+    writeFileSync(file("kl.safetensors"), writeSafetensors(partOf(all, "vae.")));
+  });
+
+  it("goes with the transformer beside it", async () => {
+    const files = [file("flow.safetensors"), file("kl.safetensors")];
+    const report = await convert(files, file("flowar.safetensors"), set);
+    expect(report).toMatchObject({ system: "flowar", isModel: true });
+    using model = await load(file("flowar.safetensors"));
+    for await (const event of model.sample({ class: 1, seed: 1, steps: 2 }))
+      expect(event.pixels).toHaveLength(4 * 4 * 3);
+  });
+
+  it("is a part of the first of them when it is alone", async () => {
+    const report = await convert([file("kl.safetensors")], file("part.safetensors"), set);
+    expect(report).toMatchObject({ isModel: false, absent: ["transformer"] });
+  });
+});
+
 describe("published sizes", () => {
   const presets = [...imageSystems.values()].flatMap(({ id, official }) =>
     (official?.presets ?? []).map((preset) => [preset.name, id, preset] as const),
