@@ -1,47 +1,22 @@
 /** The page of runs in a real browser against a real server: start, watch, stop, kill, go on, compare, a thousand of them. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findChromium, launchChromium } from "./chromium.ts";
+import { type StartedServer, startServer } from "./server.ts";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
 const chromium = findChromium();
 const work = mkdtempSync(join(tmpdir(), "nextx-page-runs-"));
 const timeout = 240_000;
 
-let server: ChildProcess;
+let server: StartedServer;
 let url = "";
 let browser: Browser;
 let page: Page;
 const problems: string[] = [];
-
-/** Builds what is missing and serves it. */
-function start(): Promise<string> {
-  const args = [
-    "start",
-    "--no-open",
-    "--json",
-    "--port=0",
-    `--runs=${work}`,
-    `--results=${join(work, "results")}`,
-  ];
-  server = spawn(process.execPath, [join(root, "scripts/run.js"), ...args], { cwd: root });
-  return new Promise((resolve, reject) => {
-    let text = "";
-    const read = (data: Buffer) => {
-      text += data;
-      const found = /"url":"([^"]+)"/.exec(text)?.[1];
-      if (found) resolve(found);
-    };
-    server.stdout?.on("data", read);
-    server.stderr?.on("data", read);
-    server.on("exit", (code) => reject(new Error(`exit ${code}: ${text}`)));
-  });
-}
 
 /** Newest process below the server: what trains. */
 function trainingProcess(): number {
@@ -49,7 +24,7 @@ function trainingProcess(): number {
     spawnSync("ps", ["--ppid", String(pid), "-o", "pid="], { encoding: "utf8" })
       .stdout.split("\n")
       .flatMap((line) => Number.parseInt(line, 10) || []);
-  const [serving = 0] = children(server.pid as number); // started
+  const [serving = 0] = children(server.child.pid as number); // started
   return Math.max(...children(serving));
 }
 
@@ -63,7 +38,8 @@ describe.skipIf(chromium === undefined)(
   { timeout: 3 * timeout },
   () => {
     beforeAll(async () => {
-      url = await start();
+      server = await startServer(work);
+      url = server.url;
       browser = await launchChromium(chromium as string); // skipped without
       page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
       page.on("pageerror", (error) => problems.push(error.message));
@@ -75,7 +51,7 @@ describe.skipIf(chromium === undefined)(
 
     afterAll(async () => {
       await browser?.close();
-      server?.kill("SIGTERM");
+      server?.child.kill("SIGTERM");
       rmSync(work, { recursive: true, force: true });
     }, 60_000);
 

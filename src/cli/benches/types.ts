@@ -19,6 +19,8 @@ export interface BenchFlags extends DeviceFlags {
   readonly authors?: string;
   /** Sampling settings, as JSON. */
   readonly settings?: string;
+  /** Short loads of the server, to see that the bench works. */
+  readonly trial?: boolean;
 }
 
 /** What a benchmark measured: numbers for machines, lines for people. */

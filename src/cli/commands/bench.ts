@@ -9,6 +9,7 @@ import { loadBench } from "../benches/load.ts";
 import { quantizeBench } from "../benches/quantize.ts";
 import { sampleBench } from "../benches/sample.ts";
 import { sampleOnceBench } from "../benches/sampleOnce.ts";
+import { serveBench } from "../benches/serve.ts";
 import type { Bench, BenchFlags } from "../benches/types.ts";
 import type { Context } from "../context.ts";
 import { addDeviceFlags } from "../deviceFlags.ts";
@@ -22,6 +23,7 @@ const benches: Readonly<Record<string, Bench>> = {
   "sample-once": sampleOnceBench,
   load: loadBench,
   quantize: quantizeBench,
+  serve: serveBench,
 };
 
 /** Declares the command. */
@@ -39,6 +41,10 @@ export function define(command: Command, { json }: Context): void {
     )
     .option("--python <file>", "a Python that has PyTorch: runs the baseline before and after")
     .option("--profile", "also where the time goes, kernel by kernel")
+    .option(
+      "--trial",
+      "with serve: short loads, to see that it works; the full ones take a quarter of an hour",
+    )
     .option("-o, --out <file>", "JSON file to write")
     .option("--json", "machine output")
     .action(async (what: string, model: string | undefined, given: BenchFlags) => {

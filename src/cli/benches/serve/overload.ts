@@ -1,0 +1,131 @@
+/** H1 and H2: many more clients than the queue holds, and health checks while all of it computes. */
+import { type Goal, type LoadSize, percentile, rounded } from "./goal.ts";
+import { ask, maxWaiting, once, pause, type Target, untilIdle } from "./target.ts";
+
+/** Clients that fill the queue without overflowing it. */
+const fitting = 32;
+
+/** Pictures per second with as many clients as fit, none refused. */
+async function capacityAlone(target: Target, ms: number): Promise<number> {
+  const end = performance.now() + ms;
+  let [pictures, seed] = [0, 0];
+  const startMs = performance.now();
+  await Promise.all(
+    Array.from({ length: fitting }, async () => {
+      while (performance.now() < end) if (await once(target, seed++)) pictures++;
+    }),
+  );
+  return (1000 * pictures) / (performance.now() - startMs);
+}
+
+interface Flood {
+  readonly refusedMs: number[];
+  accepted: number;
+  finished: number;
+  withoutRetryAfter: number;
+  /** Other statuses, and failures of connections by code. */
+  readonly others: Map<string, number>;
+}
+
+/** One client: asks, takes what comes, comes back later when refused. */
+async function client(target: Target, index: number, end: number, flood: Flood): Promise<void> {
+  await pause((index * 7) % 1000); // they do not all come in the same millisecond
+  for (let seed = index; performance.now() < end; seed += 7919) {
+    const startMs = performance.now();
+    let failure = "";
+    const response = await ask(target, seed).catch((error: Error) => {
+      failure = String((error.cause as { code?: string } | undefined)?.code ?? error.message);
+      return undefined;
+    });
+    const ms = performance.now() - startMs;
+    if (response?.status === 429) {
+      flood.refusedMs.push(ms);
+      if (!(Number(response.headers.get("retry-after")) >= 1)) flood.withoutRetryAfter++;
+      await response.body?.cancel();
+      await pause(1000 + ((seed * 31) % 1000));
+    } else if (response?.status === 200) {
+      flood.accepted++;
+      if ((await response.text().catch(() => "")).includes("event: finished")) flood.finished++;
+    } else {
+      const why = response ? String(response.status) : failure;
+      flood.others.set(why, (flood.others.get(why) ?? 0) + 1);
+    }
+  }
+}
+
+interface Health {
+  readonly livezMs: number[];
+  readonly readyzMs: number[];
+  unready: number;
+}
+
+async function watchHealth(target: Target, end: number): Promise<Health> {
+  const health: Health = { livezMs: [], readyzMs: [], unready: 0 };
+  while (performance.now() < end) {
+    for (const [path, all] of [
+      ["livez", health.livezMs],
+      ["readyz", health.readyzMs],
+    ] as const) {
+      const startMs = performance.now();
+      const response = await fetch(target.url + path);
+      await response.arrayBuffer();
+      all.push(performance.now() - startMs);
+      if (path === "readyz" && response.status === 503) health.unready++;
+    }
+    await pause(25);
+  }
+  return health;
+}
+
+export async function overload(target: Target, { clients, overloadMs }: LoadSize): Promise<Goal[]> {
+  const before = await capacityAlone(target, overloadMs / 5);
+  await untilIdle(target);
+  const flood: Flood = { refusedMs: [], accepted: 0, finished: 0, withoutRetryAfter: 0, others: new Map() };
+  const startMs = performance.now();
+  const end = startMs + overloadMs;
+  const [health] = await Promise.all([
+    watchHealth(target, end),
+    ...Array.from({ length: clients }, (_, i) => client(target, i, end, flood)),
+  ]);
+  const goodput = (1000 * flood.finished) / (performance.now() - startMs);
+  await untilIdle(target);
+  const after = await capacityAlone(target, overloadMs / 5);
+  const alone = (before + after) / 2;
+  const refused = percentile(flood.refusedMs, 0.99);
+  const [livez, readyz] = [percentile(health.livezMs, 0.99), percentile(health.readyzMs, 0.99)];
+  return [
+    {
+      id: "H1",
+      text: `${clients} clients against a queue of ${maxWaiting}: the rest gets 429 with Retry-After in under 50 ms (p99), all accepted finish, goodput at least 95 % of capacity alone`,
+      holds:
+        refused < 50 &&
+        flood.refusedMs.length > 0 &&
+        flood.withoutRetryAfter + flood.others.size === 0 &&
+        flood.finished === flood.accepted &&
+        goodput >= 0.95 * alone,
+      figures: {
+        ...{ refused: flood.refusedMs.length, accepted: flood.accepted, finished: flood.finished },
+        ...{
+          withoutRetryAfter: flood.withoutRetryAfter,
+          otherAnswers: [...flood.others].join("; ") || "none",
+        },
+        refusedP99Ms: rounded(refused),
+        picturesPerSecond: rounded(goodput),
+        aloneBefore: rounded(before),
+        aloneAfter: rounded(after),
+        goodputShare: rounded(goodput / alone),
+      },
+    },
+    {
+      id: "H2",
+      text: "health answers in under 20 ms (p99) meanwhile, and says when the queue is full",
+      holds: livez < 20 && readyz < 20 && health.unready > 0,
+      figures: {
+        probes: health.livezMs.length,
+        livezP99Ms: rounded(livez),
+        readyzP99Ms: rounded(readyz),
+        saidNotReady: health.unready,
+      },
+    },
+  ];
+}
