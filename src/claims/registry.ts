@@ -4,7 +4,7 @@ import { autoformerClaim } from "./autoformer.ts";
 import { flowArClaim } from "./flowar/claim.ts";
 import { hmarClaim } from "./hmar/claim.ts";
 import { narClaim } from "./nar/claim.ts";
-import { sarClaim } from "./sar.ts";
+import { sarClaim } from "./sar/claim.ts";
 import { spacetimeClaim } from "./spacetime/claim.ts";
 import { varClaim } from "./var/claim.ts";
 

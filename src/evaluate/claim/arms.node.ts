@@ -53,6 +53,8 @@ export interface Arm {
   readonly name: string;
   /** Everything that decides the arm's numbers: recipe, seed, data; JSON, the same on every machine. */
   readonly definition: unknown;
+  /** Its row only adds to figures: a result stands without it. */
+  readonly isExtra?: true;
   run(context: ArmContext): Promise<ArmOutcome>;
   /** Recomputes what is cheap from committed models; no timings. Absent where nothing is. */
   recompute?(context: ArmContext): Promise<Recomputed>;

@@ -9,7 +9,7 @@ import { NextxError } from "../../tensor/errors.ts";
 import { type Arm, type ArmRow, armContext, definitionHash, readRow } from "./arms.node.ts";
 import type { Claim, Rows } from "./claim.ts";
 import { contradictions, differences, type Result } from "./result.ts";
-import { type ClaimPaths, composeResult, readResult } from "./runClaim.node.ts";
+import { type ClaimPaths, composeResult, lackingArms, readResult } from "./runClaim.node.ts";
 
 /** What looking at one part found. */
 export interface ClaimCheck {
@@ -54,14 +54,14 @@ export async function* checkClaim(
     if (signal?.aborted) throw new NextxError("ABORTED", "The check was stopped.");
     const row = rows.get(arm.name);
     if (row) yield await checkArm(paths.arms, arm, row, rows, signal);
-    else yield { part: arm.name, did: "nothing", problems: ["its row is missing"] };
+    else if (!arm.isExtra) yield { part: arm.name, did: "nothing", problems: ["its row is missing"] };
   }
 }
 
 /** What of a result does not follow from itself, from the rows, or from the code's targets. */
 function told(claim: Claim, rows: Rows, result: Result): string[] {
   const wrong = contradictions(result);
-  if (claim.arms.some(({ name }) => !rows.has(name))) return wrong;
+  if (lackingArms(claim, rows).length > 0) return wrong;
   const { revision, command, machineClass } = result.provenance;
   const fresh = composeResult(claim, rows, { revision, command, machineClass });
   wrong.push(...differences(result, fresh.measures, 1e-9));

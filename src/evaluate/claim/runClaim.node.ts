@@ -57,7 +57,11 @@ function measureOf({ arms: _, numbers, ...told }: ClaimMeasure, rows: Rows): Omi
   return { ...told, system: [...system], baseline: [...baseline] };
 }
 
-/** The result that rows give; every arm's must be there. Keys are in the schema's order, as in a file that was read. */
+/** Arms that a result needs and that are not there. */
+export const lackingArms = ({ arms }: Claim, rows: Rows): string[] =>
+  arms.filter(({ name, isExtra }) => !(isExtra || rows.has(name))).map(({ name }) => name);
+
+/** The result that rows give; those of all arms but the extra ones must be there. Keys are in the schema's order, as in a file that was read. */
 export function composeResult(claim: Claim, rows: Rows, origin: ClaimOrigin): Result {
   const all = [...rows.values()];
   return resultSchema.parse({
@@ -109,7 +113,7 @@ export async function* runClaim(claim: Claim, options: RunClaimOptions): AsyncGe
     yield event;
   }
   yield { kind: "measured", measures: judge(measuresOf(claim, rows)).measures, missing };
-  if (missing.length > 0) return;
+  if (lackingArms(claim, rows).length > 0) return;
   const result = composeResult(claim, rows, origin);
   const before = await readResult(paths.result).catch(() => undefined); // replaced by the good one below
   const stands = !isNew && before && sameBut(before, result);

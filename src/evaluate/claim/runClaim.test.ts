@@ -147,6 +147,30 @@ it.each([
   expect(found.join()).toMatch(message);
 });
 
+it("a result stands without its extra arms, takes them in when they have run, and misses no other", async () => {
+  const made = claim();
+  const extra = {
+    name: "extra",
+    definition: {},
+    isExtra: true as const,
+    run: async () => ({ numbers: { a: 1 } }),
+  };
+  const informed: Claim = {
+    ...made,
+    arms: [...made.arms, extra],
+    figures: (rows) =>
+      rows.has("extra") ? (made.figures?.(rows) ?? []).map((one) => ({ ...one, title: "with it" })) : [],
+  };
+  const { kinds, paths } = await run(informed, place(), ["train", "time"]);
+  expect(kinds.slice(-3)).toEqual(["missing extra", "measured loss true,time true", "reproduced true"]);
+  expect(await problems(informed, paths)).toEqual([]);
+  expect((await run(informed, paths)).kinds.at(-1)).toBe("reproduced true"); // written anew
+  expect(parseResult(readFileSync(paths.result, "utf8"), "x.json").figures[0]?.title).toBe("with it");
+  expect(await problems(informed, paths)).toEqual([]);
+  rmSync(join(paths.arms, "time.json"));
+  expect((await problems(informed, paths)).join()).toMatch(/its row is missing/);
+});
+
 it("rows that were bent, moved or lost are caught, and weights that changed", async () => {
   const { paths } = await run(claim());
   const row = join(paths.arms, "train-1.json");

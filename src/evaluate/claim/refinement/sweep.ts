@@ -29,6 +29,7 @@ export function sweepArm(bench: RefinementBench, name: string, variant: Values |
   });
   return {
     name: armNames.sweep(set, name),
+    isExtra: true,
     definition: definitionOf(setting, { variant, ...about }),
     run: async ({ signal }) => {
       if (variant === null) return { numbers: await judge(base, signal) };

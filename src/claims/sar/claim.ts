@@ -8,61 +8,28 @@ import {
   type ClaimMeasure,
   type ClaimSetting,
   numberOf,
-} from "../evaluate/claim/claim.ts";
-import { refinementArms } from "../evaluate/claim/refinement/arms.ts";
-import { chosenGuidance } from "../evaluate/claim/refinement/judging.ts";
-import { everySeed, meanChange, pairedMeasure, stepCost } from "../evaluate/claim/refinement/measures.ts";
-import { armNames, type RefinementSetting } from "../evaluate/claim/refinement/setting.ts";
-import type { ImageSystem } from "../regimen/system.ts";
-import { sarRecipes } from "../systems/sar/recipe.ts";
-import { sarSystem } from "../systems/sar/system.ts";
-
-const [refined, control, truthful] = ["sar-paper", "tf-continue", "sf-gt"] as const;
-/** Weight of the second pass, chosen by the sweep below: the paper's 0.01 moves nothing in so short a training. */
-const sigma = 0.05;
-const methods = {
-  [refined]: { method: "sar-paper", sigma },
-  [control]: { method: "tf-continue" },
-  [truthful]: { method: "sf-gt", sigma },
-};
-const seeds = [1, 2, 3] as const;
-/** Of one model: fewer steps than trained, the trained ones, more, and last sides of 40 to 64 px. */
-const sampledSchedules = [
-  [1, 2, 4, 8],
-  [1, 2, 3, 4, 6, 8],
-  [1, 2, 3, 4, 5, 6, 7, 8],
-  [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
-  [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
-  [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16],
-];
-/** Tried at a seed that no headline uses. */
-const sweep = {
-  seed: 11,
-  variants: {
-    base: null,
-    "tf-continue": { method: "tf-continue" },
-    "sigma-0-01": { sigma: 0.01 },
-    "sigma-0-05": { sigma: 0.05 },
-    "sigma-0-1": { sigma: 0.1 },
-    "sigma-0-5": { sigma: 0.5 },
-    "sigma-2": { sigma: 2 },
-    truth: { method: "sf-gt", sigma: 0.1 },
-    sampled: { sigma: 0.1, sampling: true },
-    soft: { sigma: 0.1, softTargets: true },
-    random: { sigma: 0.1, rollout: "random" },
-    last: { sigma: 0.1, rollout: "last" },
-    code: { method: "sar-code", sigma: 0.1 },
-    mixed: { method: "mixed" },
-    alternating: { method: "alternating" },
-    "token-flips": { method: "token-flips" },
-    "full-sf": { method: "full-sf" },
-  },
-} as const;
-const samples = 10_000;
-/** 5.3 % of the pictures that the base saw; the paper's extra training is about 5.5 %. */
-const refine = { steps: 160, batchSize: 64, tokenImages: 10_240 };
-
-const set = "synth";
+} from "../../evaluate/claim/claim.ts";
+import { refinementArms } from "../../evaluate/claim/refinement/arms.ts";
+import { chosenGuidance } from "../../evaluate/claim/refinement/judging.ts";
+import { everySeed, meanChange, pairedMeasure, stepCost } from "../../evaluate/claim/refinement/measures.ts";
+import { armNames, type RefinementSetting } from "../../evaluate/claim/refinement/setting.ts";
+import type { ImageSystem } from "../../regimen/system.ts";
+import { sarRecipes } from "../../systems/sar/recipe.ts";
+import { sarSystem } from "../../systems/sar/system.ts";
+import { scheduleFigure, sweepFigure, workFigure } from "./figures.ts";
+import {
+  control,
+  methods,
+  refine,
+  refined,
+  sampledSchedules,
+  samples,
+  seeds,
+  set,
+  sigma,
+  sweep,
+  truthful,
+} from "./protocol.ts";
 
 async function settingOf(setting: ClaimSetting): Promise<RefinementSetting> {
   const base = await setting.model("flexvar-synth-32");
@@ -167,6 +134,7 @@ export const sarClaim: ClaimFactory = async (setting): Promise<Claim> => {
         "product of both networks' distances. (First the rule was our own classifier's distance alone; it chose no guidance for " +
         "SAR and was changed when the guidance arms were seen, before any arm had been judged.)",
     ],
+    figures: (rows) => [workFigure(rows), ...sweepFigure(rows), scheduleFigure(rows)],
     protocol: (rows) => ({
       data: set,
       split: "test",
