@@ -19,7 +19,7 @@ function describe(recipe: unknown, set: ImageSet): ModelDescription {
 
 export const flowArSystem: ImageSystem = {
   id: "flowar",
-  title: "FlowAR: scale-wise generation meets flow matching",
+  title: "FlowAR",
   source: "arXiv 2412.15205; github.com/OliverRensu/FlowAR (no licence: numbers compared, nothing copied)",
   description:
     "Next-scale prediction on continuous latents: a transformer says what each site is about, a flow makes it.",
