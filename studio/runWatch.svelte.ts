@@ -7,8 +7,9 @@ type StepEvent = OperationEvent & { kind: "step" };
 
 /** Rows are asked for at most so often. */
 const rowsEveryMs = 1500;
-/** A run of another process is looked at so often. */
+/** A run that another process trains is looked at so often, one that nobody trains less. */
 const pollMs = 3000;
+const idleMs = 15_000;
 
 export class RunWatch {
   readonly id: string;
@@ -52,12 +53,11 @@ export class RunWatch {
   async #follow(): Promise<void> {
     const { signal } = this.#controller;
     while (!signal.aborted) {
-      const read = await this.#try(() => this.#read());
+      const isRead = await this.#try(() => this.#read());
       const { state, operation } = this.detail ?? {};
-      if (!read && operation === undefined) await pause(pollMs, signal);
-      else if ((state === "queued" || state === "running") && operation !== null)
-        await this.#try(() => this.#listen(signal));
-      else await pause(pollMs, signal);
+      const isActive = state === "queued" || state === "running";
+      if (isRead && isActive && operation !== null) await this.#try(() => this.#listen(signal));
+      else await pause(isActive || !isRead ? pollMs : idleMs, signal);
     }
   }
 
@@ -77,7 +77,7 @@ export class RunWatch {
         return;
       case "stage":
         this.text = "";
-        await this.#read();
+        await this.#read(true);
         return;
       case "step":
         this.step = event;
@@ -85,7 +85,7 @@ export class RunWatch {
         if (event.stage === this.stage) await this.#more();
         return;
       case "observed":
-        await this.#read();
+        await this.#read(true);
         return;
       case "text":
         this.text = event.text;
@@ -98,11 +98,14 @@ export class RunWatch {
     }
   }
 
-  async #read(): Promise<void> {
+  /** `isNew`: rows have come that the last step does not tell. */
+  async #read(isNew = false): Promise<void> {
     this.detail = await readRun(this.id);
     const { stages, stage } = this.detail;
     const wanted = this.#isChosen ? this.stage : (stage ?? stages[0]?.name ?? "");
-    await this.#show(wanted);
+    const step = stages.find(({ name }) => name === wanted)?.step;
+    const isShown = wanted === this.stage && this.rows.length > 0 && this.rows.at(-1)?.step === step;
+    if (isNew || !isShown) await this.#show(wanted);
   }
 
   async #show(stage: string): Promise<void> {

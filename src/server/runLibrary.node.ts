@@ -203,8 +203,9 @@ export class RunLibrary {
 }
 
 async function stateOf(folder: string, operation: Operation | undefined): Promise<RunInfo["state"]> {
-  if (operation && operation.state !== "finished") return operation.state;
-  return (await isLocked(folder, nodeFiles)) ? "running" : "stopped";
+  if (operation && !operation.isOver) return operation.state;
+  if (await isLocked(folder, nodeFiles)) return "running"; // by a process of somebody else
+  return operation && operation.state !== "finished" ? operation.state : "stopped";
 }
 
 function pendingRun(operation: Operation, request: Operation["request"] & { kind: "train" }): RunInfo {

@@ -95,9 +95,7 @@ export class Runs {
   async resume(id: string): Promise<void> {
     const { operations, library } = this.#parts;
     const operation = this.operationOf(id);
-    if (operation && !library.isFree(id) && operation.state !== "finished")
-      return operations.resume(operation);
-    if (operation && library.isFree(id)) return operations.resume(operation);
+    if (operation && operation.state !== "finished") return operations.resume(operation);
     const { state, system } = await library.read(id, operation);
     if (state === "finished" || state === "running")
       throw new NextxError("RUN_ENDED", `The run is ${state}.`, { path: "id" });

@@ -30,7 +30,7 @@ function transformerFile(): string {
   return path;
 }
 
-const card = (name: string) => page.locator("article", { hasText: name });
+const card = (name: string) => page.getByRole("article", { name, exact: true });
 
 describe.skipIf(chromium === undefined)(
   "the page of models (needs Chromium on the path)",
@@ -51,8 +51,8 @@ describe.skipIf(chromium === undefined)(
     }, 60_000);
 
     it("lists the models that ship, with their cards", async () => {
-      await card("synth-32").first().waitFor({ timeout });
-      await card("VAR on procedural stickers").getByText("Card").click();
+      await card("Model synth-32").waitFor({ timeout });
+      await card("Model synth-32").getByText("Card").click();
       await page.getByText("SHA-256", { exact: true }).waitFor({ timeout });
     });
 
@@ -75,11 +75,11 @@ describe.skipIf(chromium === undefined)(
         .filter({ hasText: /web page/ })
         .waitFor({ timeout });
       await page.getByRole("button", { name: "Remove page.pth" }).click();
-      await expect.poll(() => card("page.pth").count(), { timeout }).toBe(0);
+      await expect.poll(() => card("File page.pth").count(), { timeout }).toBe(0);
     });
 
     it("quantises a model and hands out the file", async () => {
-      const model = card("VAR on procedural stickers");
+      const model = card("Model synth-32");
       await model.getByLabel("Kind of synth-32").selectOption("int4");
       await model.getByRole("button", { name: "Quantise" }).click();
       const button = page.getByRole("button", { name: /^synth-32-int4\.safetensors/ });
