@@ -1,8 +1,11 @@
 /** Programs of one set of weights, compiled when first asked for. Dispose when done. */
 import type { Device } from "../runtime/device.ts";
-import { compile, type Program } from "../runtime/program.ts";
+import { type CompileOptions, compile, type Program } from "../runtime/program.ts";
 import type { Graph } from "../runtime/trace.ts";
 import type { Value } from "../runtime/values.ts";
+
+/** How a program keeps its memory. */
+export type ProgramOptions = Pick<CompileOptions, "arena" | "prepack">;
 
 export class ProgramStore implements Disposable {
   readonly #device: Device;
@@ -14,11 +17,11 @@ export class ProgramStore implements Disposable {
     this.#device = device;
   }
 
-  /** The program of a name, whose graph is described once. Errors: GRAPH_ and RUNTIME_ codes. */
-  get(name: string, graph: () => Graph): Promise<Program> {
+  /** The program of a name, whose graph is described and built once. Errors: GRAPH_ and RUNTIME_ codes. */
+  get(name: string, graph: () => Graph, options: ProgramOptions = {}): Promise<Program> {
     const known = this.#programs.get(name);
     if (known) return known;
-    const made = compile(graph(), { device: this.#device, weights: this.#weights });
+    const made = compile(graph(), { ...options, device: this.#device, weights: this.#weights });
     this.#programs.set(name, made);
     return made;
   }
@@ -28,8 +31,9 @@ export class ProgramStore implements Disposable {
     name: string,
     graph: () => Graph,
     inputs: Readonly<Record<string, Value>>,
+    options: ProgramOptions = {},
   ): Promise<Record<string, Value>> {
-    return (await this.get(name, graph)).run(inputs);
+    return (await this.get(name, graph, options)).run(inputs);
   }
 
   [Symbol.dispose](): void {

@@ -13,6 +13,7 @@ import {
 import { checkLabels } from "../../conditioner/classEmbedding.ts";
 import { type ChoiceRules, chooseTokens } from "../../decoding/chooseTokens.ts";
 import { leastConfident } from "../../decoding/confidence.ts";
+import { decodePictures } from "../../decoding/decodePictures.ts";
 import type { GroupResult } from "../../decoding/groupGenerator.ts";
 import { aloneGraph, startGraph } from "../../decoding/groupPrograms.ts";
 import { decodeGroups, throwIfAborted } from "../../decoding/loop.ts";
@@ -78,8 +79,9 @@ export class HmarGenerator implements Disposable {
 
   /** Pictures in [-1, 1], [B, 3, H, W], from features. */
   async decode(features: Value): Promise<Value> {
-    const out = await this.#programs.run("decode", () => decodeGraph(this.networks.tokenizer), { features });
-    return out.images as Value; // the graph's output
+    const { tokenizer } = this.networks;
+    const graph = () => decodeGraph(tokenizer);
+    return decodePictures(this.#programs, graph, ["features", features], tokenizer.imageSize);
   }
 
   /** Generates `labels.length` pictures; yields after every scale. Errors: SAMPLING_, LABEL_, ABORTED. */

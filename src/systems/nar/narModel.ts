@@ -7,6 +7,7 @@ import {
   type VqTokenizer,
   vqRoundTripGraph,
 } from "../../codec/vqTokenizer.ts";
+import { decodePictures } from "../../decoding/decodePictures.ts";
 import { type LatticeResult, latticeGraph } from "../../decoding/latticeGenerator.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import type { Weights } from "../../nn/scope.ts";
@@ -15,7 +16,7 @@ import { samplePictures } from "../../regimen/samplePictures.ts";
 import { codeFilters } from "../../regimen/samplingFields.ts";
 import type { ImageModel, ModelDescription, SampleEvent, SampleRequest } from "../../regimen/system.ts";
 import type { Device } from "../../runtime/device.ts";
-import { ints, type Value } from "../../runtime/values.ts";
+import { ints } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { buildNar } from "./build.ts";
 import type { NarModelConfig } from "./config.ts";
@@ -87,8 +88,8 @@ export class NarModel implements ImageModel {
       decode: async () => {
         const batch = (results[0] as LatticeResult).tokens.length; // one site in the first group
         const ids = ints(inRowMajor(model, results, batch), [batch, model.plan.length]);
-        const out = await this.#programs.run("decode", () => pictureGraph(this.#tokenizer), { ids });
-        return out.images as Value; // the graph's output
+        const graph = () => pictureGraph(this.#tokenizer);
+        return decodePictures(this.#programs, graph, ["ids", ids], this.#tokenizer.imageSize);
       },
     });
   }

@@ -7,6 +7,7 @@ import { bicubicMatrix } from "../../codec/resize.ts";
 import { poolMatrix } from "../../codec/scaleMatrices.ts";
 import { checkLabels } from "../../conditioner/classEmbedding.ts";
 import { chooseTokens } from "../../decoding/chooseTokens.ts";
+import { decodePictures } from "../../decoding/decodePictures.ts";
 import { type GroupResult, generateGroups } from "../../decoding/groupGenerator.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import type { KeptTokens } from "../../decoding/types.ts";
@@ -84,8 +85,9 @@ export class FlexGenerator implements Disposable {
   /** Pictures [B, 3, p f, p f] around [-1, 1], not clamped, of a scale's codes. */
   async decode(codes: Float32Array, batch: number, scale: Scale): Promise<Value> {
     const features = codeMap(codes, batch, scale);
-    const out = await this.#programs.run("decode", () => decodeGraph(this.tokenizer), { features });
-    return out.images as Value; // the graph's output
+    const graph = () => decodeGraph(this.tokenizer);
+    const side = scale.side * this.tokenizer.factor;
+    return decodePictures(this.#programs, graph, ["features", features], side);
   }
 
   /** The normalised codebook, row-major [V, codeWidth]. */

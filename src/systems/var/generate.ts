@@ -12,6 +12,7 @@ import {
 import type { MultiScaleTokenizer } from "../../codec/multiScaleTokenizer.ts";
 import { checkLabels } from "../../conditioner/classEmbedding.ts";
 import { type ChoiceRules, chooseTokens } from "../../decoding/chooseTokens.ts";
+import { decodePictures } from "../../decoding/decodePictures.ts";
 import { type GroupResult, generateGroups } from "../../decoding/groupGenerator.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import type { ChoiceSite, ChosenTokens, KeptTokens } from "../../decoding/types.ts";
@@ -74,8 +75,9 @@ export class VarGenerator implements Disposable {
 
   /** Pictures in [-1, 1], [B, 3, H, W], from features. */
   async decode(features: Value): Promise<Value> {
-    const out = await this.#programs.run("decode", () => decodeGraph(this.tokenizer), { features });
-    return out.images as Value; // the graph's output
+    const tokenizer = this.tokenizer;
+    const graph = () => decodeGraph(tokenizer);
+    return decodePictures(this.#programs, graph, ["features", features], tokenizer.imageSize);
   }
 
   /** Generates `labels.length` pictures; yields after every scale. numClasses is the unconditional label. */
