@@ -63,6 +63,7 @@ describe.skipIf(chromium === undefined)(
       await page.getByLabel("Samples every").fill("20");
       await page.getByText("Train · Tokenizer", { exact: true }).click();
       await page.getByLabel("Steps", { exact: true }).first().fill("100000");
+      await page.keyboard.press("Tab");
       await page.getByText("one value changed").waitFor();
       await button("Start").click();
       await page.getByRole("heading", { name: "watched" }).waitFor({ timeout });
@@ -126,7 +127,7 @@ describe.skipIf(chromium === undefined)(
 
     it("lists the arms of a claim", async () => {
       await page.getByRole("list", { name: "Claims" }).getByRole("link", { name: /^var/ }).click();
-      await page.getByRole("cell", { name: "pair-cost" }).waitFor({ timeout });
+      await page.getByRole("cell", { name: "pair-cost", exact: true }).waitFor({ timeout });
       await page.getByRole("button", { name: /Run what is missing \(\d+\)/ }).waitFor();
     });
 

@@ -219,7 +219,7 @@ export class Operations {
       operation.state = "running";
       operation.waiting = 0;
       operation.tellState();
-      const saved = this.#save(operation);
+      const saved = this.#save(operation).catch(() => undefined); // then a kill of the server counts no crash
       const { outcome, result } = await work.ended;
       await saved;
       if (this.#isStopped && outcome === "stopped") return; // the next server goes on
