@@ -16,7 +16,7 @@ export interface TrainingPlan {
 export const trainedHere = "trained-here";
 
 const refine = (steps: number) => ({
-  train: { refine: { steps, batchSize: 4, warmup: 10, tokenImages: 1024, method: "sar-paper" } },
+  train: { refine: { steps, batchSize: 4, warmup: 10, tokenImages: 512, method: "sar-paper" } },
 });
 
 export const trainingPlans: readonly TrainingPlan[] = [
@@ -35,11 +35,11 @@ export const trainingPlans: readonly TrainingPlan[] = [
       train: {
         transformer: {
           steps,
-          batchSize: 8,
+          batchSize: 6,
           learningRate: 3e-3,
           warmup: 20,
           emaDecay: 0.97,
-          tokenImages: 2048,
+          tokenImages: 1024,
         },
       },
     }),
