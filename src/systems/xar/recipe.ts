@@ -76,7 +76,7 @@ export const xarRecipes = {
   },
   smoke: {
     description: "A tiny xAR that trains in under a minute: to see everything run, not to look good.",
-    expect: "",
+    expect: "About a minute on two busy cores, 340 MB; held-out loss near 1.8, pictures of plain colours.",
     recipe: {
       data: { set: "synth" },
       tokenizer: {
