@@ -18,6 +18,7 @@ import { flowSides } from "./flowar/sides.ts";
 import { hmarClaimOf, hmarClaimOptions } from "./hmar/claim.ts";
 import { narClaimOf, narClaimOptions } from "./nar/claim.ts";
 import { tinySetting } from "./testing/tinySetting.ts";
+import { xarClaimOf, xarClaimOptions } from "./xar/claim.ts";
 
 const root = mkdtempSync(join(tmpdir(), "nextx-contests-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -48,6 +49,12 @@ const claims: Readonly<Record<string, ClaimFactory>> = {
   flowar: flowArClaimOf({
     ...{ ...flowArClaimOptions, ...tiny, contest, tokenizerSteps: 2, transformerSteps: 2 },
     ...{ width: 16, numHeads: 2, steps: [2] },
+  }),
+  xar: xarClaimOf({
+    ...{ ...xarClaimOptions, ...tiny, contest, tokenizerSteps: 2, transformerSteps: 2 },
+    ...{ embedDim: 16, numHeads: 2, depth: 1, steps: 2, ablations: ["image"] },
+    robustness: { pictures: 70, sigmas: [0, 0.3] },
+    speed: { batches: [1, 2], repeats: 1 },
   }),
 };
 
@@ -81,6 +88,7 @@ it.each([
   ["hmar", hmarClaimOf(hmarClaimOptions)],
   ["nar", narClaimOf(narClaimOptions)],
   ["flowar", flowArClaimOf(flowArClaimOptions)],
+  ["xar", xarClaimOf(xarClaimOptions)],
 ])(
   "%s: the full claim's arms have names of their own, and measures read arms that there are",
   async (_, claimOf) => {

@@ -7,12 +7,14 @@ import { narClaim } from "./nar/claim.ts";
 import { sarClaim } from "./sar/claim.ts";
 import { spacetimeClaim } from "./spacetime/claim.ts";
 import { varClaim } from "./var/claim.ts";
+import { xarClaim } from "./xar/claim.ts";
 
 export const claims: ReadonlyMap<string, ClaimFactory> = new Map([
   ["var", varClaim],
   ["sar", sarClaim],
   ["hmar", hmarClaim],
   ["nar", narClaim],
+  ["xar", xarClaim],
   ["flowar", flowArClaim],
   ["autoformer", autoformerClaim],
   ["spacetime", spacetimeClaim],
