@@ -10,12 +10,20 @@ import { narSystem } from "./nar/system.ts";
 import { sarSystem } from "./sar/system.ts";
 import { spacetimeSystem } from "./spacetime/system.ts";
 import { varSystem } from "./var/system.ts";
+import { xarSystem } from "./xar/system.ts";
 
 const byId = <S extends System>(systems: readonly S[]): ReadonlyMap<string, S> =>
   new Map(systems.map((system) => [system.id, system]));
 
 /** Systems that make pictures. */
-export const imageSystems = byId<ImageSystem>([varSystem, sarSystem, hmarSystem, narSystem, flowArSystem]);
+export const imageSystems = byId<ImageSystem>([
+  varSystem,
+  sarSystem,
+  hmarSystem,
+  narSystem,
+  flowArSystem,
+  xarSystem,
+]);
 
 /** Systems that forecast series. */
 export const seriesSystems = byId<SeriesSystem>([autoformerSystem, spacetimeSystem]);
