@@ -304,8 +304,8 @@ describe("an opened model", () => {
     expect((await model.reconstruct(pixels)).every((byte) => byte === 255)).toBe(true);
   });
 
-  it("counts a pass of the transformer and one per step", () => {
-    expect(flowArSystem.tokensPerPicture?.(description, { steps: 10 })).toBe(21 * 11);
+  it("counts a pass of the transformer, and the flow's layers of every step", () => {
+    expect(flowArSystem.tokensPerPicture?.(description, { steps: 10 })).toBe(21 * (1 + 10 / 2));
   });
 });
 

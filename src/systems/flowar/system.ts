@@ -41,9 +41,12 @@ export const flowArSystem: ImageSystem = {
     for (const graph of [classGraph, conditionsGraph, inputGraph, velocityGraph]) graph(model);
     return new Map([...scopes.codec.specs, ...scopes.model.specs]);
   },
+  // The flow's passes count as many tokens as they compute layers, compared with the transformer's.
   tokensPerPicture: ({ config }, settings) => {
-    const { length } = scalePlan(flowArModelSchema.parse(config).transformer.patchNums);
-    return length * timesOf(flowArSamplingSchema.parse(settings)).length; // one pass of the transformer, one per step
+    const { patchNums, flowDepth, encoderDepth, decoderDepth } = flowArModelSchema.parse(config).transformer;
+    const steps = timesOf(flowArSamplingSchema.parse(settings)).length - 1;
+    const passes = 1 + (steps * flowDepth) / (encoderDepth + decoderDepth);
+    return Math.ceil(scalePlan(patchNums).length * passes);
   },
   open: async (description, weights, device) =>
     new FlowArModel(description, flowArModelSchema.parse(description.config), weights, device),
