@@ -1,5 +1,8 @@
 /** H1 and H2: many more clients than the queue holds, and health checks while all of it computes. */
+import { fork } from "node:child_process";
+import { NextxError } from "../../../tensor/errors.ts";
 import { type Goal, type LoadSize, percentile, rounded } from "./goal.ts";
+import type { Health } from "./healthProbe.ts";
 import { ask, maxWaiting, once, pause, type Target, untilIdle } from "./target.ts";
 
 /** Clients that fill the queue without overflowing it. */
@@ -53,28 +56,18 @@ async function client(target: Target, index: number, end: number, flood: Flood):
   }
 }
 
-interface Health {
-  readonly livezMs: number[];
-  readonly readyzMs: number[];
-  unready: number;
-}
+/** Entry of the probe, built beside this file. */
+const probeFile = "healthProbe.js";
 
-async function watchHealth(target: Target, end: number): Promise<Health> {
-  const health: Health = { livezMs: [], readyzMs: [], unready: 0 };
-  while (performance.now() < end) {
-    for (const [path, all] of [
-      ["livez", health.livezMs],
-      ["readyz", health.readyzMs],
-    ] as const) {
-      const startMs = performance.now();
-      const response = await fetch(target.url + path);
-      await response.arrayBuffer();
-      all.push(performance.now() - startMs);
-      if (path === "readyz" && response.status === 503) health.unready++;
-    }
-    await pause(25);
-  }
-  return health;
+/** Asks for health in a process of its own. @throws NextxError BENCH_NO_PROBE */
+function watchHealth(target: Target, ms: number): Promise<Health> {
+  return new Promise((resolve, reject) => {
+    const child = fork(new URL(probeFile, import.meta.url), [target.url, String(ms)], { execArgv: [] });
+    child.on("message", (health: Health) => resolve(health)); // our own entry's
+    child.on("exit", () =>
+      reject(new NextxError("BENCH_NO_PROBE", "The probe of the server's health ended early.")),
+    );
+  });
 }
 
 export async function overload(target: Target, { clients, overloadMs }: LoadSize): Promise<Goal[]> {
@@ -84,7 +77,7 @@ export async function overload(target: Target, { clients, overloadMs }: LoadSize
   const startMs = performance.now();
   const end = startMs + overloadMs;
   const [health] = await Promise.all([
-    watchHealth(target, end),
+    watchHealth(target, overloadMs),
     ...Array.from({ length: clients }, (_, i) => client(target, i, end, flood)),
   ]);
   const goodput = (1000 * flood.finished) / (performance.now() - startMs);
