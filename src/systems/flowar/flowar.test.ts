@@ -250,7 +250,7 @@ describe("training", () => {
     using second = await trainer(first.snapshot());
     for (let i = 0; i < 2; i++) await second.advance();
     for (const [name, { data }] of whole.best) expect(second.best.get(name)?.data).toEqual(data);
-  });
+  }, 120_000);
 
   it("draws latents around their means", () => {
     const drawn = drawFromSet(latents, [1], RandomStream.from(1, "draw")).data;
