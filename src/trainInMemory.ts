@@ -85,21 +85,25 @@ export async function* trainInMemory(options: MemoryTraining): AsyncGenerator<Me
     onProgress: options.onProgress ?? (() => undefined),
     ...(signal && { signal }),
   });
-  for (;;) {
-    const next = await training.next();
-    if (next.done) {
-      const description = system.describe(recipe, await data("train"));
-      yield { kind: "finished", model: encodeModel({ description, weights: new Map(next.value) }, "F16") };
-      return;
+  try {
+    for (;;) {
+      const next = await training.next();
+      if (next.done) {
+        const description = system.describe(recipe, await data("train"));
+        yield { kind: "finished", model: encodeModel({ description, weights: new Map(next.value) }, "F16") };
+        return;
+      }
+      const { report, run, best, steps } = next.value;
+      const { step } = report;
+      if (step === 1) {
+        const parameters = parameterCount(run.task.parameters);
+        yield { kind: "stage", steps, parameters, batchSize: run.batchSize };
+      }
+      yield { kind: "step", report };
+      if (step === 1 || step % observeEvery === 0 || step === steps)
+        yield { kind: "observed", step, observation: await run.observe(best) };
     }
-    const { report, run, best, steps } = next.value;
-    const { step } = report;
-    if (step === 1) {
-      const parameters = parameterCount(run.task.parameters);
-      yield { kind: "stage", steps, parameters, batchSize: run.batchSize };
-    }
-    yield { kind: "step", report };
-    if (step === 1 || step % observeEvery === 0 || step === steps)
-      yield { kind: "observed", step, observation: await run.observe(best) };
+  } finally {
+    await training.return(new Map()); // whoever stops pulling lets its programs go
   }
 }

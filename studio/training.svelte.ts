@@ -34,6 +34,8 @@ export class Training {
   looks = $state.raw<readonly Look[]>([]);
   problem = $state("");
   file = $state.raw<Uint8Array<ArrayBuffer> | undefined>(undefined);
+  /** Whether a model was trained in this page. */
+  hasTrained = $state(false);
   readonly #studio: Studio;
   #running: Running<"train"> | undefined;
   #controller: AbortController | undefined;
@@ -49,7 +51,7 @@ export class Training {
 
   /** Whether a plan's first model is there. */
   canStart({ from }: TrainingPlan): boolean {
-    return from !== trainedHere || this.#studio.page.has(trainedHere);
+    return from !== trainedHere || this.hasTrained;
   }
 
   /** Trains until it is finished, reset or failed. */
@@ -101,6 +103,7 @@ export class Training {
   /** Ends what runs; what was trained so far is gone. */
   discard(): void {
     this.#controller?.abort();
+    this.plan = undefined;
     this.state = "idle";
   }
 
@@ -163,6 +166,7 @@ export class Training {
     if (base === undefined) return;
     const title = `${this.plan?.title ?? "Trained"}, ${this.steps} steps in this page`;
     this.#studio.page.add({ ...base, id: trainedHere, title, sha256, sizeBytes: file.length }, file);
+    this.hasTrained = true;
   }
 
   /** Shows the trained model's pictures on the page Generate. */

@@ -36,11 +36,6 @@ export class PageBackend implements Backend {
     this.#models = [...this.#models.filter(({ id }) => id !== info.id), info];
   }
 
-  /** Whether a model of this page only is there. */
-  has(id: string): boolean {
-    return this.#own.has(id);
-  }
-
   /** @throws ApiError MODEL_NOT_FOUND */
   address(id: string): ModelAddress {
     const info = this.#models.find((model) => model.id === id);
