@@ -45,7 +45,7 @@ export interface ComparisonReport {
   /** Teacher-forced; absent for models that do not predict scale by scale. */
   readonly tokens?: TokenAgreement;
   /** Share of drawn tokens that are the same: one other token changes all that follow. */
-  readonly sameDrawn: number;
+  readonly sameDrawn?: number;
   /** Mean absolute difference of the pictures, in 255ths. */
   readonly pixelDifference: number;
   readonly features: readonly ComparedFeatures[];
@@ -74,7 +74,8 @@ async function draw(model: Model, real: LabelledPictures, options: CompareOption
   return last;
 }
 
-function sameShare(a: readonly Int32Array[], b: readonly Int32Array[]): number {
+/** Share of equal tokens; undefined where sites are not codes. */
+export function sameShare(a: readonly Int32Array[], b: readonly Int32Array[]): number | undefined {
   let [same, total] = [0, 0];
   a.forEach((ids, scale) => {
     total += ids.length;
@@ -82,7 +83,7 @@ function sameShare(a: readonly Int32Array[], b: readonly Int32Array[]): number {
       if (id === b[scale]?.[i]) same++;
     });
   });
-  return same / total;
+  return total === 0 ? undefined : same / total;
 }
 
 function meanDifference(a: Uint8Array, b: Uint8Array): number {
@@ -151,6 +152,7 @@ export async function compare(
     const other = await draw(reference, real, { ...options, settings: chosen });
     const again = await draw(reference, real, { ...options, settings: chosen, seed: seed + 1 });
     const drawn = { model: own.pixels, reference: other.pixels, again: again.pixels };
+    const sameDrawn = sameShare(own.ids, other.ids);
     const features: ComparedFeatures[] = [];
     for (const extractor of extractors) features.push(await distances(extractor, real, drawn, signal));
     return {
@@ -162,7 +164,7 @@ export async function compare(
       settings: chosen,
       runtime: model.runtime,
       ...(tokens && { tokens }),
-      sameDrawn: sameShare(own.ids, other.ids),
+      ...(sameDrawn !== undefined && { sameDrawn }),
       pixelDifference: meanDifference(own.pixels, other.pixels),
       features,
     };

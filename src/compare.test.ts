@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { compare } from "./compare.node.ts";
+import { compare, sameShare } from "./compare.node.ts";
 import { load } from "./load.node.ts";
 import { quantize } from "./quantize.node.ts";
 
@@ -43,4 +43,9 @@ it("refuses models of different kinds", async () => {
   await expect(compare(model, other, few)).rejects.toThrow(
     expect.objectContaining({ code: "COMPARE_OTHER_MODEL" }),
   );
+});
+
+it("says nothing of tokens where sites are not codes", () => {
+  expect(sameShare([], [])).toBeUndefined();
+  expect(sameShare([Int32Array.of(1, 2)], [Int32Array.of(1, 3)])).toBe(0.5);
 });

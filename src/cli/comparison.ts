@@ -23,7 +23,7 @@ export function printComparison(report: ComparisonReport): void {
   }
   print(`${count} pictures each from the same noise, seed ${seed}:`);
   print(
-    `  same tokens ${percent(report.sameDrawn)}; pixels differ by ${report.pixelDifference.toFixed(2)} of 255`,
+    `  ${report.sameDrawn === undefined ? "" : `same tokens ${percent(report.sameDrawn)}; `}pixels differ by ${report.pixelDifference.toFixed(2)} of 255`,
   );
   for (const { name, sha256, between, otherNoise, model: own, reference: other } of report.features) {
     print(`  ${name} (sha256 ${sha256.slice(0, 12)}): Fréchet distance between them ${distance(between)};`);
