@@ -148,6 +148,7 @@ describe("runs of the server", { timeout: 600_000 }, () => {
     await until(async () => (await runOf(server, "long").catch(() => undefined))?.state === "running");
     const { data } = await json<RunList>(`${server.url}v1/runs?search=waits`);
     expect(data).toMatchObject([{ id: "waits", state: "queued" }]);
+    expect(await runOf(server, "waits")).toMatchObject({ state: "queued", stages: [], config: null });
     const body = { model: "synth-32", class: 1, previews: false };
     expect(await (await post(`${server.url}v1/generate`, body)).text()).toContain("event: finished");
     expect((await runOf(server, "long")).state).toBe("running");

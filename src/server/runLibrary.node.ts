@@ -85,8 +85,13 @@ export class RunLibrary {
     return { total: matching.length, data: matching.slice(offset, offset + limit) };
   }
 
-  /** @throws NextxError RUN_NOT_FOUND, RUN_BAD_FILE, FILE_ codes */
+  /** One that waits for its turn has no folder yet. @throws NextxError RUN_NOT_FOUND, RUN_BAD_FILE, FILE_ codes */
   async read(id: string, operation: Operation | undefined): Promise<RunDetail> {
+    const error = operation?.info.error;
+    if (operation?.request.kind === "train" && !existsSync(join(this.#folder, id, runFile))) {
+      const nothing = { config: null, provenance: null, stages: [] };
+      return { ...pendingRun(operation, operation.request), ...nothing, ...(error && { error }) };
+    }
     const facts = await this.#one(id);
     const run = await RunReader.read(join(this.#folder, id));
     const stages = await Promise.all(
@@ -102,7 +107,6 @@ export class RunLibrary {
         };
       }),
     );
-    const error = operation?.info.error;
     const { config, provenance } = run;
     return { ...(await this.#info(facts, operation)), config, provenance, stages, ...(error && { error }) };
   }

@@ -68,7 +68,7 @@ describe.skipIf(chromium === undefined)(
       await button("Start").click();
       await page.getByRole("heading", { name: "watched" }).waitFor({ timeout });
       await page.getByText("Codebook usage per scale").waitFor({ timeout });
-      await page.getByRole("img", { name: "Loss over steps" }).waitFor();
+      await page.getByRole("img", { name: "Loss over steps", exact: true }).waitFor();
       await stepAbove(25);
       await page.getByRole("img", { name: /Samples of tokenizer after step/ }).waitFor({ timeout });
     });
