@@ -1,13 +1,13 @@
 /** An opened xAR: classes and a seed in, pictures out, entity by entity. */
 import { z } from "zod";
-import { klRoundTripGraph, latentsGraph, picturesGraph } from "../../codec/klAutoencoder.ts";
+import { latentsGraph, picturesGraph } from "../../codec/klAutoencoder.ts";
 import { type FlowGroupResult, flowGroupGraph } from "../../decoding/flowGroupGenerator.ts";
 import { solvers, streamNoise } from "../../decoding/flowPaths.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { restoreAll } from "../../plan/entities.ts";
 import { KlCodec } from "../../regimen/klCodec.ts";
-import { reconstructPictures } from "../../regimen/reconstruct.ts";
+import { reconstructThrough } from "../../regimen/reconstruct.ts";
 import { samplePictures } from "../../regimen/samplePictures.ts";
 import type { ImageModel, ModelDescription, SampleEvent, SampleRequest } from "../../regimen/system.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -35,8 +35,6 @@ export class XarModel implements ImageModel {
   readonly #networks: ReturnType<typeof buildXar>;
   readonly #codec: KlCodec;
   readonly #programs: ProgramStore;
-  readonly #weights: Weights;
-  readonly #device: Device;
 
   constructor(description: ModelDescription, config: XarModelConfig, weights: Weights, device: Device) {
     const networks = buildXar(config);
@@ -45,8 +43,6 @@ export class XarModel implements ImageModel {
     this.#networks = networks;
     this.#codec = new KlCodec(tokenizer, weights, device);
     this.#programs = new ProgramStore(weights, device);
-    this.#weights = weights;
-    this.#device = device;
     this.graphs = {
       encode: () => latentsGraph(tokenizer),
       decode: () => picturesGraph(tokenizer),
@@ -82,8 +78,7 @@ export class XarModel implements ImageModel {
   }
 
   reconstruct(pixels: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    const trip = { graph: klRoundTripGraph(this.#networks.tokenizer), weights: this.#weights };
-    return reconstructPictures(trip, pixels, this.description.imageSize, this.#device, signal);
+    return reconstructThrough(this.#codec, pixels, signal);
   }
 
   [Symbol.dispose](): void {
