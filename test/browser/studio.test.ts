@@ -209,6 +209,22 @@ describe.skipIf(chromium === undefined)(
       expect([a.settings.temperature, b.settings.temperature]).toEqual([1, 0.3]);
     });
 
+    it("computes in the page when asked, and on the server again", async () => {
+      await done();
+      await page.getByText("This page", { exact: true }).click();
+      await page.getByLabel("Pictures", { exact: true }).fill("2");
+      await button("Generate").click();
+      await done();
+      await page.getByText(/In this page: WebAssembly, (one thread|\d+ threads)/).waitFor();
+      const made = readPngRecipe(await saved("Save grid")) as { made: { runtime: string } };
+      expect(made.made.runtime).toContain("onnxruntime-web");
+      await page.getByText("Server", { exact: true }).click();
+      await button("Generate").click();
+      await done();
+      const again = readPngRecipe(await saved("Save grid")) as { made: { runtime: string } };
+      expect(again.made.runtime).toContain("onnxruntime-node");
+    });
+
     it("keeps what was made, for the next visit", async () => {
       await page.reload();
       await done();
