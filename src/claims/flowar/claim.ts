@@ -32,16 +32,16 @@ const usualSteps = 25;
 
 export const flowArClaimOptions: FlowArClaimOptions = {
   ...{ width: 64, numHeads: 4, batchSize: 64, tokenImages: 20_480 },
-  tokenizerSteps: 3000,
-  transformerSteps: 3000,
+  tokenizerSteps: 1800,
+  transformerSteps: 1800,
   otherScales: [1, 4, 8],
   swapped: { zChannels: 8, ch: 32 },
   steps: [5, 10, 50],
   contest: {
     seeds: [1, 2, 3],
-    samples: 10_000,
+    samples: 5_000,
     guidanceGrid: [0, 0.75, 1.5, 3],
-    guidanceSamples: 2_000,
+    guidanceSamples: 1_000,
   },
 };
 
@@ -224,7 +224,7 @@ export const flowArClaimOf =
         "The swapped autoencoder has eight numbers per site instead of four, and fewer channels.",
         "Both tokenizers have the same encoder and decoder and train for as many steps on the same terms of pixels.",
         "An odd number of steps makes one fewer, as in the authors' code: half of the times lie above 0.3.",
-        "Guidance is chosen per side on 2,000 samples of its first seed, from other noise than the judged samples.",
+        `Guidance is chosen per side on ${contest.guidanceSamples} samples of its first seed, from other noise than the judged ones.`,
       ],
       protocol: (rows) => ({
         ...{ data: "synth", split: "test", samples: contest.samples, seeds: [...contest.seeds] },
