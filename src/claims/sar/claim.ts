@@ -112,6 +112,16 @@ function asides(networks: readonly string[]): ClaimMeasure[] {
       target: [meanChange(-0.1)],
       headline: false,
     }),
+    pairedMeasure(
+      { ...against, baseline: truthful },
+      {
+        name: `Fréchet distance against student forcing on the truth, ${set}, ${networks.at(-1)}`,
+        unit: "",
+        number: `distance${networks.length - 1}`,
+        target: [meanChange(0)],
+        headline: false,
+      },
+    ),
     stepCost(set, refined, control),
   ];
 }
@@ -133,6 +143,9 @@ export const sarClaim: ClaimFactory = async (setting): Promise<Claim> => {
       "Guidance is chosen per method on 2,000 samples of its first seed, from other noise than the judged samples: the least " +
         "product of both networks' distances. (First the rule was our own classifier's distance alone; it chose no guidance for " +
         "SAR and was changed when the guidance arms were seen, before any arm had been judged.)",
+      "Student forcing on the truth is compared under our classifier, as the claim says; the second network was added to the " +
+        "measures when both had been judged, because they disagree.",
+      "Times of the arms are those of a machine with other work on it; work is counted in multiply-adds.",
     ],
     figures: (rows) => [workFigure(rows), ...sweepFigure(rows), scheduleFigure(rows)],
     protocol: (rows) => ({

@@ -91,9 +91,10 @@ function linesOf(event: ClaimEvent, system: string): string[] {
     case "finished":
       return [`finished  ${took(event.row)}`];
     case "measured": {
-      const { length } = event.missing;
-      const rest = `${length} arms have not run: no result yet (nextx claim ${system} runs them)`;
-      return [...event.measures.map(measureLine), ...(length > 0 ? [rest] : [])];
+      const [all, needed] = [event.missing.length, event.needed.length];
+      const what = needed > 0 ? `${all} arms have not run: no result yet` : `${all} extra arms have not run`;
+      const rest = `${what} (nextx claim ${system} runs them)`;
+      return [...event.measures.map(measureLine), ...(all > 0 ? [rest] : [])];
     }
     case "judged":
       return [`${event.result.verdict}: ${event.path}${event.isWritten ? "" : " (as it was)"}`];

@@ -29,9 +29,14 @@ export interface ClaimOrigin {
 
 export type ClaimEvent =
   | ArmEvent
-  /** Measures whose arms are there, and the arms that are missing for the others. */
-  | { readonly kind: "measured"; readonly measures: readonly Measure[]; readonly missing: readonly string[] }
-  /** All arms are there: the result, and whether its file was written (false: it stood already). */
+  /** Measures whose arms are there, all arms that are not, and those of them that a result needs. */
+  | {
+      readonly kind: "measured";
+      readonly measures: readonly Measure[];
+      readonly missing: readonly string[];
+      readonly needed: readonly string[];
+    }
+  /** All arms that a result needs are there: the result, and whether its file was written (false: it stood already). */
   | { readonly kind: "judged"; readonly result: Result; readonly path: string; readonly isWritten: boolean };
 
 /** Names of arms by name or by the part before a dash. @throws NextxError CLAIM_UNKNOWN_ARM */
@@ -112,8 +117,9 @@ export async function* runClaim(claim: Claim, options: RunClaimOptions): AsyncGe
     isNew ||= event.kind === "finished";
     yield event;
   }
-  yield { kind: "measured", measures: judge(measuresOf(claim, rows)).measures, missing };
-  if (lackingArms(claim, rows).length > 0) return;
+  const needed = lackingArms(claim, rows);
+  yield { kind: "measured", measures: judge(measuresOf(claim, rows)).measures, missing, needed };
+  if (needed.length > 0) return;
   const result = composeResult(claim, rows, origin);
   const before = await readResult(paths.result).catch(() => undefined); // replaced by the good one below
   const stands = !isNew && before && sameBut(before, result);
