@@ -27,14 +27,14 @@ export interface XarClaimOptions extends Omit<EntityOptions, "seed"> {
 }
 
 export const xarClaimOptions: XarClaimOptions = {
-  ...{ embedDim: 128, numHeads: 4, depth: 2, steps: 16 },
+  ...{ embedDim: 128, numHeads: 4, depth: 2, steps: 10 },
   ...{ tokenizerSteps: 2500, transformerSteps: 1500, batchSize: 64, tokenImages: 20_480 },
-  ablations: ["token", "image", "increasing", "decreasing", "sub-sample", "scale"],
+  ablations: ["token", "image", "scale", "increasing", "decreasing"],
   contest: {
     seeds: [1, 2, 3],
-    samples: 4_000,
+    samples: 2_000,
     guidanceGrid: [0, 0.75, 1.5],
-    guidanceSamples: 1_000,
+    guidanceSamples: 500,
   },
   robustness: { pictures: 1_024, sigmas: [0, 0.1, 0.2, 0.3] },
   speed: xarSpeedOptions,
