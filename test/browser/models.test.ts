@@ -84,7 +84,7 @@ describe.skipIf(chromium === undefined)(
       await model.getByRole("button", { name: "Quantise" }).click();
       const button = page.getByRole("button", { name: /^synth-32-int4\.safetensors/ });
       await button.waitFor({ timeout });
-      const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
+      const [download] = await Promise.all([page.waitForEvent("download", { timeout }), button.click()]);
       const { metadata } = readSafetensors(readFileSync(await download.path()));
       expect(metadata.size).toBeGreaterThan(0);
       await page

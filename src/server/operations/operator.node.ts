@@ -53,7 +53,8 @@ async function answer(question: Question, { threads, dataRoot }: OperatorSetting
 
 const controller = new AbortController();
 
-async function run(work: Work, setting: OperatorSetting): Promise<void> {
+/** Gives the last message. */
+async function run(work: Work, setting: OperatorSetting): Promise<FromOperator> {
   let toldMs = Number.NEGATIVE_INFINITY;
   const tell = (event: WorkEvent) => {
     const isFrequent = event.kind === "text" || (event.kind === "step" && event.step < event.steps);
@@ -65,36 +66,31 @@ async function run(work: Work, setting: OperatorSetting): Promise<void> {
   const events = perform(work, { setting, signal, onText: (text) => tell({ kind: "text", text }) });
   for (;;) {
     const next = await events.next();
-    if (next.done) {
-      send({ kind: "ended", ...next.value });
-      return;
-    }
+    if (next.done) return { kind: "ended", ...next.value };
     tell(next.value);
   }
 }
 
-function fail(error: unknown): void {
+function failed(error: unknown): FromOperator {
+  if (error instanceof WorkFailure)
+    return { kind: "failed", error: plainError(error.error), result: error.result };
   const isStopped = error instanceof NextxError && error.code === "ABORTED" && controller.signal.aborted;
-  if (error instanceof WorkFailure) {
-    send({ kind: "failed", error: plainError(error.error), result: error.result });
-    return;
-  }
-  send(isStopped ? { kind: "ended", outcome: "stopped" } : { kind: "failed", error: plainError(error) });
+  return isStopped ? { kind: "ended", outcome: "stopped" } : { kind: "failed", error: plainError(error) };
 }
 
-/** Everything was sent; nothing computes any more. */
-const end = (): void => {
-  process.disconnect?.();
+/** Hangs up when the last message is on its way: nothing computes any more. */
+const end = (last: FromOperator): void => {
+  process.send?.(last, () => process.disconnect?.());
 };
 
 process.on("message", (message: ToOperator) => {
   if (message.kind === "stop") controller.abort();
-  else if (message.kind === "work") void run(message.work, message.setting).catch(fail).finally(end);
+  else if (message.kind === "work") void run(message.work, message.setting).catch(failed).then(end);
   else {
     void answer(message.question, message.setting)
-      .then((found) => send({ kind: "answer", answer: found }))
-      .catch(fail)
-      .finally(end);
+      .then((found): FromOperator => ({ kind: "answer", answer: found }))
+      .catch(failed)
+      .then(end);
   }
 });
 // A process that exits while the runtime computes aborts noisily; files are written so that this loses little.
