@@ -28,7 +28,8 @@ describe("the README", () => {
 
   it("has commands to run", () => expect(commands.length).toBeGreaterThan(3));
 
-  it.each(commands)("nextx %s %s %s ...", (...args) => {
+  // one of them may have to build the studio first
+  it.each(commands)("nextx %s %s %s ...", { timeout: 120_000 }, (...args) => {
     const { status, stderr } = nextx(args);
     expect(stderr).toBe("");
     expect(status).toBe(0);
