@@ -11,25 +11,27 @@ function baseWork(rows: Rows): number {
   return (numberOf(rows, armNames.cost(set), control) * steps * batchSize) / refine.batchSize;
 }
 
+const trillion = 1e12;
+
 /** Distance over all training so far: what the refinement buys beside what it costs. */
 export function workFigure(rows: Rows): ResultFigure {
   const before = baseWork(rows);
   const base = numberOf(rows, armNames.base(set), "distance0");
   return {
     title: "Fréchet distance (our classifier) over all training",
-    x: { label: "multiply-adds of the transformer's training, pre-training included", scale: "linear" },
-    y: { label: "distance of 10,000 pictures, guidance as chosen", scale: "linear" },
-    series: Object.keys(methods).flatMap((method) =>
-      seeds.map((seed) => {
-        const extra = numberOf(rows, armNames.training(set, method, seed), "multiplyAdds");
-        const after = numberOf(rows, armNames.judging(set, method, seed), "distance0");
-        const points: [number, number][] = [
-          [before, base],
-          [before + extra, after],
-        ];
-        return { name: `${method}, seed ${seed}`, line: true, points };
-      }),
-    ),
+    x: { label: "10^12 multiply-adds of the transformer's training, the base's included", scale: "linear" },
+    y: { label: "distance of 10,000 pictures, mean of seeds", scale: "linear" },
+    series: Object.keys(methods).map((method) => {
+      const mean = (read: (seed: number) => number) =>
+        seeds.reduce((total, seed) => total + read(seed) / seeds.length, 0);
+      const extra = mean((seed) => numberOf(rows, armNames.training(set, method, seed), "multiplyAdds"));
+      const after = mean((seed) => numberOf(rows, armNames.judging(set, method, seed), "distance0"));
+      const points: [number, number][] = [
+        [before / trillion, base],
+        [(before + extra) / trillion, after],
+      ];
+      return { name: method, line: true, points };
+    }),
   };
 }
 
@@ -47,9 +49,9 @@ export function sweepFigure(rows: Rows): ResultFigure[] {
   if (points.length < 2 || typeof level !== "number") return [];
   return [
     {
-      title: `Weight of the second pass, seed ${sweep.seed}, 2,000 pictures without guidance`,
+      title: `Weight of the second pass (seed ${sweep.seed})`,
       x: { label: "sigma", scale: "log" },
-      y: { label: "Fréchet distance, our classifier", scale: "linear" },
+      y: { label: "Fréchet distance, 2,000 unguided pictures", scale: "linear" },
       series: [
         { name: refined, line: true, points: points.sort(([a], [b]) => a - b) },
         {
