@@ -172,7 +172,7 @@ async function readModel(
 ): Promise<ModelFile & { readonly sha256: string; readonly card: ModelCard | undefined }> {
   const real = realPath(path);
   await using file = await openSafetensors(real);
-  if (file.sizeBytes > largeFile) return readLarge(path, file);
+  if (file.sizeBytes > largeFile) return await readLarge(path, file); // the file is open until then
   const { description, notes } = describedModel(file.metadata, path);
   const hash = createHash("sha256");
   {
