@@ -22,7 +22,19 @@ export async function reproducePicture(
   { modelName, ...device }: LoadOptions & { readonly modelName?: string } = {},
 ): Promise<Picture> {
   const recipe = readPictureRecipe(png, path);
-  using model = await load(modelName ?? recipe.model, device);
+  using model = await load(modelName ?? recipe.model, device).catch((error) => {
+    if (modelName !== undefined || !(error instanceof NextxError && error.code === "MODEL_NOT_FOUND"))
+      throw error;
+    throw new NextxError(
+      "MODEL_NOT_FOUND",
+      `${path} was made with a model that does not ship: ${recipe.model}.`,
+      {
+        path: recipe.model,
+        hint: "Say where it is: --model FOLDER or --model FILE.",
+        cause: error,
+      },
+    );
+  });
   if (model.sha256 !== recipe.sha256) {
     throw new NextxError(
       "REPRODUCE_OTHER_MODEL",

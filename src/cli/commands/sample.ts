@@ -130,5 +130,7 @@ async function run(
   print(
     `${flags.out}: ${recipe.labels.length} x ${classes.slice(0, 4).join(", ")}${classes.length > 4 ? ", ..." : ""}`,
   );
-  print(`seed ${recipe.seed}, ${seconds.toFixed(1)} s; again: nextx reproduce ${flags.out} --out again.png`);
+  const place = recipe.model === model.name ? "" : ` --model ${model.name}`; // recipes name no folders
+  const again = `nextx reproduce ${flags.out}${place} --out again.png`;
+  print(`seed ${recipe.seed}, ${seconds.toFixed(1)} s; again: ${again}`);
 }
