@@ -3,6 +3,7 @@
 import { decodeGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import type { MultiScaleTokenizer } from "../../codec/multiScaleTokenizer.ts";
 import { floatToImages } from "../../data/pixels.ts";
+import { decodePictures } from "../../decoding/decodePictures.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import type { ParameterSpec, Weights } from "../../nn/scope.ts";
@@ -10,7 +11,7 @@ import { pictureStreams } from "../../regimen/pictureStreams.ts";
 import type { ModelDescription, SampleEvent, SampleRequest } from "../../regimen/system.ts";
 import type { Device } from "../../runtime/device.ts";
 import { trace } from "../../runtime/trace.ts";
-import { floats, ints, type Value } from "../../runtime/values.ts";
+import { ints, type Value } from "../../runtime/values.ts";
 import { varSamplingSchema } from "../../systems/var/varModel.ts";
 import { symbol } from "../../tensor/dims.ts";
 import { int32, type Tensor } from "../../tensor/tensor.ts";
@@ -82,11 +83,10 @@ export class RasterModel implements Disposable {
   async #decode(tokens: Int32Array, count: number): Promise<Float32Array> {
     const ids = ints(tokens.slice(), [count, this.#tokenizer.plan.length]);
     const { features } = await this.#programs.run("features", () => featuresGraph(this.#tokenizer), { ids });
-    const { data, shape } = features as Value; // the graph's output
-    const out = await this.#programs.run("decode", () => decodeGraph(this.#tokenizer), {
-      features: floats(data as Float32Array, shape),
-    });
-    return out.images?.data as Float32Array; // the graph's output
+    const graph = () => decodeGraph(this.#tokenizer);
+    const input = ["features", features as Value] as const; // the graph's output
+    const { data } = await decodePictures(this.#programs, graph, input, this.#tokenizer.imageSize);
+    return data as Float32Array; // pictures are float32
   }
 
   [Symbol.dispose](): void {
