@@ -99,7 +99,7 @@ export function addJobs(app: App, service: Service): void {
       const { id } = c.req.valid("param");
       await store.read(id);
       const active = service.active(id);
-      return active ? (streamEvents(c, active, async () => undefined) as never) : c.body(null, 204); // described above
+      return active ? (streamEvents(c, active) as never) : c.body(null, 204); // described above
     },
   );
   app.openapi(

@@ -3,7 +3,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { App } from "../appType.ts";
 import type { Operations } from "../operations/operations.node.ts";
 import { operationEventSchemas, operationSchema } from "../runProtocol.ts";
-import { streamOperation } from "./operationEvents.ts";
+import { streamEvents } from "./events.ts";
 import { conflict, failures, notFound } from "./responses.ts";
 
 const params = z.object({ id: z.string().max(64) });
@@ -48,7 +48,7 @@ export function addOperations(app: App, operations: Operations): void {
         ...notFound,
       },
     }),
-    (c) => streamOperation(c, operations.get(c.req.valid("param").id)) as never, // a stream of the described events
+    (c) => streamEvents(c, operations.get(c.req.valid("param").id)) as never, // a stream of the described events
   );
   for (const [action, summary] of [
     ["stop", "Stop it between steps"],

@@ -12,7 +12,7 @@ import {
   trainSchema,
 } from "../runProtocol.ts";
 import { type Runs, trainingInfos } from "../runs.node.ts";
-import { streamOperation } from "./operationEvents.ts";
+import { streamEvents } from "./events.ts";
 import { conflict, failures, notFound } from "./responses.ts";
 
 const params = z.object({ id: z.string().max(200) });
@@ -143,7 +143,7 @@ export function addRuns(app: App, runs: Runs, library: RunLibrary): void {
     }),
     (c) => {
       const operation = runs.operationOf(c.req.valid("param").id);
-      return operation ? (streamOperation(c, operation) as never) : c.body(null, 204); // described above
+      return operation ? (streamEvents(c, operation) as never) : c.body(null, 204); // described above
     },
   );
   for (const [action, summary] of [
