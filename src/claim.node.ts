@@ -1,89 +1,24 @@
 /** Measuring what a system claims, and checking a committed result: data, models and feature networks for the claims. */
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
+import { openSetting, revision, type SettingOptions } from "./claimSetting.node.ts";
 import { claims } from "./claims/registry.ts";
-import { openImageSet } from "./data/imageSets.node.ts";
-import { openSeries } from "./data/series/seriesSets.node.ts";
-import { readWeightFile } from "./data/weightFiles.node.ts";
 import { currentRow } from "./evaluate/claim/arms.node.ts";
 import { type ClaimCheck, checkClaim as checkOne } from "./evaluate/claim/checkClaim.node.ts";
-import type { Claim, ClaimSetting, FeatureIdentity, FeatureNetworks } from "./evaluate/claim/claim.ts";
+import type { Claim } from "./evaluate/claim/claim.ts";
 import { type ClaimEvent, claimPaths, runClaim } from "./evaluate/claim/runClaim.node.ts";
-import { openFrozenClassifier } from "./evaluate/classifier/classifier.node.ts";
-import { frozenClassifiers } from "./evaluate/classifier/frozen.ts";
-import { openSqueezeNet } from "./evaluate/features/foreign.node.ts";
-import type { FeatureExtractor } from "./evaluate/features/types.ts";
+import { networksOf } from "./featureNetworks.node.ts";
 import { suggestion } from "./formats/suggest.ts";
-import { findModel, packageRoot } from "./models.node.ts";
-import { type DeviceOptions, machineClass, openDevice } from "./runtime/device.node.ts";
+import { machineClass } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";
 import { NextxError } from "./tensor/errors.ts";
 
-export interface ClaimOptions extends DeviceOptions {
+export interface ClaimOptions extends SettingOptions {
   /** Folder of results: <system>.json and <system>/arms/; `results` when absent. */
   readonly out?: string;
-  /** Folder of data sets and foreign weights. */
-  readonly dataRoot?: string;
   /** Arms to run, by name or by the part before a dash; all when absent. */
   readonly arms?: readonly string[];
   /** Version of nextx, for results made outside a repository. */
   readonly version?: string;
-  readonly onProgress?: (text: string) => void;
   readonly signal?: AbortSignal;
-}
-
-/** The foreign network that judges beside our own classifiers, fixed before the first claim. */
-const foreign = {
-  name: "squeezenet-1.1 fire9 @96",
-  sha256: "06e09e76cd389c917aca50cd7775afcfdcfae5cd0a6e41337efe855cb21a3975",
-  folder: "weights-squeezenet-1.1",
-};
-
-const noFeatures = (message: string): NextxError =>
-  new NextxError("CLAIM_NO_FEATURES", message, {
-    path: "features",
-    hint: `Name a folder with ${foreign.folder}: --data FOLDER or NEXTX_DATA.`,
-  });
-
-/** Networks of a set, opened when first asked for; `opened` collects them for disposal. */
-function networksOf(
-  set: string,
-  dataRoot: string | undefined,
-  device: Device,
-  opened: FeatureExtractor[],
-): FeatureNetworks {
-  const frozen = Object.hasOwn(frozenClassifiers, set) ? frozenClassifiers[set] : undefined;
-  const own = frozen && { name: `classifier ${set}`, sha256: frozen.sha256 };
-  const { folder, ...identity } = foreign;
-  let made: Promise<readonly FeatureExtractor[]> | undefined;
-  const openAll = async (): Promise<FeatureExtractor[]> => {
-    const ours = await openFrozenClassifier(join(packageRoot(), "models", "classifiers"), set, device);
-    if (ours) opened.push(ours);
-    if (dataRoot === undefined)
-      throw noFeatures(`${foreign.name} is read from a data folder; none is named.`);
-    const theirs = await openSqueezeNet(join(dataRoot, folder), { device }).catch((cause: unknown) => {
-      if (cause instanceof NextxError && cause.code === "FILE_NOT_FOUND") throw noFeatures(cause.message);
-      throw cause;
-    });
-    opened.push(theirs);
-    requireIdentity(theirs, identity);
-    return ours ? [ours, theirs] : [theirs];
-  };
-  return {
-    identities: own ? [own, identity] : [identity],
-    open: () => {
-      made ??= openAll();
-      return made;
-    },
-  };
-}
-
-function requireIdentity({ name, sha256 }: FeatureExtractor, wanted: FeatureIdentity): void {
-  if (name === wanted.name && sha256 === wanted.sha256) return;
-  throw new NextxError("CLAIM_OTHER_FEATURES", `${name} ${sha256.slice(0, 12)} is not what claims use.`, {
-    path: "features",
-    hint: `Claims use ${wanted.name}, SHA-256 ${wanted.sha256}.`,
-  });
 }
 
 interface OpenClaim extends AsyncDisposable {
@@ -102,34 +37,8 @@ async function openClaim(id: string, options: ClaimOptions): Promise<OpenClaim> 
       path: "system",
       hint: suggestion(id, claimIds()),
     });
-  const { dataRoot, onProgress } = options;
-  const device = await openDevice(options);
-  const opened: FeatureExtractor[] = [];
-  const networks = new Map<string, FeatureNetworks>();
-  const setting: ClaimSetting = {
-    device,
-    openData: (set, size, split) =>
-      openImageSet(set, { size, split, ...(dataRoot !== undefined && { dataRoot }) }),
-    openSeries: (set) => openSeries(set, dataRoot),
-    model: findModel,
-    features: (set) => {
-      const known = networks.get(set) ?? networksOf(set, dataRoot, device, opened);
-      networks.set(set, known);
-      return known;
-    },
-    readWeights: (path) => readWeightFile(dataRoot, path),
-    ...(onProgress && { onProgress }),
-  };
-  const dispose = async () => {
-    for (const extractor of opened) extractor[Symbol.dispose]();
-  };
-  return { claim: await factory(setting), device, [Symbol.asyncDispose]: dispose };
-}
-
-/** The commit of this checkout, or the version outside a repository. */
-function revision(version: string): string {
-  const git = spawnSync("git", ["rev-parse", "HEAD"], { cwd: packageRoot(), encoding: "utf8" });
-  return git.status === 0 ? git.stdout.trim() : `nextx ${version}`;
+  const { setting, ...opened } = await openSetting(options, networksOf);
+  return { claim: await factory(setting), device: setting.device, ...opened };
 }
 
 /** An arm of a claim, and whether its row is there. */

@@ -8,16 +8,27 @@ export const pages = {
   models: "Models",
   dynamics: "Dynamics",
   systems: "Systems",
+  arena: "Arena",
 } as const;
 export type PageId = keyof typeof pages;
 
 /** What a static site has no use for. */
 const needServer: ReadonlySet<string> = new Set<PageId>(["runs", "models", "dynamics"]);
 
+/** Pages whose data are not there yet. */
+const empty = $state<PageId[]>(["arena"]);
+
+/** Shows a page whose data are there. */
+export function showPage(id: PageId): void {
+  const at = empty.indexOf(id);
+  if (at >= 0) empty.splice(at, 1);
+}
+
 /** Pages that work here, with their titles. */
-export const shownPages = (Object.entries(pages) as [PageId, string][]).filter(
-  ([id]) => !(isStatic && needServer.has(id)),
-);
+export const shownPages = (): [PageId, string][] =>
+  (Object.entries(pages) as [PageId, string][]).filter(
+    ([id]) => !(isStatic && needServer.has(id)) && !empty.includes(id),
+  );
 
 /** `#/systems/var` is page `systems` with the rest `var`. */
 export class Route {
@@ -29,9 +40,14 @@ export class Route {
     window.addEventListener("hashchange", () => this.#read());
   }
 
+  /** Reads the address again: a page of its name may have come. */
+  refresh(): void {
+    this.#read();
+  }
+
   #read(): void {
     const [, page = "", rest = ""] = /^#\/([a-z]+)(?:\/(.*))?$/.exec(location.hash) ?? [];
-    this.page = shownPages.find(([id]) => id === page)?.[0] ?? "generate";
+    this.page = shownPages().find(([id]) => id === page)?.[0] ?? "generate";
     this.rest = decodeURIComponent(rest);
   }
 }

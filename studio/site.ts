@@ -3,6 +3,7 @@
  * to the page, so that a site works below any path.
  */
 import type { ModelAddress } from "../src/index.web.ts";
+import type { ArenaResult } from "../src/server/arenaProtocol.ts";
 import type { ModelInfo, SystemInfo } from "../src/server/protocol.ts";
 
 /** Folder of a static site's data, named in its first page; undefined where a server answers. */
@@ -31,10 +32,10 @@ export function addressOf(
   };
 }
 
-async function readData<T>(name: string): Promise<T[]> {
+async function readData<T>(name: string): Promise<T> {
   const response = await fetch(absolute(`${data}${name}.json`));
   if (!response.ok) throw new Error(`The site lacks ${name}.json (${response.status}). Build it again.`);
-  return (await response.json()) as T[]; // written with the page
+  return (await response.json()) as T; // written with the page
 }
 
 /** Models that lie beside a static page. */
@@ -42,3 +43,9 @@ export const siteModels = (): Promise<ModelInfo[]> => readData("models");
 
 /** The catalogue that lies beside a static page. */
 export const siteSystems = (): Promise<SystemInfo[]> => readData("systems");
+
+/** Contests that lie beside a static page. */
+export const siteArena = (): Promise<ArenaResult> => readData("arena");
+
+/** Where the pictures of a contestant lie beside a static page. */
+export const siteArenaPictures = (name: string): string => absolute(`${data}arena-${name}.png`);

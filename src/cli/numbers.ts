@@ -10,3 +10,12 @@ export function integer(least: number, most: number): (text: string) => number {
     return value;
   };
 }
+
+/** A parser of numbers from `least` to `most`. */
+export function decimal(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== "" && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It is a number from ${least} to ${most}`);
+  };
+}

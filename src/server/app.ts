@@ -5,12 +5,14 @@ import { HTTPException } from "hono/http-exception";
 import { validationError } from "../formats/validate.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { App } from "./appType.ts";
+import type { ArenaShelf } from "./arena.node.ts";
 import { errorBody, statusOf, toNextxError } from "./errors.ts";
 import { type GuardOptions, guard } from "./guard.ts";
 import type { Measuring } from "./measuring.node.ts";
 import { filePartBytes } from "./modelProtocol.ts";
 import type { Models } from "./models.node.ts";
 import type { Operations } from "./operations/operations.node.ts";
+import { addArena } from "./routes/arena.ts";
 import { addClaims } from "./routes/claims.ts";
 import { addDocs } from "./routes/docs.ts";
 import { addDynamics } from "./routes/dynamics.ts";
@@ -50,6 +52,7 @@ export interface AppOptions extends GuardOptions {
   readonly runs: Runs;
   readonly library: RunLibrary;
   readonly models: Models;
+  readonly arena: ArenaShelf;
   /** The built studio, when there is one. */
   readonly studio: StaticFiles | undefined;
 }
@@ -83,6 +86,7 @@ export function createApp(service: Service, options: AppOptions): App {
   addJobs(app, service);
   addRuns(app, options.runs, options.library);
   addClaims(app, options.runs);
+  addArena(app, options.arena);
   addOperations(app, options.operations);
   addFiles(app, options.models);
   addPageFiles(app, service);

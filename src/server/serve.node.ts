@@ -4,6 +4,7 @@ import { createAdaptorServer } from "@hono/node-server";
 import { packageRoot } from "../models.node.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { createApp } from "./app.ts";
+import { ArenaShelf } from "./arena.node.ts";
 import { Catalogue } from "./catalogue.node.ts";
 import { ComputeProcess } from "./compute/process.node.ts";
 import { loopbackHosts } from "./guard.ts";
@@ -31,7 +32,7 @@ export interface ServeOptions {
   readonly maxWaiting: number;
   readonly models: readonly string[];
   readonly runs: string;
-  /** Folder of results of claims. */
+  /** Folder of results of claims and of the arena. */
   readonly results: string;
   /** Folder of data sets. */
   readonly dataRoot: string | undefined;
@@ -80,7 +81,8 @@ export async function startServer(options: ServeOptions): Promise<Running> {
   const measuring = new Measuring(options.threads);
   const long = await openLongWork(options, catalogue);
   const { operations } = long;
-  const app = createApp(service, { hosts, token, version, studio, measuring, ...long });
+  const arena = new ArenaShelf(options.results);
+  const app = createApp(service, { hosts, token, version, studio, measuring, arena, ...long });
   const server = createAdaptorServer({
     fetch: app.fetch,
     hostname: host,

@@ -7,6 +7,7 @@ import { suggestion } from "../formats/suggest.ts";
 import { modelFileName } from "../regimen/trainRun.node.ts";
 import { runtimeFiles } from "../runtime/runtimeFiles.ts";
 import { NextxError } from "../tensor/errors.ts";
+import { ArenaShelf } from "./arena.node.ts";
 import { Catalogue, type CatalogueEntry } from "./catalogue.node.ts";
 import { maxPageModelBytes } from "./limits.ts";
 import { readRuntimeFile, runtimeFileNames } from "./runtimeFiles.node.ts";
@@ -74,6 +75,11 @@ export async function buildSite(options: SiteOptions): Promise<SiteReport> {
     const infos = entries.map(({ info }) => info);
     await site.write("data/models.json", JSON.stringify(infos), true);
     await site.write("data/systems.json", JSON.stringify(await listSystems()), true);
+    const arena = new ArenaShelf();
+    const contests = await arena.read();
+    await site.write("data/arena.json", JSON.stringify(contests), true);
+    for (const { name } of contests.image?.entries ?? [])
+      await site.write(`data/arena-${name}.png`, await arena.pictures(name), false);
     const everywhere: readonly string[] = runtimeFiles.wasm;
     for (const name of runtimeFileNames) {
       const file = await readRuntimeFile(name);

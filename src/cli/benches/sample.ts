@@ -4,13 +4,13 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { packageRoot } from "../../models.node.ts";
 import { quantize } from "../../quantize.node.ts";
 import { openDevice } from "../../runtime/device.node.ts";
+import { measureSamplingApart, type SampleTimes } from "../../sampleTimes.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { benchModel, workFolder } from "./benchModel.ts";
-import { outputOf, reference } from "./python.ts";
-import { type SampleTimes, sampleTimesSchema, timeLines } from "./sampleOnce.ts";
+import { reference } from "./python.ts";
+import { timeLines } from "./sampleOnce.ts";
 import type { Bench, BenchFlags } from "./types.ts";
 
 const authorsSchema = z.looseObject({ torch: z.string(), median_ms: z.number(), peak_bytes: z.number() });
@@ -41,16 +41,8 @@ async function authors({
   return runs;
 }
 
-async function once(
-  path: string,
-  { device, threads, steps = 5, settings }: BenchFlags,
-): Promise<SampleTimes> {
-  const args = ["--device", device, "--threads", String(threads), "--steps", String(steps), "--json"];
-  if (settings !== undefined) args.push("--settings", settings);
-  const bin = join(packageRoot(), "bin", "nextx.js");
-  const out = await outputOf(process.execPath, [bin, "bench", "sample-once", path, ...args], path);
-  return sampleTimesSchema.parse(JSON.parse(out)); // our own command
-}
+const once = (path: string, { device, threads, steps = 5, settings }: BenchFlags): Promise<SampleTimes> =>
+  measureSamplingApart(path, { device, threads, runs: steps, ...(settings !== undefined && { settings }) });
 
 const msOf = ({ counts }: SampleTimes, i: number): number => counts[i]?.medianMs ?? Number.NaN;
 const meanOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;

@@ -1,28 +1,9 @@
 /** `nextx bench sample-once MODEL`: one model in this process, which is what its peak memory belongs to. */
 import { z } from "zod";
-import { median } from "../../evaluate/bench/engine.ts";
-import { peakMemoryBytes } from "../../evaluate/bench/memory.node.ts";
-import { type Model, openModel } from "../../model.ts";
-import { findModel } from "../../models.node.ts";
 import { openDevice } from "../../runtime/device.node.ts";
+import { measureSampling, type SampleTimes } from "../../sampleTimes.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Bench } from "./types.ts";
-
-const countSchema = z.object({ pictures: z.number(), medianMs: z.number(), timesMs: z.array(z.number()) });
-
-/** What one process measured. */
-export const sampleTimesSchema = z.object({
-  loadMs: z.number(),
-  /** With programs built, from the request to the first preview of one picture. */
-  firstPreviewMs: z.number(),
-  /** From the request to the last picture of one, programs to be built. */
-  firstPictureMs: z.number(),
-  counts: z.array(countSchema),
-  /** After one picture, and after eight. */
-  peakOneBytes: z.number(),
-  peakBytes: z.number(),
-});
-export type SampleTimes = z.infer<typeof sampleTimesSchema>;
 
 /** The settings of the flag. @throws NextxError CLI_BAD_SETTINGS */
 export function parseSettings(text = "{}"): Record<string, unknown> {
@@ -36,40 +17,10 @@ export function parseSettings(text = "{}"): Record<string, unknown> {
   }
 }
 
-async function drawMs(model: Model, options: Record<string, unknown>, stopAtFirst = false): Promise<number> {
-  const start = performance.now();
-  for await (const _ of model.sample(options)) if (stopAtFirst) break;
-  return performance.now() - start;
-}
-
-async function timed(model: Model, pictures: number, runs: number, settings: Record<string, unknown>) {
-  const timesMs: number[] = [];
-  for (let seed = 1; seed <= runs; seed++)
-    timesMs.push(await drawMs(model, { ...settings, seed, count: pictures }));
-  return { pictures, medianMs: median(timesMs), timesMs };
-}
-
 export const sampleOnceBench: Bench = async (flags) => {
   const { model: name = "var", steps: runs = 5 } = flags;
-  const settings = parseSettings(flags.settings);
   const device = await openDevice(flags);
-  const start = performance.now();
-  using model = await openModel(await findModel(name), device);
-  const loadMs = performance.now() - start;
-  const firstPictureMs = await drawMs(model, { ...settings, seed: 0, count: 1 });
-  const one = await timed(model, 1, runs, settings);
-  const firstPreviewMs = await drawMs(model, { ...settings, seed: 0, count: 1, previews: true }, true);
-  const peakOneBytes = peakMemoryBytes();
-  const eight = await timed(model, 8, Math.max(1, Math.ceil(runs / 2)), settings);
-  const peakBytes = peakMemoryBytes();
-  const times: SampleTimes = {
-    loadMs,
-    firstPreviewMs,
-    firstPictureMs,
-    counts: [one, eight],
-    peakOneBytes,
-    peakBytes,
-  };
+  const times = await measureSampling(name, device, runs, parseSettings(flags.settings));
   return { device, numbers: { model: name, ...times }, lines: timeLines(times) };
 };
 

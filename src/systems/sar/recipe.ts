@@ -132,7 +132,7 @@ export const sarRecipes = {
       tokenizer: smallTokenizer,
       transformer: smallTransformer,
       schedules: smallSchedules,
-      train: { tokenizer: { steps: 2000 }, transformer: { steps: 4000, batchSize: 32 } },
+      train: { tokenizer: { steps: 2000 }, transformer: { steps: 6000, batchSize: 32 } },
     },
   },
   smoke: {

@@ -1,0 +1,39 @@
+/** The arena: systems of one kind under one budget. */
+import { createRoute, z } from "@hono/zod-openapi";
+import type { App } from "../appType.ts";
+import type { ArenaShelf } from "../arena.node.ts";
+import { arenaSchema } from "../arenaProtocol.ts";
+import { notFound } from "./responses.ts";
+
+export function addArena(app: App, shelf: ArenaShelf): void {
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/v1/arena",
+      summary: "Systems of one kind trained and measured under one budget; null where none was run",
+      responses: {
+        200: { description: "Contests.", content: { "application/json": { schema: arenaSchema } } },
+      },
+    }),
+    async (c) => c.json(await shelf.read(), 200),
+  );
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/v1/arena/pictures/{name}",
+      summary: "Samples of a contestant of the image arena",
+      request: { params: z.object({ name: z.string().max(64) }) },
+      responses: {
+        200: {
+          description: "A contact sheet.",
+          content: { "image/png": { schema: z.string().meta({ format: "binary" }) } },
+        },
+        ...notFound,
+      },
+    }),
+    async (c) => {
+      const bytes = Uint8Array.from(await shelf.pictures(c.req.valid("param").name));
+      return c.body(bytes, 200, { "Content-Type": "image/png", "Cache-Control": "no-cache" }) as never; // bytes
+    },
+  );
+}
