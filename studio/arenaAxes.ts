@@ -21,7 +21,7 @@ export const imageCosts: readonly Axis<ImageEntry>[] = [
   { id: "one", title: "Time of 1 picture", unit: "ms", isLog: true, value: ({ oneMs }) => oneMs },
   { id: "eight", title: "Time of 8 pictures", unit: "ms", isLog: true, value: ({ eightMs }) => eightMs },
   {
-    ...{ id: "runs", title: "Calls of the runtime per picture", unit: "calls", isLog: true },
+    ...{ id: "runs", title: "Calls of the runtime per picture", unit: "", isLog: true },
     value: ({ programRuns }) => programRuns,
   },
   {
@@ -29,7 +29,7 @@ export const imageCosts: readonly Axis<ImageEntry>[] = [
     value: ({ peakBytes }) => peakBytes / 2 ** 20,
   },
   {
-    ...{ id: "steps", title: "Training steps in the budget", unit: "steps", isLog: true },
+    ...{ id: "steps", title: "Training steps in the budget", unit: "", isLog: true },
     value: ({ steps }) => sum(steps),
   },
   {
@@ -123,5 +123,7 @@ export function scaleOf(values: readonly number[], isLog: boolean): Scale {
   const air = (most - least || Math.abs(most) || 1) * 0.12;
   const [low, high] = [least - air, most + air];
   const place = (value: number) => (map(value) - low) / (high - low);
-  return { place, ticks: log ? roundNumbers(Math.exp(low), Math.exp(high)) : evenNumbers(low, high) };
+  const ends = log ? ([Math.exp(low), Math.exp(high)] as const) : ([low, high] as const);
+  const round = log ? roundNumbers(...ends) : [];
+  return { place, ticks: round.length > 2 ? round : evenNumbers(...ends) };
 }
