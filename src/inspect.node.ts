@@ -9,6 +9,7 @@ import type { TensorForm } from "./formats/tensorFile.ts";
 import { findModelPlace } from "./models.node.ts";
 import { readPictureRecipe } from "./picture.ts";
 import { RunReader } from "./regimen/runFolderReader.node.ts";
+import { isSeriesModel } from "./seriesProgramme.node.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 export interface TensorLine extends TensorForm {
@@ -56,7 +57,8 @@ async function inspectModel(thing: string): Promise<Inspected> {
 async function inspectRun(path: string): Promise<Inspected> {
   const { config, provenance } = await RunReader.read(path);
   const finished = existsSync(join(path, "model.safetensors"));
-  const next = finished ? `nextx sample ${path} --out a.png` : `nextx train ${path}`;
+  const use = (await isSeriesModel(path)) ? `nextx eval ${path}` : `nextx sample ${path} --out a.png`;
+  const next = finished ? use : `nextx train ${path}`;
   return { kind: "run", path, config, provenance, finished, next };
 }
 

@@ -20,8 +20,11 @@ export function merge(base: unknown, over: unknown): unknown {
   return merged;
 }
 
+/** What has recipes. */
+export type Trainable = Pick<ImageSystem, "id" | "recipes" | "defaultRecipe" | "recipeSchema">;
+
 /** A system's recipe, completed. @throws NextxError RECIPE_UNKNOWN, CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE */
-export function resolveRecipe(system: ImageSystem, name = system.defaultRecipe, overrides: Overrides = {}) {
+export function resolveRecipe(system: Trainable, name = system.defaultRecipe, overrides: Overrides = {}) {
   const entry = Object.hasOwn(system.recipes, name) ? system.recipes[name] : undefined;
   if (entry === undefined) {
     throw new NextxError("RECIPE_UNKNOWN", `${system.id} has no recipe "${name}".`, {

@@ -5,15 +5,17 @@ import { arch, cpus, platform, totalmem } from "node:os";
 import { join } from "node:path";
 import { openImageSet } from "./data/imageSets.node.ts";
 import { readWeightFile } from "./data/weightFiles.node.ts";
+import { encodeModel } from "./formats/modelFile.ts";
 import { validate } from "./formats/validate.ts";
-import { systemOf } from "./model.ts";
 import { findModel } from "./models.node.ts";
 import { RunReader } from "./regimen/runFolderReader.node.ts";
 import type { ImageSystem } from "./regimen/system.ts";
 import type { Json } from "./regimen/trainer.ts";
-import { type TrainEvent, trainRun } from "./regimen/trainRun.node.ts";
-import { isTree, merge, type Overrides, resolveRecipe } from "./resolveRecipe.ts";
+import { type Programme, type TrainEvent, trainRun } from "./regimen/trainRun.node.ts";
+import { isTree, merge, type Overrides, resolveRecipe, type Trainable } from "./resolveRecipe.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
+import { seriesProgramme } from "./seriesProgramme.node.ts";
+import { imageSystems, seriesSystems, systemIn } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 export interface TrainOptions extends DeviceOptions {
@@ -62,33 +64,73 @@ async function begunRecipe(folder: string): Promise<Json | undefined> {
   return existsSync(join(folder, "run.json")) ? (await RunReader.read(folder)).config : undefined;
 }
 
+/** A programme with what its run's provenance says of where it came from. */
+interface Prepared {
+  readonly programme: Programme;
+  readonly recipeName: string;
+  readonly from?: Awaited<ReturnType<typeof modelToContinue>>;
+}
+
+/** The recipe of a begun run, or the named one with what is changed in it. */
+function chosenRecipe(system: Trainable, begun: Json | undefined, options: TrainOptions, fixed?: unknown) {
+  const { recipe, overrides, from } = options;
+  const isGiven = [recipe, overrides, from].some((given) => given !== undefined);
+  return begun !== undefined && !isGiven
+    ? validate(system.recipeSchema, begun, "recipe")
+    : resolveRecipe(system, recipe, merge(overrides ?? {}, fixed) as Overrides); // trees
+}
+
+async function imageProgramme(
+  system: ImageSystem,
+  begun: Json | undefined,
+  options: TrainOptions,
+): Promise<Prepared> {
+  const { dataRoot } = options;
+  const from = options.from === undefined ? undefined : await modelToContinue(system, options.from);
+  const recipe = chosenRecipe(system, begun, options, from?.recipe);
+  const { set, size } = system.data(recipe);
+  const data: Programme["data"] = (split) =>
+    openImageSet(set, { size, split, ...(dataRoot !== undefined && { dataRoot }) });
+  const programme: Programme = {
+    recipe: recipe as Json & { seed: number }, // every recipe is JSON and has a seed
+    stages: system.stages(recipe),
+    data,
+    readWeights: (path) => readWeightFile(dataRoot, path),
+    encode: async (weights, before) => {
+      const description = before?.description ?? system.describe(recipe, await data("train"));
+      return encodeModel({ description, weights }, "F16");
+    },
+    requireFit: async ({ description: { classNames: wants } }) => {
+      if (String((await data("train")).classNames) === String(wants)) return;
+      throw new NextxError("TRAIN_OTHER_CLASSES", "The data has other classes than the model.", {
+        path: "data.set",
+        hint: `The model knows ${wants.join(", ")}.`,
+      });
+    },
+  };
+  return { programme, recipeName: options.recipe ?? system.defaultRecipe, ...(from && { from }) };
+}
+
 /**
  * Trains a system; an existing run is continued, and then recipe and overrides may be left out.
  * @throws NextxError RUN_CONFIG_DIFFERS, TRAIN_NOT_FINITE, and codes of recipes, data and files
  */
 export async function* train(systemId: string, options: TrainOptions): AsyncGenerator<TrainEvent> {
-  const system = systemOf(systemId);
-  const { folder, dataRoot, every = {}, signal, onProgress } = options;
+  const { folder, every = {}, signal, onProgress } = options;
   const begun = await begunRecipe(folder);
-  const isGiven = [options.recipe, options.overrides, options.from].some((given) => given !== undefined);
-  const from = options.from === undefined ? undefined : await modelToContinue(system, options.from);
-  const recipe =
-    begun !== undefined && !isGiven
-      ? validate(system.recipeSchema, begun, "recipe")
-      : resolveRecipe(system, options.recipe, merge(options.overrides ?? {}, from?.recipe) as Overrides); // trees
-  const { set, size } = system.data(recipe);
+  const forecaster = seriesSystems.get(systemId);
+  const { programme, recipeName, from } = forecaster
+    ? seriesProgramme(forecaster, (system) => chosenRecipe(system, begun, options), options)
+    : await imageProgramme(systemIn(imageSystems, systemId), begun, options);
   const device = await openDevice(options);
   yield* trainRun({
-    system,
-    recipe: recipe as Json & { seed: number }, // every recipe is JSON and has a seed
+    programme,
     folder,
     device,
-    openData: (split) => openImageSet(set, { size, split, ...(dataRoot !== undefined && { dataRoot }) }),
     ...(from && { from: from.bytes }),
-    readWeights: (path) => readWeightFile(dataRoot, path),
     provenance: {
       version: options.version ?? null,
-      recipe: options.recipe ?? system.defaultRecipe,
+      recipe: recipeName,
       ...(from && { from: { name: from.name, sha256: from.sha256 } }),
       runtime: device.runtime,
       node: process.version,

@@ -5,11 +5,9 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { ImageSet, Split } from "../data/types.ts";
 import { writeFileDurably } from "../formats/durable.node.ts";
-import { decodeModel, encodeModel, type ModelFile } from "../formats/modelFile.ts";
+import { decodeModel, type ModelFile } from "../formats/modelFile.ts";
 import { encodePng } from "../formats/png.ts";
-import type { ReadWeights } from "../nn/perceptual.ts";
 import { parameterCount, type Weights } from "../nn/scope.ts";
 import type { Device } from "../runtime/device.ts";
 import { NextxError } from "../tensor/errors.ts";
@@ -17,7 +15,7 @@ import { RandomStream } from "../tensor/random.ts";
 import { RunFolder } from "./runFolder.node.ts";
 import type { RunEvent } from "./runFolderReader.node.ts";
 import { snapshotOfState, stateOfSnapshot } from "./runFolderState.ts";
-import type { ImageSystem, Observation, Stage, StageRun } from "./system.ts";
+import type { Observation, Stage, StageContext, StageRun } from "./system.ts";
 import { type Json, type StepReport, Trainer } from "./trainer.ts";
 
 export type TrainEvent =
@@ -48,14 +46,21 @@ export type TrainEvent =
   | { readonly kind: "notice"; readonly text: string }
   | { readonly kind: "finished"; readonly model: string };
 
-export interface TrainRunRequest {
-  readonly system: ImageSystem;
-  /** Parsed by the system's schema. */
+/** What a run trains. */
+export interface Programme extends Pick<StageContext, "data" | "readWeights"> {
+  /** Parsed by a system's schema. */
   readonly recipe: Json & { readonly seed: number };
+  readonly stages: readonly Stage[];
+  /** The finished model's file; `from` is the model that training went on from. Errors: those of data. */
+  encode(weights: Weights, from: ModelFile | undefined): Promise<Uint8Array>;
+  /** Throws when training cannot go on from this model. Errors: TRAIN_ codes, those of data. */
+  requireFit(from: ModelFile): Promise<void>;
+}
+
+export interface TrainRunRequest {
+  readonly programme: Programme;
   readonly folder: string;
   readonly device: Device;
-  readonly openData: (split: Split) => Promise<ImageSet>;
-  readonly readWeights: ReadWeights;
   /** A model file's bytes: only the last stage is run, from its weights. A begun run keeps its own copy. */
   readonly from?: Uint8Array;
   /** Written beside the config when the run begins. */
@@ -78,11 +83,11 @@ const fromFileName = "from.safetensors";
  * @throws NextxError RUN_CONFIG_DIFFERS, TRAIN_NOT_FINITE, and the codes of run folders, files and data
  */
 export async function* trainRun(request: TrainRunRequest): AsyncGenerator<TrainEvent> {
-  const { system, recipe, folder } = request;
+  const { programme, folder } = request;
+  const { stages } = programme;
   const notices: TrainEvent[] = [];
-  await using run = await openRun(folder, recipe, request.provenance, notices);
+  await using run = await openRun(folder, programme.recipe, request.provenance, notices);
   yield* notices.splice(0);
-  const stages = system.stages(recipe);
   const from = await modelBefore(request);
   const earlier: Weights = new Map(from?.weights);
   for (const [i, stage] of stages.entries()) {
@@ -90,26 +95,19 @@ export async function* trainRun(request: TrainRunRequest): AsyncGenerator<TrainE
     const ended = yield* trainStage(request, stage, join(run.path, `${i + 1}-${stage.name}`), earlier);
     if (!ended) return;
   }
-  const description = from?.description ?? system.describe(recipe, await request.openData("train"));
   const model = join(folder, modelFileName);
-  await writeFileDurably(model, encodeModel({ description, weights: earlier }, "F16"));
+  await writeFileDurably(model, await programme.encode(earlier, from));
   yield { kind: "finished", model };
 }
 
-/** The model that this run goes on from. @throws NextxError TRAIN_OTHER_CLASSES, and the codes of files and models */
-async function modelBefore({ folder, from, openData }: TrainRunRequest): Promise<ModelFile | undefined> {
+/** The model that this run goes on from. @throws NextxError of `requireFit`, files and models */
+async function modelBefore({ folder, from, programme }: TrainRunRequest): Promise<ModelFile | undefined> {
   const path = join(folder, fromFileName);
   const isKept = existsSync(path);
   if (!isKept && from === undefined) return undefined;
   const bytes = isKept ? await readFile(path) : (from as Uint8Array); // one of both
   const model = decodeModel(bytes, path);
-  const [has, wants] = [(await openData("train")).classNames, model.description.classNames];
-  if (String(has) !== String(wants)) {
-    throw new NextxError("TRAIN_OTHER_CLASSES", "The data has other classes than the model.", {
-      path: "data.set",
-      hint: `The model knows ${wants.join(", ")}.`,
-    });
-  }
+  await programme.requireFit(model);
   if (!isKept) await writeFileDurably(path, bytes);
   return model;
 }
@@ -159,7 +157,7 @@ async function* trainStage(
   const notices: TrainEvent[] = [];
   await using run = await openRun(
     path,
-    { stage: stage.name, recipe: request.recipe },
+    { stage: stage.name, recipe: request.programme.recipe },
     request.provenance,
     notices,
   );
@@ -171,13 +169,14 @@ async function* trainStage(
     return true;
   }
   await run.rewind(saved?.step ?? 0);
-  const { seed } = request.recipe;
+  const { data, readWeights, recipe } = request.programme;
+  const { seed } = recipe;
   const ready = await stage.create({
     device: request.device,
     seed,
-    data: request.openData,
+    data,
     earlier: new Map(earlier),
-    readWeights: request.readWeights,
+    readWeights,
     onProgress: request.onProgress ?? (() => undefined),
     ...(request.signal && { signal: request.signal }),
   });

@@ -9,6 +9,7 @@ import { evaluate, type MeasureOptions, noiseFloor } from "../../evaluate.node.t
 import { load } from "../../load.node.ts";
 import { findModelPlace } from "../../models.node.ts";
 import type { ImageSystem } from "../../regimen/system.ts";
+import { evaluateSeries, isSeriesModel, type SeriesReport } from "../../seriesProgramme.node.ts";
 import { imageSystems } from "../../systems/registry.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { printComparison } from "../comparison.ts";
@@ -42,7 +43,12 @@ export async function define(command: Command, context: Context): Promise<void> 
   const system = await systemFor(firstWord(context));
   addDeviceFlags(command)
     .argument("[model]", "shipped model, system id, run folder or file")
-    .option("-n, --count <n>", "pictures on each side", integer(12, 10_000), 1000)
+    .option(
+      "-n, --count <n>",
+      "pictures on each side (forecasters take every window)",
+      integer(12, 10_000),
+      1000,
+    )
     .option("-s, --seed <n>", "seed of the samples", integer(0, Number.MAX_SAFE_INTEGER), 0)
     .option("--set <id>", "data set to compare with (default: the model's own)")
     .option("--split <name>", "test or validation", "test")
@@ -96,6 +102,11 @@ async function run(
     throw new NextxError("CLI_NO_MODEL", "Which model?", {
       hint: "nextx eval MODEL; nextx list shows models. Without a model: nextx eval --floor SET.",
     });
+  if (await isSeriesModel(name)) {
+    const report = await evaluateSeries(name, options as Parameters<typeof evaluateSeries>[1]);
+    line.end();
+    return json ? printJson(report) : showSeries(report);
+  }
   using model = await load(name, deviceOptions(flags));
   const { seed, set } = flags;
   const settings = readSchemaFlags(system.samplingSchema, flags) ?? {};
@@ -113,6 +124,14 @@ async function run(
   print(`${report.model.name} ${report.model.sha256.slice(0, 12)}: ${count} samples, seed ${seed}`);
   print(`against ${count} pictures of ${data.set} (${data.split}, version ${data.version}, ${data.size} px)`);
   show(report);
+}
+
+function showSeries({ system, data, errors }: SeriesReport): void {
+  const { set, split, setVersion, windows, contextLength, predictionLength } = data;
+  print(`${system} on ${windows} windows of ${set} (${split}, version ${setVersion})`);
+  print(`${predictionLength} rows after ${contextLength}, errors on standardised data:`);
+  for (const [name, { mse, mae }] of Object.entries(errors))
+    print(`  ${name.padEnd(18)} MSE ${figure(mse)}, MAE ${figure(mae)}`);
 }
 
 const percent = ({ rate, standardError }: Rate): string =>

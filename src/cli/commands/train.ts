@@ -4,12 +4,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { dataRootFromEnvironment } from "../../environment.node.ts";
-import { systemOf } from "../../model.ts";
-import type { ImageSystem } from "../../regimen/system.ts";
 import type { Metrics } from "../../regimen/trainer.ts";
 import type { TrainEvent } from "../../regimen/trainRun.node.ts";
 import { writeRunReport } from "../../report.node.ts";
-import { imageSystems } from "../../systems/registry.ts";
+import type { Trainable } from "../../resolveRecipe.ts";
+import { seriesTrainable } from "../../seriesProgramme.node.ts";
+import { imageSystems, seriesSystems, systemIn, systems } from "../../systems/registry.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { systemOfRun, train } from "../../train.node.ts";
 import { type Context, firstWord } from "../context.ts";
@@ -39,10 +39,12 @@ interface Flags extends DeviceFlags, Readonly<Record<string, unknown>> {
 const isRun = (path: string | undefined): path is string =>
   path !== undefined && existsSync(join(path, "run.json"));
 
-async function systemFor(word: string | undefined): Promise<ImageSystem> {
+async function systemFor(word: string | undefined): Promise<Trainable> {
   const [first] = imageSystems.values();
-  const id = isRun(word) ? await systemOfRun(word) : word;
-  const system = imageSystems.get(id ?? "") ?? first; // an unknown one is reported when it runs
+  const id = (isRun(word) ? await systemOfRun(word) : word) ?? "";
+  const forecaster = seriesSystems.get(id);
+  if (forecaster) return seriesTrainable(forecaster);
+  const system = imageSystems.get(id) ?? first; // an unknown one is reported when it runs
   if (system === undefined) throw new NextxError("SYSTEM_UNKNOWN", "No system can be trained.");
   return system;
 }
@@ -64,13 +66,8 @@ export async function define(command: Command, context: Context): Promise<void> 
   command.action((word: string, flags: Flags) => run(word, flags, system, context));
 }
 
-async function run(
-  word: string,
-  flags: Flags,
-  system: ImageSystem,
-  { version, json }: Context,
-): Promise<void> {
-  const id = isRun(word) ? await systemOfRun(word) : systemOf(word).id;
+async function run(word: string, flags: Flags, system: Trainable, { version, json }: Context): Promise<void> {
+  const id = isRun(word) ? await systemOfRun(word) : systemIn(systems, word).id;
   const folder = isRun(word)
     ? word
     : (flags.out ??
@@ -102,7 +99,9 @@ async function run(
       if (event.kind === "stopped") process.exitCode = exitCodes.interrupted;
       if (event.kind === "finished" && !json) {
         print(`${event.model}\nreport: ${join(folder, "report.html")}`);
-        print(`next: nextx sample ${folder} --count 16 --out grid.png`);
+        print(
+          `next: nextx ${seriesSystems.has(id) ? `eval ${folder}` : `sample ${folder} --count 16 --out grid.png`}`,
+        );
       }
       if (event.kind === "stopped" && !json) print(`continue: nextx train ${folder}`);
     }

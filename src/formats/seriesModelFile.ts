@@ -1,0 +1,76 @@
+/**
+ * A trained forecaster as one .safetensors file: weights under their official names, and as JSON under the metadata key
+ * `nextx` what is needed to build it and to bring other rows onto its scale.
+ */
+import { z } from "zod";
+import type { Value } from "../runtime/values.ts";
+import { NextxError } from "../tensor/errors.ts";
+import { toWeights } from "./quantisedTensors.ts";
+import { readSafetensors, writeSafetensors } from "./safetensors.ts";
+import { fromValue } from "./tensorValue.ts";
+
+export const seriesModelFormat = "nextx-series-model";
+
+const channelSchema = z.strictObject({
+  name: z.string(),
+  mean: z.number(),
+  deviation: z.number().positive(),
+});
+
+const descriptionSchema = z.strictObject({
+  format: z.literal(seriesModelFormat),
+  version: z.literal(1),
+  system: z.string().min(1),
+  config: z.json(),
+  /** Data set that it was trained on, and the hash of its content. */
+  set: z.string(),
+  setVersion: z.string(),
+  contextLength: z.int().min(1),
+  predictionLength: z.int().min(1),
+  /** In the order of its inputs; mean and deviation of the training rows. */
+  channels: z.array(channelSchema).min(1),
+});
+
+export type SeriesDescription = Omit<z.infer<typeof descriptionSchema>, "format" | "version">;
+
+export interface SeriesModelFile {
+  readonly description: SeriesDescription;
+  readonly weights: Map<string, Value>;
+}
+
+/** Weights in float16; the same model gives the same bytes. */
+export function encodeSeriesModel({ description, weights }: SeriesModelFile): Uint8Array {
+  const tensors = new Map([...weights].map(([name, value]) => [name, fromValue(value, "F16")]));
+  const head = { format: seriesModelFormat, version: 1, ...description };
+  return writeSafetensors(tensors, { nextx: JSON.stringify(head) });
+}
+
+/** @throws NextxError MODEL_BAD_HEAD, MODEL_OTHER_TASK for a file that is no forecaster, and the codes of readSafetensors */
+export function decodeSeriesModel(bytes: Uint8Array, path: string): SeriesModelFile {
+  const { tensors, metadata } = readSafetensors(bytes);
+  let json: unknown;
+  try {
+    json = JSON.parse(metadata.get("nextx") ?? "null");
+  } catch (cause) {
+    throw new NextxError("MODEL_BAD_HEAD", `${path}: its description is not JSON.`, { path, cause });
+  }
+  if (!isSeriesHead(json)) {
+    throw new NextxError("MODEL_OTHER_TASK", `${path} is no forecaster.`, {
+      path,
+      hint: "Forecasters come from `nextx train autoformer` and its like.",
+    });
+  }
+  const parsed = descriptionSchema.safeParse(json);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new NextxError("MODEL_BAD_HEAD", `${path}: ${issue?.message}`, {
+      path: issue?.path.join(".") ?? path,
+    });
+  }
+  const { format: _, version: __, ...description } = parsed.data;
+  return { description, weights: toWeights(tensors) };
+}
+
+/** Whether a file's description is that of a forecaster. */
+export const isSeriesHead = (json: unknown): boolean =>
+  z.looseObject({ format: z.literal(seriesModelFormat) }).safeParse(json).success;
