@@ -68,6 +68,7 @@ export function seriesProgramme(
         config: JSON.parse(JSON.stringify(system.smallConfig(shapeOf(opened, data)))),
         ...{ set: data.set, setVersion: opened.version },
         ...{ contextLength: data.contextLength, predictionLength: data.predictionLength },
+        frequency: opened.frequency,
         channels: channels.map((channel, i) => ({
           name: channel,
           mean: scaling.mean[i] as number, // one per channel

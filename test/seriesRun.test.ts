@@ -2,11 +2,17 @@
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
+import { openSeries } from "../src/data/series/seriesSets.node.ts";
+import { openWindows } from "../src/data/series/windows.ts";
+import { trainedForecaster } from "../src/evaluate/forecast/forecaster.ts";
+import { forecastWithModel } from "../src/forecastWithModel.node.ts";
 import { decodeSeriesModel, encodeSeriesModel } from "../src/formats/seriesModelFile.ts";
 import { inspect } from "../src/inspect.node.ts";
 import { findModel } from "../src/models.node.ts";
+import { openCpu } from "../src/runtime/device.node.ts";
 import { evaluateSeries, isSeriesModel } from "../src/seriesProgramme.node.ts";
+import { autoformerSystem } from "../src/systems/autoformer/system.ts";
 import { train } from "../src/train.node.ts";
 
 const root = mkdtempSync(join(tmpdir(), "nextx-series-"));
@@ -76,4 +82,76 @@ it("refuses damaged descriptions, other versions of the data and unknown systems
   writeFileSync(torn, readFileSync(torn).subarray(0, 100));
   await expect(evaluateSeries(torn)).rejects.toMatchObject({ code: expect.stringMatching(/^SAFETENSORS_/) });
   expect(await isSeriesModel(torn)).toBe(false);
+});
+
+describe("forecasting a table", () => {
+  /** The last rows of the test split's channels, as a long table. */
+  async function tableOf(rows: number, change: (id: string) => string = (id) => id) {
+    const { table } = await openSeries("waves", undefined);
+    const first = table.timesMs.length - rows;
+    const lines = table.channels.flatMap((id, channel) =>
+      Array.from({ length: rows }, (_, i) => {
+        const at = first + i;
+        const time = new Date(table.timesMs[at] as number).toISOString().slice(0, 19).replace("T", " ");
+        return `${change(id)},${time},${table.values[at * table.channels.length + channel]}`;
+      }),
+    );
+    return ["unique_id,ds,y", ...lines].join("\n");
+  }
+
+  it("gives what the model gives for the same window, on the scale of the series", async () => {
+    const { folder } = await run("whole");
+    const { forecast } = await forecastWithModel(await tableOf(30), "t.csv", { model: folder, horizon: 5 });
+    const { description, weights } = decodeSeriesModel(readFileSync(join(folder, "model.safetensors")), "m");
+    const source = await openSeries("waves", undefined);
+    const { contextLength, predictionLength, channels } = description;
+    const sizes = { contextLength, predictionLength };
+    const { table } = source;
+    // a window that looks back on the last rows: the rows after them are not known, so they are made up
+    const longer = {
+      ...source,
+      table: {
+        ...table,
+        timesMs: Float64Array.from({ length: table.timesMs.length + predictionLength }, (_, i) =>
+          i < table.timesMs.length
+            ? (table.timesMs[i] as number)
+            : (table.timesMs.at(-1) as number) + (i - table.timesMs.length + 1) * 3_600_000,
+        ),
+        values: Float32Array.from(
+          { length: table.values.length + predictionLength * channels.length },
+          (_, i) => table.values[i] ?? 0,
+        ),
+      },
+      borders: {
+        ...source.borders,
+        test: [table.timesMs.length, table.timesMs.length + predictionLength] as const,
+      },
+    };
+    const windows = openWindows(longer, "test", sizes);
+    const trainee = autoformerSystem.trainee(description.config, channels.length);
+    using forecaster = await trainedForecaster("m", trainee, weights, await openCpu({ threads: 2 }));
+    const values = await forecaster.forecast(windows.batch([windows.length - 1], forecaster.labelLength));
+    for (const [channel, { name, mean, deviation }] of channels.entries()) {
+      const own = forecast.find(({ id }) => id === name);
+      for (const step of [0, 4])
+        expect(own?.values[step]).toBeCloseTo(
+          (values[step * channels.length + channel] as number) * deviation + mean,
+          4,
+        );
+      expect(own?.timesMs[0]).toBe((table.timesMs.at(-1) as number) + 3_600_000);
+    }
+  });
+
+  it("says what does not fit", async () => {
+    const { folder: model } = await run("whole");
+    const ask = async (rows: number, horizon: number, change?: (id: string) => string) =>
+      forecastWithModel(await tableOf(rows, change), "t.csv", { model, horizon });
+    await expect(ask(30, 13)).rejects.toMatchObject({ code: "FORECAST_TOO_FAR" });
+    await expect(ask(20, 3)).rejects.toMatchObject({ code: "SERIES_TOO_SHORT" });
+    await expect(ask(30, 3, (id) => `${id}x`)).rejects.toMatchObject({ code: "FORECAST_OTHER_SERIES" });
+    const daily = (await tableOf(30)).replace(/ \d\d:00:00/g, "");
+    await expect(forecastWithModel(daily, "t.csv", { model, horizon: 3 })).rejects.toMatchObject({
+      code: expect.stringMatching(/^SERIES_/),
+    });
+  });
 });

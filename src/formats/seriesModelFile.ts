@@ -27,6 +27,8 @@ const descriptionSchema = z.strictObject({
   setVersion: z.string(),
   contextLength: z.int().min(1),
   predictionLength: z.int().min(1),
+  /** Letter of the field for the step between rows. */
+  frequency: z.enum(["h", "t", "m", "a", "w", "d"]),
   /** In the order of its inputs; mean and deviation of the training rows. */
   channels: z.array(channelSchema).min(1),
 });

@@ -3,7 +3,9 @@ import type { Command } from "commander";
 import { writeLongTable } from "../../data/series/longTable.ts";
 import { renderForecastPage } from "../../evaluate/forecast/forecastPage.ts";
 import { type ForecastResult, forecast, forecastMethods } from "../../forecast.node.ts";
+import { forecastWithModel } from "../../forecastWithModel.node.ts";
 import { formatNumber } from "../../regimen/runReportChart.ts";
+import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
 import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
 import { readUserFile, requireReplaceable, writeOutput } from "../files.ts";
@@ -14,6 +16,7 @@ interface Flags extends DeviceFlags {
   readonly out: string;
   readonly page?: string;
   readonly method: string;
+  readonly model?: string;
   readonly horizon: number;
   readonly context?: number;
   readonly season?: number;
@@ -32,6 +35,7 @@ export function define(command: Command, { json }: Context): void {
     .option("--out <file>", "table of forecasts, same columns", "forecast.csv")
     .option("--page <file>", "page with plots and back-tests (HTML)")
     .option("--method <name>", `one of ${methods}`, "nlinear")
+    .option("--model <run>", "instead of a method: a forecaster that was trained on these series")
     .option("--context <rows>", "rows looked back on", integer(1, 100_000))
     .option("--season <rows>", "rows of a season", integer(1, 100_000))
     .option(
@@ -48,6 +52,7 @@ export function define(command: Command, { json }: Context): void {
       for (const path of [flags.out, flags.page]) if (path) requireReplaceable(path, flags.force === true);
       const progress = new ProgressLine();
       const text = new TextDecoder().decode(readUserFile(file));
+      if (flags.model !== undefined) return await byModel(text, file, flags.model, flags, json);
       const result = await forecast(text, file, {
         ...deviceOptions(flags),
         ...{ method: flags.method, horizon: flags.horizon, seed: flags.seed, epochs: flags.epochs },
@@ -64,6 +69,37 @@ export function define(command: Command, { json }: Context): void {
       await writeFiles(result, flags);
       report(result, flags, json);
     });
+}
+
+/** With a forecaster that is there; `nextx eval` measures it. */
+async function byModel(
+  text: string,
+  file: string,
+  model: string,
+  flags: Flags,
+  json: boolean,
+): Promise<void> {
+  if (flags.page !== undefined || flags.backtest > 0) {
+    throw new NextxError("CLI_MODEL_IS_TRAINED", "With --model there is no page and no back-test.", {
+      hint: `nextx eval ${model}`,
+    });
+  }
+  const { horizon, out } = flags;
+  const {
+    table,
+    system,
+    context,
+    forecast: rows,
+  } = await forecastWithModel(text, file, {
+    ...deviceOptions(flags),
+    ...{ model, horizon },
+  });
+  await writeOutput(out, new TextEncoder().encode(writeLongTable(rows, table.form)));
+  if (json)
+    return printJson({ model, system, series: rows.length, horizon, context, notices: table.notices, out });
+  print(
+    `${rows.length} series, ${horizon} rows each by ${system} (${model}) from the last ${context}: ${out}`,
+  );
 }
 
 async function writeFiles(
