@@ -9,7 +9,7 @@ import { trainedForecaster } from "./evaluate/forecast/forecaster.ts";
 import { type ForecastErrors, measureForecasts } from "./evaluate/forecast/measure.ts";
 import { naive, seasonalNaive } from "./evaluate/forecast/naive.ts";
 import { type SeriesRecipe, seriesRecipeSchema, seriesRecipes } from "./evaluate/forecast/seriesRecipe.ts";
-import { seriesStage, shapeOf } from "./evaluate/forecast/seriesStage.ts";
+import { seriesStage } from "./evaluate/forecast/seriesStage.ts";
 import { openSafetensors } from "./formats/safetensors.node.ts";
 import {
   decodeSeriesModel,
@@ -18,7 +18,7 @@ import {
   type SeriesDescription,
   type SeriesModelFile,
 } from "./formats/seriesModelFile.ts";
-import type { SeriesSystem } from "./regimen/seriesSystem.ts";
+import { type SeriesSystem, shapeOf } from "./regimen/seriesSystem.ts";
 import type { Json } from "./regimen/trainer.ts";
 import { modelFileName, type Programme } from "./regimen/trainRun.node.ts";
 import type { Trainable } from "./resolveRecipe.ts";

@@ -2,8 +2,12 @@
  * Published KL autoencoders in latent diffusion's form, such as MAR's `kl16.ckpt`: configuration from shapes. Source: MAR
  * `models/vae.py` (code).
  */
+import type { z } from "zod";
+import { validate } from "../formats/validate.ts";
+import { downsampleFactor } from "../nn/convAutoencoder.ts";
+import type { KlConfig } from "./klConfig.ts";
 import { klPrefix } from "./klStage.ts";
-import { countIndices, type OfficialPart } from "./officialForm.ts";
+import { countIndices, type OfficialForm, type OfficialPart, type OfficialPreset } from "./officialForm.ts";
 
 export const klOfficial: OfficialPart = {
   name: "tokenizer",
@@ -27,3 +31,40 @@ export const klOfficial: OfficialPart = {
   derivable: (name) => (name.startsWith("loss.") ? { why: "judges of its training" } : undefined),
   summary: ({ zChannels, ch }) => `KL autoencoder, latents of ${zChannels} numbers, ${ch} channels`,
 };
+
+/** A model over such an autoencoder. */
+interface LatentModelConfig {
+  readonly tokenizer: KlConfig;
+  readonly transformer: { readonly numClasses: number };
+}
+
+/** A published size: the transformer's section, and parameters in words. */
+export interface LatentSize {
+  readonly transformer: unknown;
+  readonly parameters: string;
+}
+
+/** Checkpoints of a system over a KL autoencoder; presets are named after the system and the size. */
+export function latentOfficial(
+  id: string,
+  schema: z.ZodType<LatentModelConfig>,
+  transformer: OfficialPart,
+  sizes: Readonly<Record<string, LatentSize>>,
+): OfficialForm {
+  const described = (config: LatentModelConfig) => ({
+    config,
+    imageSize: config.tokenizer.latentSide * downsampleFactor(config.tokenizer),
+    numClasses: config.transformer.numClasses,
+  });
+  const presets = Object.entries(sizes).map(([size, { parameters, transformer: own }]): OfficialPreset => {
+    const model = described(schema.parse({ tokenizer: {}, transformer: own }));
+    const description = `${parameters} parameters, ${model.imageSize} px, ${model.numClasses} classes of ImageNet`;
+    return { name: `${id}-${size.toLowerCase()}`, description, ...model };
+  });
+  return {
+    parts: [transformer, klOfficial],
+    describe: ({ transformer: own = {}, tokenizer = {} }) =>
+      described(validate(schema, { transformer: own, tokenizer }, "config")),
+    presets,
+  };
+}

@@ -79,3 +79,16 @@ export function officialTransformer(depth: number, patchNums: readonly number[])
     patchNums: [...patchNums],
   });
 }
+
+/** Tokenizer of small recipes: 32 px to 130 tokens in 6 scales. */
+export const smallMultiScale = {
+  ...{ vocabSize: 512, zChannels: 16, ch: 40, numGroups: 8, chMult: [1, 2], numResBlocks: 1 },
+  ...{ patchSize: 2, patchNums: [1, 2, 3, 4, 6, 8] },
+};
+
+/** The one of recipes that only show that everything runs: 30 tokens in 4 scales. */
+export const smokeMultiScale = {
+  ...smallMultiScale,
+  ...{ vocabSize: 64, zChannels: 8, ch: 16, numGroups: 4, chMult: [1, 1] },
+  ...{ patchSize: 4, patchNums: [1, 2, 3, 4] },
+};

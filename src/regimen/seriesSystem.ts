@@ -1,6 +1,7 @@
 /** What a published system that forecasts series offers to everything above it. */
 import type { z } from "zod";
 import type { Frequency, WindowSizes } from "../data/series/types.ts";
+import type { SeriesSource } from "../data/series/windows.ts";
 import type { SeriesTrainee } from "./seriesTask.ts";
 import type { System } from "./system.ts";
 
@@ -9,6 +10,12 @@ export interface SeriesShape extends WindowSizes {
   readonly channels: number;
   readonly frequency: Frequency;
 }
+
+/** What a model must fit to forecast this source. */
+export const shapeOf = (
+  { table, frequency }: SeriesSource,
+  { contextLength, predictionLength }: WindowSizes,
+): SeriesShape => ({ contextLength, predictionLength, frequency, channels: table.channels.length });
 
 /** A published system that forecasts series. */
 export interface SeriesSystem extends System {

@@ -1,6 +1,7 @@
 /** One request on its way: its state, its events, who listens. */
 import type { NextxError } from "../tensor/errors.ts";
 import type { Batch, BatchPart } from "./compute/messages.ts";
+import { Listeners } from "./listeners.ts";
 import type { GenerateRequest, JobState, ServerEvent } from "./protocol.ts";
 
 /** A request that was checked against its model. */
@@ -16,12 +17,13 @@ export interface PlannedRequest {
 }
 
 const terminal: ReadonlySet<JobState> = new Set(["finished", "failed", "cancelled", "parked"]);
+const lastKinds: ReadonlySet<ServerEvent["kind"]> = new Set(["finished", "failed", "cancelled"]);
 
 export class Job {
   readonly id: string;
   readonly plan: PlannedRequest;
   readonly createdMs = performance.now();
-  readonly #listeners = new Set<(event: ServerEvent) => void>();
+  readonly #listeners = new Listeners<ServerEvent>();
   readonly #events: ServerEvent[] = [];
   state: JobState = "queued";
   /** How often it ended with its process. */
@@ -40,7 +42,7 @@ export class Job {
 
   emit(event: ServerEvent): void {
     this.#events.push(event);
-    for (const listener of this.#listeners) listener(event);
+    this.#listeners.tell(event);
   }
 
   /** Forgets what happened in an attempt that crashed. */
@@ -50,31 +52,11 @@ export class Job {
   }
 
   /** Every event from the first on, then new ones until the job is over or `signal` aborts. */
-  async *events(signal: AbortSignal): AsyncGenerator<ServerEvent> {
-    const waiting: ServerEvent[] = [...this.#events];
-    let wake: () => void = () => undefined;
-    const listener = (event: ServerEvent) => {
-      waiting.push(event);
-      wake();
-    };
-    const onAbort = () => wake();
-    this.#listeners.add(listener);
-    signal.addEventListener("abort", onAbort);
-    try {
-      while (!signal.aborted) {
-        const event = waiting.shift();
-        if (event) {
-          yield event;
-          if (event.kind === "finished" || event.kind === "failed" || event.kind === "cancelled") return;
-        } else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
-      }
-    } finally {
-      this.#listeners.delete(listener);
-      signal.removeEventListener("abort", onAbort);
-    }
+  events(signal: AbortSignal): AsyncGenerator<ServerEvent> {
+    return this.#listeners.follow(
+      () => this.#events,
+      ({ kind }) => lastKinds.has(kind),
+      signal,
+    );
   }
 }

@@ -3,7 +3,7 @@
  * forecasts. The budget is time: how many steps fit is measured on this machine first.
  */
 import { markCount } from "../../data/series/marks.ts";
-import { openWindows, type SeriesSource } from "../../data/series/windows.ts";
+import { openWindows } from "../../data/series/windows.ts";
 import { median } from "../../evaluate/bench/engine.ts";
 import type { Arm } from "../../evaluate/claim/arms.node.ts";
 import type { ClaimSetting } from "../../evaluate/claim/claim.ts";
@@ -13,7 +13,7 @@ import { measureForecasts } from "../../evaluate/forecast/measure.ts";
 import { benchmarkTraining, trainForecaster } from "../../evaluate/forecast/train.ts";
 import { vanillaTransformer } from "../../evaluate/forecast/transformer.ts";
 import { parameterCount } from "../../nn/scope.ts";
-import type { SeriesShape } from "../../regimen/seriesSystem.ts";
+import { type SeriesShape, shapeOf } from "../../regimen/seriesSystem.ts";
 import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
 import { seriesSystems, systemIn } from "../../systems/registry.ts";
 import { benchmarkName, type ForecastBenchmark, naiveArm } from "../series/forecastArms.ts";
@@ -76,13 +76,6 @@ function trainingOf({ seed }: SeriesArenaOptions, stepsPerEpoch: number, epochs:
   const always = { ...benchmarkTraining, learningRate: 1e-3, validationStride: 4, patience: looks };
   return { ...always, seed, stepsPerEpoch, epochs };
 }
-
-const shapeOf = ({ table, frequency }: SeriesSource, benchmark: ForecastBenchmark): SeriesShape => ({
-  contextLength: benchmark.contextLength,
-  predictionLength: benchmark.predictionLength,
-  frequency,
-  channels: table.channels.length,
-});
 
 function forecastArm(
   { device, openSeries, onProgress }: ClaimSetting,

@@ -13,7 +13,7 @@ import { type ForecastTraining, trainForecaster } from "../../evaluate/forecast/
 import { readSafetensors, writeSafetensors } from "../../formats/safetensors.ts";
 import { fromValue, toValue } from "../../formats/tensorValue.ts";
 import { parameterCount, type Weights } from "../../nn/scope.ts";
-import type { SeriesShape } from "../../regimen/seriesSystem.ts";
+import { type SeriesShape, shapeOf } from "../../regimen/seriesSystem.ts";
 import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
 
 /** One set with the rows looked back on and forecast. */
@@ -42,14 +42,6 @@ export const benchmarkName = ({ set, predictionLength }: ForecastBenchmark): str
 export const forecastArmName = (benchmark: ForecastBenchmark, model: string, seed: number): string =>
   `${model}-${benchmarkName(benchmark)}-${seed}`;
 export const naiveArmName = (benchmark: ForecastBenchmark): string => `naive-${benchmarkName(benchmark)}`;
-
-const shapeOf = (
-  { table, frequency }: SeriesSource,
-  { contextLength, predictionLength }: ForecastBenchmark,
-): SeriesShape => ({
-  ...{ contextLength, predictionLength, frequency },
-  channels: table.channels.length,
-});
 
 async function testErrors(
   { device }: ClaimSetting,

@@ -1,7 +1,7 @@
 /** Training a forecaster as a stage of a run, with its errors on the validation split between steps. */
 import { openWindows, type SeriesSource } from "../../data/series/windows.ts";
 import { defaultAdamW } from "../../regimen/adamw.ts";
-import type { SeriesShape, SeriesSystem } from "../../regimen/seriesSystem.ts";
+import { type SeriesSystem, shapeOf } from "../../regimen/seriesSystem.ts";
 import { SeriesTask } from "../../regimen/seriesTask.ts";
 import { trainerOptions } from "../../regimen/stageRecipe.ts";
 import type { Stage } from "../../regimen/system.ts";
@@ -11,14 +11,6 @@ import type { SeriesRecipe } from "./seriesRecipe.ts";
 
 /** Every how many validation windows one is measured between steps. */
 const validationStride = 4;
-
-/** What a model must fit to forecast this source by a recipe. */
-export function shapeOf(
-  { table, frequency }: SeriesSource,
-  { contextLength, predictionLength }: SeriesRecipe["data"],
-): SeriesShape {
-  return { contextLength, predictionLength, frequency, channels: table.channels.length };
-}
 
 export function seriesStage(
   system: SeriesSystem,

@@ -1,6 +1,7 @@
 /** Long work on its way: its state, what happened last, who listens. */
 import type { NextxError } from "../../tensor/errors.ts";
 import { errorBody } from "../errors.ts";
+import { Listeners } from "../listeners.ts";
 import type { OperationEvent, OperationInfo, OperationRequest, OperationState } from "../runProtocol.ts";
 import type { WorkEvent } from "./messages.ts";
 
@@ -18,7 +19,7 @@ export class Operation {
   waiting = 0;
   /** The last event of each kind, for those who come later. */
   readonly #last = new Map<string, WorkEvent>();
-  readonly #listeners = new Set<(event: OperationEvent) => void>();
+  readonly #listeners = new Listeners<OperationEvent>();
 
   /** When it was accepted, milliseconds since 1970: ids begin with it. */
   get createdMs(): number {
@@ -42,13 +43,13 @@ export class Operation {
 
   tell(event: WorkEvent): void {
     this.#last.set(event.kind === "arm" ? `arm ${event.arm}` : event.kind, event);
-    for (const listener of this.#listeners) listener(event);
+    this.#listeners.tell(event);
   }
 
   /** Says where it stands, after that changed. */
   tellState(): void {
     if (this.state === "queued") this.#last.clear();
-    for (const listener of this.#listeners) listener(this.#stateEvent());
+    this.#listeners.tell(this.#stateEvent());
   }
 
   #stateEvent(): OperationEvent {
@@ -57,31 +58,9 @@ export class Operation {
   }
 
   /** Where it stands, then what happens, until it is over or `signal` aborts. */
-  async *events(signal: AbortSignal): AsyncGenerator<OperationEvent> {
-    const waiting: OperationEvent[] = [this.#stateEvent(), ...(this.isOver ? [] : this.#last.values())];
-    let wake: () => void = () => undefined;
-    const listener = (event: OperationEvent) => {
-      waiting.push(event);
-      wake();
-    };
-    const onAbort = () => wake();
-    this.#listeners.add(listener);
-    signal.addEventListener("abort", onAbort);
-    try {
-      while (!signal.aborted) {
-        const event = waiting.shift();
-        if (event) {
-          yield event;
-          if (event.kind === "state" && over.has(event.state)) return;
-        } else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
-      }
-    } finally {
-      this.#listeners.delete(listener);
-      signal.removeEventListener("abort", onAbort);
-    }
+  events(signal: AbortSignal): AsyncGenerator<OperationEvent> {
+    const before = () => [this.#stateEvent(), ...(this.isOver ? [] : this.#last.values())];
+    const isLast = (event: OperationEvent) => event.kind === "state" && over.has(event.state);
+    return this.#listeners.follow(before, isLast, signal);
   }
 }

@@ -2,19 +2,11 @@
  * FlowAR's published checkpoints: training checkpoints with `model` and `model_ema`, or bare state dicts; the autoencoder is
  * MAR's. Source: `models/flowar.py`, `main_flowar.py` (code).
  */
-import { validate } from "../../formats/validate.ts";
-import { downsampleFactor } from "../../nn/convAutoencoder.ts";
-import { klOfficial } from "../../regimen/klOfficial.ts";
-import {
-  countIndices,
-  type OfficialForm,
-  type OfficialPart,
-  type OfficialPreset,
-  type OfficialTensors,
-} from "../../regimen/officialForm.ts";
+import { latentOfficial } from "../../regimen/klOfficial.ts";
+import { countIndices, type OfficialPart, type OfficialTensors } from "../../regimen/officialForm.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { transformerPrefix } from "./build.ts";
-import { type FlowArModelConfig, flowArModelSchema, officialSizes } from "./config.ts";
+import { flowArModelSchema, officialSizes } from "./config.ts";
 
 /** Heads of a stack: from its angles where the file has them, else those of the published size. */
 function headsOf({ shape }: OfficialTensors, stack: string, embedDim: number): number {
@@ -82,24 +74,8 @@ const transformer: OfficialPart = {
     `FlowAR transformer, ${encoderDepth} + ${decoderDepth} blocks, width ${embedDim}, ${numClasses} classes, scales ${patchNums}`,
 };
 
-const imageSizeOf = ({ tokenizer }: FlowArModelConfig): number =>
-  tokenizer.latentSide * downsampleFactor(tokenizer);
-
-const millions = { S: "170 M", L: "589 M", H: "1.9 B" } as const;
-
-const presets = (["S", "L", "H"] as const).map((size): OfficialPreset => {
-  const config = flowArModelSchema.parse({ tokenizer: {}, transformer: officialSizes[size] });
-  const imageSize = imageSizeOf(config);
-  const { numClasses } = config.transformer;
-  const description = `${millions[size]} parameters, ${imageSize} px, ${numClasses} classes of ImageNet`;
-  return { name: `flowar-${size.toLowerCase()}`, description, config, imageSize, numClasses };
+export const flowArOfficial = latentOfficial("flowar", flowArModelSchema, transformer, {
+  S: { transformer: officialSizes.S, parameters: "170 M" },
+  L: { transformer: officialSizes.L, parameters: "589 M" },
+  H: { transformer: officialSizes.H, parameters: "1.9 B" },
 });
-
-export const flowArOfficial: OfficialForm = {
-  parts: [transformer, klOfficial],
-  describe({ transformer: own = {}, tokenizer = {} }) {
-    const config = validate(flowArModelSchema, { transformer: own, tokenizer }, "config");
-    return { config, imageSize: imageSizeOf(config), numClasses: config.transformer.numClasses };
-  },
-  presets,
-};

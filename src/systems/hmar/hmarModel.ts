@@ -1,22 +1,15 @@
 /** An opened HMAR: classes and a seed in, pictures out, scale by scale; edits keep tokens of a given picture. */
 import { z } from "zod";
-import { repeatEdit } from "../../codec/editMask.ts";
-import {
-  advanceGraph,
-  decodeGraph,
-  encodeGraph,
-  roundTripGraph,
-  tokenizeGraph,
-} from "../../codec/multiScalePrograms.ts";
+import { advanceGraph, decodeGraph, encodeGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import { aloneGraph } from "../../decoding/groupPrograms.ts";
 import type { Weights } from "../../nn/scope.ts";
-import { editTokens } from "../../regimen/editTokens.ts";
-import { reconstructPictures } from "../../regimen/reconstruct.ts";
-import { samplePictures } from "../../regimen/samplePictures.ts";
+import type { Plan, Scale } from "../../plan/types.ts";
+import { MultiScalePictures } from "../../regimen/multiScalePictures.ts";
 import { codeFilters } from "../../regimen/samplingFields.ts";
 import type { ImageModel, ModelDescription, SampleEvent, SampleRequest } from "../../regimen/system.ts";
 import type { Device } from "../../runtime/device.ts";
-import { buildHmar, type HmarNetworks } from "./build.ts";
+import type { Value } from "../../runtime/values.ts";
+import { buildHmar } from "./build.ts";
 import type { HmarModelConfig } from "./config.ts";
 import { HmarGenerator } from "./generate.ts";
 import { refineGraph } from "./programs.ts";
@@ -41,19 +34,19 @@ export const hmarSamplingSchema = z.strictObject({
 export class HmarModel implements ImageModel {
   readonly description: ModelDescription;
   readonly graphs;
-  readonly #networks: HmarNetworks;
+  readonly #plan: Plan<Scale>;
   readonly #generator: HmarGenerator;
-  readonly #weights: Weights;
-  readonly #device: Device;
+  readonly #pictures: MultiScalePictures;
 
   constructor(description: ModelDescription, config: HmarModelConfig, weights: Weights, device: Device) {
     const networks = buildHmar(config);
     const { tokenizer, nextScale, masked } = networks;
     this.description = description;
-    this.#networks = networks;
+    this.#plan = tokenizer.plan;
     this.#generator = new HmarGenerator(networks, weights, device);
-    this.#weights = weights;
-    this.#device = device;
+    const { nullLabel } = nextScale.conditioner;
+    const decode = (total: Value) => this.#generator.decode(total);
+    this.#pictures = new MultiScalePictures({ tokenizer, nullLabel, weights, device, decode });
     this.graphs = {
       encode: () => encodeGraph(tokenizer),
       tokenize: () => tokenizeGraph(tokenizer),
@@ -67,29 +60,14 @@ export class HmarModel implements ImageModel {
 
   async *sample(request: SampleRequest): AsyncGenerator<SampleEvent> {
     const { refine, ...options } = hmarSamplingSchema.parse(request.options);
-    const { tokenizer, nextScale } = this.#networks;
-    const schedule = readSchedule(refine, tokenizer.plan);
-    const edit = request.edit && (await editTokens(request.edit, tokenizer, this.#weights, this.#device));
-    yield* samplePictures(request, {
-      plan: tokenizer.plan,
-      nullLabel: nextScale.conditioner.nullLabel,
-      imageSize: this.description.imageSize,
-      generate: (labels, streams) => {
-        const settings = {
-          ...options,
-          schedule,
-          ...(edit && { edit: repeatEdit(edit, labels.length) }),
-          ...(request.signal && { signal: request.signal }),
-        };
-        return this.#generator.generate(labels, settings, streams);
-      },
-      decode: ({ total }) => this.#generator.decode(total),
-    });
+    const schedule = readSchedule(refine, this.#plan);
+    yield* this.#pictures.sample(request, (labels, settings, streams) =>
+      this.#generator.generate(labels, { ...options, schedule, ...settings }, streams),
+    );
   }
 
   reconstruct(pixels: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    const trip = { graph: roundTripGraph(this.#networks.tokenizer), weights: this.#weights };
-    return reconstructPictures(trip, pixels, this.description.imageSize, this.#device, signal);
+    return this.#pictures.reconstruct(pixels, signal);
   }
 
   [Symbol.dispose](): void {

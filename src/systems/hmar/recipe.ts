@@ -3,7 +3,12 @@
  * are the field's words; a command-line flag is the path of a key (`--train-masked-steps`).
  */
 import { z } from "zod";
-import { recipeTransformerSchema, tokenizerSchema } from "../../regimen/multiScaleConfig.ts";
+import {
+  recipeTransformerSchema,
+  smallMultiScale,
+  smokeMultiScale,
+  tokenizerSchema,
+} from "../../regimen/multiScaleConfig.ts";
 import { tokenizerStageSchema } from "../../regimen/multiScaleStages.ts";
 import { scaleWeightings } from "../../regimen/scaleWeights.ts";
 import { dataSchema, scaleStageFields, stepCount } from "../../regimen/stageRecipe.ts";
@@ -39,24 +44,13 @@ export const hmarRecipeSchema = z
 
 export type HmarRecipe = z.infer<typeof hmarRecipeSchema>;
 
-const smallTokenizer = {
-  vocabSize: 512,
-  zChannels: 16,
-  ch: 40,
-  numGroups: 8,
-  chMult: [1, 2],
-  numResBlocks: 1,
-  patchSize: 2,
-  patchNums: [1, 2, 3, 4, 6, 8],
-};
-
 export const hmarRecipes = {
   "synth-32": {
     description: "HMAR on the procedural stickers, 16 classes, 32 px, 130 tokens in 6 scales.",
     expect: "",
     recipe: {
       data: { set: "synth" },
-      tokenizer: smallTokenizer,
+      tokenizer: smallMultiScale,
       transformer: { depth: 6, embedDim: 64, numHeads: 4 },
       tailLayers: 3,
       train: { tokenizer: { steps: 6000 }, nextScale: { steps: 3000 }, masked: { steps: 1500 } },
@@ -67,16 +61,7 @@ export const hmarRecipes = {
     expect: "",
     recipe: {
       data: { set: "synth" },
-      tokenizer: {
-        ...smallTokenizer,
-        vocabSize: 64,
-        zChannels: 8,
-        ch: 16,
-        numGroups: 4,
-        patchSize: 4,
-        chMult: [1, 1],
-        patchNums: [1, 2, 3, 4],
-      },
+      tokenizer: smokeMultiScale,
       transformer: { depth: 2, embedDim: 32, numHeads: 2 },
       tailLayers: 1,
       train: {

@@ -3,7 +3,12 @@
  * command-line flag is the path of a key (`--train-tokenizer-steps`).
  */
 import { z } from "zod";
-import { recipeTransformerSchema, tokenizerSchema } from "../../regimen/multiScaleConfig.ts";
+import {
+  recipeTransformerSchema,
+  smallMultiScale,
+  smokeMultiScale,
+  tokenizerSchema,
+} from "../../regimen/multiScaleConfig.ts";
 import { tokenizerStageSchema } from "../../regimen/multiScaleStages.ts";
 import { refineStageSchema } from "../../regimen/refineStage.ts";
 import { dataSchema, scaleStageFields, stepCount } from "../../regimen/stageRecipe.ts";
@@ -26,16 +31,6 @@ export const varRecipeSchema = z.strictObject({
 
 export type VarRecipe = z.infer<typeof varRecipeSchema>;
 
-const smallTokenizer = {
-  vocabSize: 512,
-  zChannels: 16,
-  ch: 40,
-  numGroups: 8,
-  chMult: [1, 2],
-  numResBlocks: 1,
-  patchSize: 2,
-  patchNums: [1, 2, 3, 4, 6, 8],
-};
 const smallTransformer = { depth: 6, embedDim: 96, numHeads: 6, sharedAln: true };
 
 export const varRecipes = {
@@ -44,7 +39,7 @@ export const varRecipes = {
     expect: "",
     recipe: {
       data: { set: "synth" },
-      tokenizer: smallTokenizer,
+      tokenizer: smallMultiScale,
       transformer: smallTransformer,
       train: { tokenizer: { steps: 6000 }, transformer: { steps: 3000 } },
     },
@@ -54,7 +49,7 @@ export const varRecipes = {
     expect: "",
     recipe: {
       data: { set: "tiles", horizontalFlip: true },
-      tokenizer: smallTokenizer,
+      tokenizer: smallMultiScale,
       transformer: smallTransformer,
       train: {},
     },
@@ -64,7 +59,7 @@ export const varRecipes = {
     expect: "",
     recipe: {
       data: { set: "fashion-mnist", horizontalFlip: true },
-      tokenizer: smallTokenizer,
+      tokenizer: smallMultiScale,
       transformer: smallTransformer,
       train: { tokenizer: { steps: 2000 }, transformer: { steps: 3000 } },
     },
@@ -74,16 +69,7 @@ export const varRecipes = {
     expect: "",
     recipe: {
       data: { set: "synth" },
-      tokenizer: {
-        ...smallTokenizer,
-        vocabSize: 64,
-        zChannels: 8,
-        ch: 16,
-        numGroups: 4,
-        patchSize: 4,
-        chMult: [1, 1],
-        patchNums: [1, 2, 3, 4],
-      },
+      tokenizer: smokeMultiScale,
       transformer: { depth: 2, embedDim: 32, numHeads: 2 },
       train: {
         tokenizer: { steps: 60, batchSize: 8, warmup: 5 },

@@ -1,23 +1,15 @@
 /** An opened VAR: classes and a seed in, pictures out, scale by scale; edits keep tokens of a given picture. */
 import { z } from "zod";
-import { repeatEdit } from "../../codec/editMask.ts";
-import {
-  advanceGraph,
-  decodeGraph,
-  encodeGraph,
-  roundTripGraph,
-  tokenizeGraph,
-} from "../../codec/multiScalePrograms.ts";
+import { advanceGraph, decodeGraph, encodeGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import { stepGraph } from "../../decoding/groupPrograms.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
-import { editTokens } from "../../regimen/editTokens.ts";
 import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
 import { codebookName, multiScaleTokenizer, tokenizerPrefix } from "../../regimen/multiScaleModel.ts";
-import { reconstructPictures } from "../../regimen/reconstruct.ts";
-import { samplePictures } from "../../regimen/samplePictures.ts";
+import { MultiScalePictures } from "../../regimen/multiScalePictures.ts";
 import { codeFilters } from "../../regimen/samplingFields.ts";
 import type { ImageModel, ModelDescription, SampleEvent, SampleRequest } from "../../regimen/system.ts";
 import type { Device } from "../../runtime/device.ts";
+import type { Value } from "../../runtime/values.ts";
 import { VarGenerator } from "./generate.ts";
 import { VarTransformer } from "./model.ts";
 import { transformerPrefix } from "./scaleWise.ts";
@@ -51,15 +43,15 @@ export class VarModel implements ImageModel {
   readonly description: ModelDescription;
   readonly graphs;
   readonly #generator: VarGenerator;
-  readonly #weights: Weights;
-  readonly #device: Device;
+  readonly #pictures: MultiScalePictures;
 
   constructor(description: ModelDescription, config: VarModelConfig, weights: Weights, device: Device) {
     const { tokenizer, transformer } = buildVar(config);
     this.description = description;
     this.#generator = new VarGenerator(tokenizer, transformer, weights, codebookName, device);
-    this.#weights = weights;
-    this.#device = device;
+    const { nullLabel } = transformer.conditioner;
+    const decode = (total: Value) => this.#generator.decode(total);
+    this.#pictures = new MultiScalePictures({ tokenizer, nullLabel, weights, device, decode });
     this.graphs = {
       encode: () => encodeGraph(tokenizer),
       tokenize: () => tokenizeGraph(tokenizer),
@@ -72,27 +64,13 @@ export class VarModel implements ImageModel {
 
   async *sample(request: SampleRequest): AsyncGenerator<SampleEvent> {
     const options = varSamplingSchema.parse(request.options);
-    const { tokenizer, model } = this.#generator;
-    const edit = request.edit && (await editTokens(request.edit, tokenizer, this.#weights, this.#device));
-    yield* samplePictures(request, {
-      plan: tokenizer.plan,
-      nullLabel: model.conditioner.nullLabel,
-      imageSize: this.description.imageSize,
-      generate: (labels, streams) => {
-        const settings = {
-          ...options,
-          ...(edit && { edit: repeatEdit(edit, labels.length) }),
-          ...(request.signal && { signal: request.signal }),
-        };
-        return this.#generator.generate(labels, settings, { streams });
-      },
-      decode: ({ total }) => this.#generator.decode(total),
-    });
+    yield* this.#pictures.sample(request, (labels, settings, streams) =>
+      this.#generator.generate(labels, { ...options, ...settings }, { streams }),
+    );
   }
 
   reconstruct(pixels: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    const trip = { graph: roundTripGraph(this.#generator.tokenizer), weights: this.#weights };
-    return reconstructPictures(trip, pixels, this.description.imageSize, this.#device, signal);
+    return this.#pictures.reconstruct(pixels, signal);
   }
 
   [Symbol.dispose](): void {

@@ -2,18 +2,10 @@
  * xAR's published checkpoints: `xAR-B.pth`, `xAR-L.pth`, `xAR-H.pth`, bare state dicts, or `model` and `model_ema` inside a
  * training checkpoint; the autoencoder is MAR's. Source: `models/xar.py`, `eval.py` (code).
  */
-import { validate } from "../../formats/validate.ts";
-import { downsampleFactor } from "../../nn/convAutoencoder.ts";
-import { klOfficial } from "../../regimen/klOfficial.ts";
-import {
-  countIndices,
-  type OfficialForm,
-  type OfficialPart,
-  type OfficialPreset,
-  type OfficialTensors,
-} from "../../regimen/officialForm.ts";
+import { latentOfficial } from "../../regimen/klOfficial.ts";
+import { countIndices, type OfficialPart, type OfficialTensors } from "../../regimen/officialForm.ts";
 import { transformerPrefix } from "./build.ts";
-import { officialSizes, transformerSchema, type XarModelConfig, xarModelSchema } from "./config.ts";
+import { officialSizes, transformerSchema, xarModelSchema } from "./config.ts";
 
 /** Heads of a stack: from its table of angles where the file has it, else those of the published size. */
 function headsOf({ shape }: OfficialTensors, stack: string, embedDim: number): number {
@@ -51,27 +43,13 @@ const transformer: OfficialPart = {
     `xAR transformer, ${encoderDepth} + ${decoderDepth} blocks, width ${embedDim}, ${numClasses} classes`,
 };
 
-const imageSizeOf = ({ tokenizer }: XarModelConfig): number =>
-  tokenizer.latentSide * downsampleFactor(tokenizer);
-
-const millions = { B: "172 M", L: "608 M", H: "1.1 B" } as const;
-
-const presets = (["B", "L", "H"] as const).map((size): OfficialPreset => {
-  const config = xarModelSchema.parse({
-    tokenizer: {},
-    transformer: transformerSchema.parse(officialSizes[size]),
-  });
-  const imageSize = imageSizeOf(config);
-  const { numClasses } = config.transformer;
-  const description = `${millions[size]} parameters, ${imageSize} px, ${numClasses} classes of ImageNet`;
-  return { name: `xar-${size.toLowerCase()}`, description, config, imageSize, numClasses };
+const sizeOf = (size: keyof typeof officialSizes, parameters: string) => ({
+  transformer: transformerSchema.parse(officialSizes[size]),
+  parameters,
 });
 
-export const xarOfficial: OfficialForm = {
-  parts: [transformer, klOfficial],
-  describe({ transformer: own = {}, tokenizer = {} }) {
-    const config = validate(xarModelSchema, { transformer: own, tokenizer }, "config");
-    return { config, imageSize: imageSizeOf(config), numClasses: config.transformer.numClasses };
-  },
-  presets,
-};
+export const xarOfficial = latentOfficial("xar", xarModelSchema, transformer, {
+  B: sizeOf("B", "172 M"),
+  L: sizeOf("L", "608 M"),
+  H: sizeOf("H", "1.1 B"),
+});
