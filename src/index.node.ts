@@ -1,5 +1,8 @@
 /** The public API: what the command line, the studio and your program use. */
 
+export { type ArenaEvent, type ArenaKind, type ArenaOptions, arena, readArena } from "./arena.node.ts";
+export { type ClaimOptions, checkClaim, claim, claimIds } from "./claim.node.ts";
+export type { ArenaResult, ImageArena, SeriesArena } from "./claims/arena/result.ts";
 export { type CompareOptions, type ComparisonReport, compare } from "./compare.node.ts";
 export {
   ConvertFailure,
@@ -10,9 +13,17 @@ export {
 } from "./convert.node.ts";
 export { composeContactSheet } from "./data/contactSheet.ts";
 export { type DynamicsOptions, dynamics } from "./dynamics.node.ts";
+export type { ClaimEvent } from "./evaluate/claim/runClaim.node.ts";
 export type { Difficulty, DynamicsReport, PastReport } from "./evaluate/dynamics/measure.ts";
 export { renderDynamicsPage } from "./evaluate/dynamics/page.ts";
 export type { PerScale } from "./evaluate/dynamics/scaleMeans.ts";
+export {
+  type EvaluateOptions,
+  type EvaluationReport,
+  evaluate,
+  type NoiseFloorReport,
+  noiseFloor,
+} from "./evaluate.node.ts";
 export { exportLoop, type LoopManifest } from "./exportLoop.node.ts";
 export {
   type ForecastOptions,
@@ -20,6 +31,11 @@ export {
   forecast,
   forecastMethods,
 } from "./forecast.node.ts";
+export {
+  forecastWithModel,
+  type ModelForecast,
+  type ModelForecastOptions,
+} from "./forecastWithModel.node.ts";
 export { encodePng, type RgbImage, readPngRecipe } from "./formats/png.ts";
 export { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
 export { type LoadOptions, load } from "./load.node.ts";
@@ -38,6 +54,7 @@ export type { EditRequest, ImageSystem, SampleEvent } from "./regimen/system.ts"
 export type { TrainEvent } from "./regimen/trainRun.node.ts";
 export { resolveRecipe } from "./resolveRecipe.ts";
 export type { SampleOptions, SampleRecipe } from "./sampleRecipe.ts";
-export { imageSystems } from "./systems/registry.ts";
+export { type EvaluateSeriesOptions, evaluateSeries, type SeriesReport } from "./seriesProgramme.node.ts";
+export { imageSystems, seriesSystems } from "./systems/registry.ts";
 export { NextxError } from "./tensor/errors.ts";
 export { type TrainOptions, train } from "./train.node.ts";
