@@ -21,7 +21,11 @@ export function merge(base: unknown, over: unknown): unknown {
 }
 
 /** What has recipes. */
-export type Trainable = Pick<ImageSystem, "id" | "recipes" | "defaultRecipe" | "recipeSchema">;
+export interface Trainable
+  extends Pick<ImageSystem, "id" | "title" | "recipes" | "defaultRecipe" | "recipeSchema"> {
+  /** Of a parsed recipe, in their order. */
+  stages(recipe: unknown): readonly { readonly name: string; readonly steps: number }[];
+}
 
 /** A system's recipe, completed. @throws NextxError RECIPE_UNKNOWN, CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE */
 export function resolveRecipe(system: Trainable, name = system.defaultRecipe, overrides: Overrides = {}) {

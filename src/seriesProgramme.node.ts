@@ -8,7 +8,7 @@ import type { Split } from "./data/types.ts";
 import { trainedForecaster } from "./evaluate/forecast/forecaster.ts";
 import { type ForecastErrors, measureForecasts } from "./evaluate/forecast/measure.ts";
 import { naive, seasonalNaive } from "./evaluate/forecast/naive.ts";
-import { type SeriesRecipe, seriesRecipeSchema, seriesRecipes } from "./evaluate/forecast/seriesRecipe.ts";
+import type { SeriesRecipe } from "./evaluate/forecast/seriesRecipe.ts";
 import { seriesStage } from "./evaluate/forecast/seriesStage.ts";
 import { openSafetensors } from "./formats/safetensors.node.ts";
 import {
@@ -25,11 +25,7 @@ import type { Trainable } from "./resolveRecipe.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { seriesSystems, systemIn } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
-
-/** A system that forecasts, as training sees it. */
-export const seriesTrainable = ({ id }: SeriesSystem): Trainable => ({
-  ...{ id, recipes: seriesRecipes, defaultRecipe: "waves-96", recipeSchema: seriesRecipeSchema(id) },
-});
+import { seriesTrainable } from "./trainables.ts";
 
 export interface SeriesProgrammeOptions {
   readonly recipe?: string;

@@ -127,6 +127,23 @@ describe("runs of the server", { timeout: 600_000 }, () => {
     });
   });
 
+  it("trains forecasters, which are no models of pictures", async () => {
+    const name = "series";
+    const asked = { system: "spacetime", recipe: "smoke", name, checkpointEvery: 20, observeEvery: 20 };
+    expect((await post(`${server.url}v1/runs`, asked)).status).toBe(202);
+    await eventsOf(`${server.url}v1/runs/${name}/events`);
+    const run = await runOf(server, name);
+    expect(run).toMatchObject({ state: "finished", makes: "forecasts", step: 40, steps: 40 });
+    const { rows } = await json<{ rows: { validationMse?: number }[] }>(
+      `${server.url}v1/runs/${name}/metrics?stage=forecaster`,
+    );
+    expect(rows.filter(({ validationMse }) => validationMse !== undefined)).toHaveLength(2);
+    const { data } = await json<{ data: { id: string }[] }>(`${server.url}v1/models`);
+    expect(data.map(({ id }) => id)).not.toContain(`run:${name}`);
+    const { data: systems } = await json<{ data: { id: string }[] }>(`${server.url}v1/training`);
+    expect(systems.map(({ id }) => id)).toContain("autoformer");
+  });
+
   it("stops a run with a checkpoint, and goes on where it was", async () => {
     await post(`${server.url}v1/runs`, smoke("stopped", 100_000));
     await until(async () => (await runOf(server, "stopped").catch(() => undefined))?.step !== 0);

@@ -11,8 +11,9 @@ import { isLocked } from "../regimen/runFolderLock.node.ts";
 import { parseMetrics } from "../regimen/runFolderMetrics.ts";
 import { metricsFile, RunReader, runFile } from "../regimen/runFolderReader.node.ts";
 import { modelFileName } from "../regimen/trainRun.node.ts";
-import { imageSystems } from "../systems/registry.ts";
+import { seriesSystems } from "../systems/registry.ts";
 import { NextxError } from "../tensor/errors.ts";
+import { trainables } from "../trainables.ts";
 import type { Operation } from "./operations/operation.ts";
 import {
   type MetricsPart,
@@ -43,6 +44,9 @@ export interface RunQuery {
   readonly search: string;
   readonly state: RunInfo["state"] | undefined;
 }
+
+const makesOf = (system: string): RunDetail["makes"] =>
+  seriesSystems.has(system) ? "forecasts" : "pictures";
 
 /** Enough for the last row of a log. */
 const tailBytes = 16_384;
@@ -90,7 +94,8 @@ export class RunLibrary {
     const error = operation?.info.error;
     if (operation?.request.kind === "train" && !existsSync(join(this.#folder, id, runFile))) {
       const nothing = { config: null, provenance: null, stages: [] };
-      return { ...pendingRun(operation, operation.request), ...nothing, ...(error && { error }) };
+      const pending = pendingRun(operation, operation.request);
+      return { ...pending, makes: makesOf(pending.system), ...nothing, ...(error && { error }) };
     }
     const facts = await this.#one(id);
     const run = await RunReader.read(join(this.#folder, id));
@@ -108,7 +113,8 @@ export class RunLibrary {
       }),
     );
     const { config, provenance } = run;
-    return { ...(await this.#info(facts, operation)), config, provenance, stages, ...(error && { error }) };
+    const info = await this.#info(facts, operation);
+    return { ...info, makes: makesOf(facts.system), config, provenance, stages, ...(error && { error }) };
   }
 
   /** Rows of a stage's log after a step. @throws NextxError RUN_NOT_FOUND, FILE_ codes */
@@ -230,7 +236,7 @@ async function readFacts(folder: string, id: string): Promise<Facts | undefined>
     const { config, provenance } = await RunReader.read(folder);
     const { mtimeMs: createdMs } = await stat(join(folder, runFile));
     const [system, recipe] = [textAt(config, "system"), textAt(provenance, "recipe")];
-    const known = imageSystems.get(system ?? "");
+    const known = trainables.get(system ?? "");
     if (known === undefined) return undefined;
     const stages = known.stages(config).map(({ name, steps }) => ({ name, steps }));
     return { id, system: known.id, recipe: recipe ?? null, createdMs, stages };

@@ -121,6 +121,7 @@ export const runListSchema = z.object({ total: z.int(), data: z.array(runSchema)
 export type RunList = z.infer<typeof runListSchema>;
 
 export const runDetailSchema = runSchema.extend({
+  makes: z.enum(["pictures", "forecasts"]),
   config: z.unknown(),
   provenance: z.unknown(),
   stages: z.array(

@@ -4,10 +4,9 @@ import { z } from "zod";
 import { claimIds } from "../claim.node.ts";
 import { claimPaths, readResult } from "../evaluate/claim/runClaim.node.ts";
 import { validate } from "../formats/validate.ts";
-import { systemOf } from "../model.ts";
 import { resolveRecipe } from "../resolveRecipe.ts";
-import { imageSystems } from "../systems/registry.ts";
 import { NextxError } from "../tensor/errors.ts";
+import { trainableOf, trainables } from "../trainables.ts";
 import type { Catalogue } from "./catalogue.node.ts";
 import type { Operation } from "./operations/operation.ts";
 import type { Operations } from "./operations/operations.node.ts";
@@ -36,7 +35,7 @@ type TrainRequest = z.infer<typeof trainSchema>;
 
 /** Recipes of all systems, completed, with their schemas. */
 export function trainingInfos(): TrainingInfo[] {
-  return [...imageSystems.values()].map((system) => ({
+  return [...trainables.values()].map((system) => ({
     id: system.id,
     title: system.title,
     defaultRecipe: system.defaultRecipe,
@@ -79,7 +78,7 @@ export class Runs {
   /** Queues a new run; gives its id. @throws NextxError RECIPE_, CONFIG_, SYSTEM_, MODEL_ codes, RUN_EXISTS, QUEUE_FULL */
   async begin(asked: TrainRequest): Promise<string> {
     const { system: id, recipe, overrides, from, name, checkpointEvery, observeEvery } = asked;
-    const system = systemOf(id);
+    const system = trainableOf(id);
     system.stages(resolveRecipe(system, recipe, overrides));
     if (from !== undefined) this.#requireSystem(from, id);
     const run = this.#freeName(name, `${id}-${recipe ?? system.defaultRecipe}`);

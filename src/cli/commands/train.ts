@@ -8,10 +8,10 @@ import type { Metrics } from "../../regimen/trainer.ts";
 import type { TrainEvent } from "../../regimen/trainRun.node.ts";
 import { writeRunReport } from "../../report.node.ts";
 import type { Trainable } from "../../resolveRecipe.ts";
-import { seriesTrainable } from "../../seriesProgramme.node.ts";
-import { imageSystems, seriesSystems, systemIn, systems } from "../../systems/registry.ts";
+import { seriesSystems } from "../../systems/registry.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { systemOfRun, train } from "../../train.node.ts";
+import { trainableOf, trainables } from "../../trainables.ts";
 import { type Context, firstWord } from "../context.ts";
 import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
 import { addSchemaFlags, readSchemaFlags } from "../flags.ts";
@@ -40,11 +40,9 @@ const isRun = (path: string | undefined): path is string =>
   path !== undefined && existsSync(join(path, "run.json"));
 
 async function systemFor(word: string | undefined): Promise<Trainable> {
-  const [first] = imageSystems.values();
+  const [first] = trainables.values();
   const id = (isRun(word) ? await systemOfRun(word) : word) ?? "";
-  const forecaster = seriesSystems.get(id);
-  if (forecaster) return seriesTrainable(forecaster);
-  const system = imageSystems.get(id) ?? first; // an unknown one is reported when it runs
+  const system = trainables.get(id) ?? first; // an unknown one is reported when it runs
   if (system === undefined) throw new NextxError("SYSTEM_UNKNOWN", "No system can be trained.");
   return system;
 }
@@ -67,7 +65,7 @@ export async function define(command: Command, context: Context): Promise<void> 
 }
 
 async function run(word: string, flags: Flags, system: Trainable, { version, json }: Context): Promise<void> {
-  const id = isRun(word) ? await systemOfRun(word) : systemIn(systems, word).id;
+  const id = isRun(word) ? await systemOfRun(word) : trainableOf(word).id;
   const folder = isRun(word)
     ? word
     : (flags.out ??
