@@ -58,10 +58,20 @@ function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
-/** A system's own model, before bases that only carry its format: FlexVAR's are models of SAR's system. */
+/**
+ * What a system's id means: the model of its default recipe, under the system's own name before others. Bases only carry
+ * its format: FlexVAR's are models of SAR's system.
+ */
 function ofSystem(shipped: readonly ShippedModel[], id: string): ShippedModel | undefined {
   const models = shipped.filter(({ card }) => card.system === id);
-  return models.find(({ name }) => name.startsWith(`${id}-`)) ?? models[0];
+  const recipe = imageSystems.get(id)?.defaultRecipe ?? "";
+  const named = (name: string) => models.find((model) => model.name === name);
+  return (
+    named(`${id}-${recipe}`) ??
+    named(recipe) ??
+    models.find(({ name }) => name.startsWith(`${id}-`)) ??
+    models[0]
+  );
 }
 
 /** Where a name leads: a shipped model, a system id (its first shipped model), a run folder, or a file. */

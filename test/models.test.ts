@@ -17,6 +17,13 @@ const models = shippedModels();
 
 it("some ship", () => expect(models.map(({ name }) => name)).toContain("synth-32"));
 
+it.each([
+  ["var", "synth-32"],
+  ["sar", "sar-synth-32"],
+])("%s means %s: the model of its default recipe, of its own name where one has it", async (id, name) => {
+  expect((await findModel(id)).name).toBe(name);
+});
+
 describe.each(models)("$name", ({ name, path, card }) => {
   it("is whole, small, and has a card with recipe, curves and figures", async () => {
     const found = await findModel(name);
