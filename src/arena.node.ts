@@ -123,6 +123,19 @@ function seriesContest(setting: ClaimSetting, options: Settled): Contest {
   };
 }
 
+/** What makes the same result; data is the reader's own. */
+function commandOf(kind: ArenaKind, { budgetMinutes, seed, samples }: Settled): string {
+  const flags = [
+    ["--budget", budgetMinutes, defaults.budgetMinutes],
+    ["--seed", seed, defaults.seed],
+    ...(kind === "image" ? [["--samples", samples, defaults.samples] as const] : []),
+  ] as const;
+  const changed = flags
+    .filter(([, value, usual]) => value !== usual)
+    .map(([flag, value]) => ` ${flag} ${value}`);
+  return `nextx arena ${kind}${changed.join("")}`;
+}
+
 const contests = { image: imageContest, series: seriesContest } as const;
 
 /** What `arena.json` holds; nothing where there is none. @throws NextxError ARENA_BAD_RESULT */
@@ -150,7 +163,7 @@ export async function* arena(kind: ArenaKind, options: ArenaOptions = {}): Async
     ...{ budgetMinutes, seed },
     provenance: {
       revision: revision(version),
-      command: `nextx arena ${kind}`,
+      command: commandOf(kind, settled),
       machineClass: machineClass(setting.device),
       threads,
     },

@@ -22,6 +22,7 @@ it("trains chosen forecasters, keeps what is there, and says who is missing", ()
   expect(first.stdout).toContain("not there yet: forecast-nlinear-waves-96");
   const result = JSON.parse(readFileSync(join(work, "results/arena.json"), "utf8"));
   expect(result.image).toBeNull();
+  expect(result.series.provenance.command).toBe("nextx arena series --budget 0.01");
   expect(result.series.entries.map(({ name }: { name: string }) => name).sort()).toEqual([
     "dlinear",
     "naive",
