@@ -50,3 +50,6 @@ export const samples = 10_000;
 export const refine = { steps: 160, batchSize: 64, tokenImages: 10_240 };
 
 export const set = "synth";
+/** A real set: the same protocol with what was chosen on `synth`, the control alone beside it. */
+export const realSet = "fashion-mnist";
+export const realMethods = { [refined]: methods[refined], [control]: methods[control] };
