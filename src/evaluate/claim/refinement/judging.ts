@@ -5,7 +5,7 @@ import type { FeatureSet } from "../../featureSet.ts";
 import type { Pictures } from "../../features/types.ts";
 import { frechetDistance, frechetEstimate } from "../../frechet.ts";
 import { ruleValidity } from "../../metrics.ts";
-import type { Arm } from "../arms.node.ts";
+import type { Arm, Recomputed } from "../arms.node.ts";
 import { numbersOf, type Rows } from "../claim.ts";
 import { armNames, claimedMethod, definitionOf, type RefinementBench } from "./setting.ts";
 
@@ -121,6 +121,21 @@ export function judgingArm(bench: RefinementBench, method: string, seed: number)
       const chosen = chosenGuidance(rows, set, method);
       return { numbers: await judged(bench, file, chosen, signal) };
     },
+    recompute: async ({ model, signal }) =>
+      knownAgain(bench, wholeModel(setting.base, await model(armNames.training(set, method, seed))), signal),
+  };
+}
+
+/** What a check computes again: everything over all tokens but the distances, whose samples take as long as the arm. */
+async function knownAgain(
+  bench: RefinementBench,
+  model: ModelFile,
+  signal: AbortSignal | undefined,
+): Promise<Recomputed> {
+  const all = Object.entries(await dynamicsNumbers(bench, model, signal));
+  return {
+    numbers: Object.fromEntries(all.filter(([, value]) => typeof value === "number")),
+    tolerance: 0.02,
   };
 }
 
@@ -141,6 +156,7 @@ export function baseArm(bench: RefinementBench): Arm {
       const chosen = chosenGuidance(rows, setting.set, claimed);
       return { numbers: await judged(bench, setting.base, chosen, signal) };
     },
+    recompute: ({ signal }) => knownAgain(bench, setting.base, signal),
   };
 }
 

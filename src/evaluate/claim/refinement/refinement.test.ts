@@ -169,3 +169,19 @@ describe("refinement arms", () => {
     expect(await kinds({ base: { ...shared.base, sha256: "2".repeat(64) } })).toEqual(new Set(["missing"]));
   });
 });
+
+it("a check computes losses, agreement and work again from the weights, not from the rows", async () => {
+  const arms = refinementArms(shared);
+  for (const name of [
+    armNames.judging("synth", "sar-paper", 1),
+    armNames.base("synth"),
+    armNames.cost("synth"),
+  ]) {
+    const row = rows.get(name) as ArmRow; // it ran
+    const bent = new Map(rows).set(name, { ...row, numbers: { ...row.numbers, heldOutLoss: 1 } });
+    const fresh = await arms.find((arm) => arm.name === name)?.recompute?.(armContext(folder, bent));
+    const numbers = Object.entries(fresh?.numbers ?? {});
+    expect(numbers.length, name).toBeGreaterThan(1);
+    for (const [key, value] of numbers) expect(value, key).toBeCloseTo(row.numbers[key] as number, 5);
+  }
+}, 60_000);

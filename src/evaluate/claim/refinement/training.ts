@@ -40,15 +40,17 @@ export async function stepCost(
 /** Multiply-adds per step, by method. */
 export function costArm(bench: RefinementBench): Arm {
   const { setting } = bench;
+  const counted = async (signal: AbortSignal | undefined) => {
+    const numbers: Record<string, number> = {};
+    for (const [name, method] of Object.entries(setting.methods))
+      numbers[name] = await stepCost(setting, method, bench.context(0, signal));
+    return numbers;
+  };
   return {
     name: armNames.cost(setting.set),
     definition: definitionOf(setting, { methods: setting.methods, countedSteps }),
-    run: async ({ signal }) => {
-      const numbers: Record<string, number> = {};
-      for (const [name, method] of Object.entries(setting.methods))
-        numbers[name] = await stepCost(setting, method, bench.context(0, signal));
-      return { numbers };
-    },
+    run: async ({ signal }) => ({ numbers: await counted(signal) }),
+    recompute: async ({ signal }) => ({ numbers: await counted(signal), tolerance: 0 }),
   };
 }
 
