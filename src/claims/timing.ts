@@ -3,9 +3,9 @@ import type { Arm } from "../evaluate/claim/arms.node.ts";
 import type { Device } from "../runtime/device.ts";
 import { RandomStream } from "../tensor/random.ts";
 
-/** A device that adds up how long its sessions run. */
+/** A device that adds up how long its sessions run, and counts how often. */
 export function timed(device: Device) {
-  let ms = 0;
+  let [ms, runs] = [0, 0];
   const measured: Device = {
     ...device,
     createSession: async (model, options) => {
@@ -15,6 +15,7 @@ export function timed(device: Device) {
           const start = performance.now();
           const out = await session.run(feeds, outputs);
           ms += performance.now() - start;
+          runs++;
           return out;
         },
         [Symbol.dispose]: () => session[Symbol.dispose](),
@@ -26,7 +27,7 @@ export function timed(device: Device) {
     ms = 0;
     return taken;
   };
-  return { device: measured, take };
+  return { device: measured, take, runs: () => runs };
 }
 
 /** Generates tokens for some labels, and says in how many passes. */

@@ -12,8 +12,8 @@ import { withPrefix } from "../../regimen/multiScaleStages.ts";
 import type { Stage, StageContext } from "../../regimen/system.ts";
 import type { TokenCache } from "../../regimen/tokenSet.ts";
 import { trainStage } from "../../regimen/trainStage.ts";
-import type { Device } from "../../runtime/device.ts";
 import { Judge } from "../judging.ts";
+import { timed } from "../timing.ts";
 import { stageContext, trained } from "../trainArm.ts";
 import {
   type ArenaTokenizer,
@@ -73,25 +73,6 @@ async function secondsPerStep(stageOf: (steps: number) => Stage, context: StageC
   for await (const { report } of trainStage(stageOf(steps), context))
     if (report.step === paced.skipped) startMs = performance.now();
   return (performance.now() - startMs) / 1000 / paced.counted;
-}
-
-/** A device that counts how often its sessions run. */
-function counting(device: Device) {
-  let runs = 0;
-  const counted: Device = {
-    ...device,
-    createSession: async (model, options) => {
-      const session = await device.createSession(model, options);
-      return {
-        run: (feeds, outputs) => {
-          runs++;
-          return session.run(feeds, outputs);
-        },
-        [Symbol.dispose]: () => session[Symbol.dispose](),
-      };
-    },
-  };
-  return { device: counted, runs: () => runs };
 }
 
 class Arena {
@@ -269,7 +250,7 @@ function costArm(arena: Arena, entrant: Entrant): Arm {
       const description = entrant.description(await arena.held());
       const weights = await arena.weights(contestant, context);
       arena.note(contestant.name)("what sampling costs");
-      const counted = counting(arena.setting.device);
+      const counted = timed(arena.setting.device);
       using model = await system.open(description, weights, counted.device);
       const settings = { cfgScale: guidanceOf(context) };
       const request = { labels: [0], seed: 1, options: settings, previews: false };
