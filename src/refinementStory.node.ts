@@ -11,16 +11,9 @@ import { findModel, shippedModels } from "./models.node.ts";
 import type { StageContext } from "./regimen/system.ts";
 import { trainStage } from "./regimen/trainStage.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
+import { type StoryRole, storyModels } from "./storyModels.ts";
 import { sarSystem } from "./systems/sar/system.ts";
 import { NextxError } from "./tensor/errors.ts";
-
-/** The shipped models of the story. */
-export const storyModels = {
-  base: "flexvar-synth-32",
-  control: "flexvar-continued-synth-32",
-  refined: "sar-synth-32",
-} as const;
-export type StoryRole = keyof typeof storyModels;
 
 export type StoryEvent =
   | { readonly kind: "preparing"; readonly text: string }

@@ -4,10 +4,12 @@ import type {
   DynamicsEvent,
   ErrorBody,
   GenerateInput,
+  MeasuredDynamics,
   ModelInfo,
   ServerEvent,
   SystemInfo,
 } from "../src/server/protocol.ts";
+import { isStatic, siteDynamics } from "./site.ts";
 
 /** What the server answered instead of what was asked for. */
 export class ApiError extends Error {
@@ -72,6 +74,12 @@ export async function listModels(): Promise<ModelInfo[]> {
 export async function listSystems(): Promise<SystemInfo[]> {
   const { data } = (await (await ask("/v1/systems")).json()) as { data: SystemInfo[] };
   return data;
+}
+
+/** The shipped measurement of training dynamics. */
+export async function recordedDynamics(): Promise<MeasuredDynamics | null> {
+  if (isStatic) return siteDynamics();
+  return (await (await ask("/v1/dynamics")).json()) as MeasuredDynamics | null;
 }
 
 /** The recipe inside a PNG, and the id of its model when the server has it. */

@@ -18,6 +18,12 @@ export async function listFiles(): Promise<FileInfo[]> {
   return (await json<{ data: FileInfo[] }>("v1/files")).data;
 }
 
+/** Address of pictures that a shipped model made, to be revoked when it is not needed any more. */
+export async function readSamples(id: string): Promise<string> {
+  const response = await ask(`v1/models/${encodeURIComponent(id)}/samples`);
+  return URL.createObjectURL(await response.blob());
+}
+
 /** Sends a file part by part; gives its id. An aborted one is removed. */
 export async function bring(
   file: File,

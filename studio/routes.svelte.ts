@@ -13,7 +13,7 @@ export const pages = {
 export type PageId = keyof typeof pages;
 
 /** What a static site has no use for. */
-const needServer: ReadonlySet<string> = new Set<PageId>(["runs", "models", "dynamics"]);
+const needServer: ReadonlySet<string> = new Set<PageId>(["runs", "models"]);
 
 /** Pages whose data are not there yet. */
 const empty = $state<PageId[]>(["arena"]);

@@ -4,7 +4,7 @@
  */
 import type { ModelAddress } from "../src/index.web.ts";
 import type { ArenaResult } from "../src/server/arenaProtocol.ts";
-import type { ModelInfo, SystemInfo } from "../src/server/protocol.ts";
+import type { MeasuredDynamics, ModelInfo, SystemInfo } from "../src/server/protocol.ts";
 
 /** Folder of a static site's data, named in its first page; undefined where a server answers. */
 const data = document.querySelector<HTMLMetaElement>('meta[name="nextx-data"]')?.content;
@@ -43,6 +43,9 @@ export const siteModels = (): Promise<ModelInfo[]> => readData("models");
 
 /** The catalogue that lies beside a static page. */
 export const siteSystems = (): Promise<SystemInfo[]> => readData("systems");
+
+/** The measurement of dynamics that lies beside a static page. */
+export const siteDynamics = (): Promise<MeasuredDynamics | null> => readData("dynamics");
 
 /** Contests that lie beside a static page. */
 export const siteArena = (): Promise<ArenaResult> => readData("arena");

@@ -94,7 +94,7 @@ export class Studio {
     await this.#try(async () => {
       this.models = await this.#backend.listModels();
       this.needsToken = false;
-      const [model] = this.models.filter(({ id }) => id === "synth-32").concat(this.models);
+      const [model] = this.models;
       if (model === undefined) return;
       this.form.sides = [sideOf(model)];
       await this.run();

@@ -1,6 +1,6 @@
 /** `nextx serve` through the real binary: events, limits, guards, cancel, and what survives kill -9. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodePng, readPngRecipe } from "../src/formats/png.ts";
 import type { GenerateInput, JobInfo } from "../src/server/protocol.ts";
 
-const bin = fileURLToPath(new URL("../bin/nextx.js", import.meta.url));
+const root = fileURLToPath(new URL("..", import.meta.url));
+const bin = join(root, "bin/nextx.js");
 const work = mkdtempSync(join(tmpdir(), "nextx-serve-"));
 const started: ChildProcess[] = [];
 afterAll(() => {
@@ -155,6 +156,20 @@ describe("generate", { timeout: 120_000 }, () => {
     const body = await response.json();
     expect(body.data).toHaveLength(2);
     expect(readPngRecipe(png(body.data[0].b64_json))).toMatchObject({ model: "fashion-32" });
+  });
+
+  it("gives the measurement of dynamics that ships, and the pictures of shipped models", async () => {
+    const recorded = await (await fetch(`${server.url}v1/dynamics`)).json();
+    const names = recorded.reports.map(({ model }: { model: { name: string } }) => model.name);
+    expect(names).toEqual(["flexvar-synth-32", "flexvar-continued-synth-32", "sar-synth-32"]);
+    const samples = await fetch(`${server.url}v1/models/sar-synth-32/samples`);
+    expect(samples.headers.get("content-type")).toBe("image/png");
+    expect(Buffer.from(await samples.arrayBuffer())).toEqual(
+      readFileSync(join(root, "models/sar-synth-32/samples.png")),
+    );
+    expect((await fetch(`${server.url}v1/models/nobody/samples`)).status).toBe(404);
+    const { data } = await (await fetch(`${server.url}v1/models`)).json();
+    expect(data[0].id).toBe("sar-synth-32"); // what pages begin with
   });
 
   it("measures the dynamics of models, one measurement at a time, until the client is gone", async () => {

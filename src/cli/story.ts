@@ -1,7 +1,8 @@
 /** SAR's story on a terminal: live curves while the base is refined, then a table of what was measured now. */
 import type { EvaluationReport } from "../evaluate.node.ts";
 import { shippedModels } from "../models.node.ts";
-import { refinementStory, type StoryOptions, type StoryRole, storyModels } from "../refinementStory.node.ts";
+import { refinementStory, type StoryOptions } from "../refinementStory.node.ts";
+import { type StoryRole, storyModels } from "../storyModels.ts";
 import { duration, ProgressLine, print, printJson } from "./output.ts";
 import { sparkline, thinned } from "./sparkline.ts";
 

@@ -1,12 +1,13 @@
 /** Models that clients may name: shipped ones, those named on the command line, finished runs, files. Clients see ids only. */
 import { createHash } from "node:crypto";
-import { createReadStream, readdirSync, statSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { createReadStream, existsSync, readdirSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { suggestion } from "../formats/suggest.ts";
 import { findModelPlace, shippedModels } from "../models.node.ts";
 import { modelFileName } from "../regimen/trainRun.node.ts";
 import type { SampleSubject } from "../sampleRecipe.ts";
+import { storyModels } from "../storyModels.ts";
 import { imageSystems } from "../systems/registry.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { ModelInfo } from "./protocol.ts";
@@ -30,6 +31,9 @@ export interface CatalogueOptions {
   /** Folder of files that clients brought and that work made: the models among them are there, too. */
   readonly files?: string;
 }
+
+/** Where a model's pictures lie when it ships with them. */
+export const samplesBeside = (path: string): string => join(dirname(path), "samples.png");
 
 /** Runs are looked for again after this long. */
 const refreshMs = 5000;
@@ -75,6 +79,7 @@ async function describe(name: string, id: string): Promise<CatalogueEntry | unde
       data: card?.data ?? null,
       defaults: system.samplingSchema.parse(sampling),
       scaleWise: system.scaleWise !== undefined,
+      hasSamples: existsSync(samplesBeside(path)),
       settings: z.toJSONSchema(system.samplingSchema, { io: "input" }),
     },
   };
@@ -91,12 +96,17 @@ export class Catalogue {
     this.#options = options;
   }
 
-  /** @throws NextxError MODEL_ and CHECKPOINT_ codes for models that were named */
+  /**
+   * Models that were named come first, then SAR's: pages begin with the first one.
+   * @throws NextxError MODEL_ and CHECKPOINT_ codes for models that were named
+   */
   static async open(options: CatalogueOptions = {}): Promise<Catalogue> {
     const catalogue = new Catalogue(options);
-    for (const { name } of shippedModels()) await catalogue.#add(name, name);
     for (const name of options.models ?? [])
       await catalogue.#add(name, basename(resolve(name)).replace(/\.safetensors$/, ""));
+    const isLead = (name: string) => Number(name === storyModels.refined);
+    for (const { name } of shippedModels().toSorted((a, b) => isLead(b.name) - isLead(a.name)))
+      if (!catalogue.#entries.has(name)) await catalogue.#add(name, name);
     await catalogue.#refresh();
     return catalogue;
   }

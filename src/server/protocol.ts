@@ -72,6 +72,7 @@ export const modelSchema = z.object({
   defaults: z.record(z.string(), z.unknown()).describe("Settings with the values that suit the model."),
   settings: z.record(z.string(), z.unknown()).describe("JSON Schema of the settings."),
   scaleWise: z.boolean().describe("Whether /v1/dynamics takes it."),
+  hasSamples: z.boolean().describe("Whether /v1/models/{id}/samples shows what it draws."),
 });
 export type ModelInfo = z.infer<typeof modelSchema>;
 
@@ -81,14 +82,23 @@ export const dynamicsSchema = z.strictObject({
   seed: seedSchema.default(0).describe("Of rollouts and corruption."),
 });
 
+const reportSchema = z.looseObject({
+  model: z.looseObject({ name: z.string() }),
+  data: z.looseObject({ set: z.string() }),
+  count: z.int().describe("Held-out pictures."),
+  seed: z.int(),
+});
+export const measuredDynamicsSchema = z.object({
+  reports: z.array(reportSchema).describe("As `nextx dynamics --json` gives them."),
+  charts: z.array(z.object({ title: z.string(), note: z.string(), svg: z.string() })),
+  colours: z.array(z.string()).describe("Of the models in the charts."),
+});
+export type MeasuredDynamics = z.infer<typeof measuredDynamicsSchema>;
+
 /** Server-sent events of a measurement of dynamics. */
 export const dynamicsEventSchemas = {
   progress: z.object({ text: z.string() }),
-  measured: z.object({
-    reports: z.array(z.looseObject({})).describe("As `nextx dynamics --json` gives them."),
-    charts: z.array(z.object({ title: z.string(), note: z.string(), svg: z.string() })),
-    colours: z.array(z.string()).describe("Of the models in the charts."),
-  }),
+  measured: measuredDynamicsSchema,
   failed: errorSchema,
 } as const;
 export type DynamicsEvent = {

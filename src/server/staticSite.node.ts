@@ -10,6 +10,7 @@ import { NextxError } from "../tensor/errors.ts";
 import { ArenaShelf } from "./arena.node.ts";
 import { Catalogue, type CatalogueEntry } from "./catalogue.node.ts";
 import { maxPageModelBytes } from "./limits.ts";
+import { recordedDynamics } from "./recordedDynamics.node.ts";
 import { readRuntimeFile, runtimeFileNames } from "./runtimeFiles.node.ts";
 import { readStaticFiles, typeOf } from "./staticFiles.node.ts";
 import { listSystems } from "./systems.node.ts";
@@ -75,6 +76,7 @@ export async function buildSite(options: SiteOptions): Promise<SiteReport> {
     const infos = entries.map(({ info }) => info);
     await site.write("data/models.json", JSON.stringify(infos), true);
     await site.write("data/systems.json", JSON.stringify(await listSystems()), true);
+    await site.write("data/dynamics.json", JSON.stringify((await recordedDynamics()) ?? null), true);
     const arena = new ArenaShelf();
     const contests = await arena.read();
     await site.write("data/arena.json", JSON.stringify(contests), true);
@@ -130,7 +132,7 @@ async function chooseModels(wanted: readonly string[] | undefined): Promise<read
   const all = (await (await Catalogue.open()).list()).filter(
     ({ info }) => info.sizeBytes <= maxPageModelBytes,
   );
-  if (wanted === undefined) return all.toSorted((a, b) => Number(isFirst(b)) - Number(isFirst(a)));
+  if (wanted === undefined) return all;
   return wanted.map((id) => {
     const entry = all.find(({ info }) => info.id === id);
     if (entry) return entry;
@@ -143,9 +145,6 @@ async function chooseModels(wanted: readonly string[] | undefined): Promise<read
     });
   });
 }
-
-/** What the studio opens with. */
-const isFirst = ({ info }: CatalogueEntry): boolean => info.id === "synth-32";
 
 /** The first page, told that no server answers, and that nothing else may be asked. */
 function staticPage(html: Uint8Array): string {

@@ -87,7 +87,7 @@ describe.skipIf(chromium === undefined)(title, { timeout: 2 * timeout }, () => {
     const links = await page.getByRole("navigation").getByRole("link").allTextContents();
     const arena = JSON.parse(readFileSync(join(folder, "data/arena.json"), "utf8"));
     const isThere = Object.values(arena).some((contest) => contest !== null);
-    expect(links).toEqual(["Generate", "Train", "Systems", ...(isThere ? ["Arena"] : [])]);
+    expect(links).toEqual(["Generate", "Train", "Dynamics", "Systems", ...(isThere ? ["Arena"] : [])]);
   });
 
   it("stays awake while it computes, and stops within one step", async () => {
@@ -146,6 +146,13 @@ describe.skipIf(chromium === undefined)(title, { timeout: 2 * timeout }, () => {
     await page.getByText("The recipe of saved.png is in the form.").waitFor({ timeout });
     expect(await page.getByLabel("Seed", { exact: true }).inputValue()).toBe("4242");
     expect(await saved("Save grid")).toEqual(bytes);
+  });
+
+  it("shows the dynamics that were measured before, and offers no measurement", async () => {
+    await page.getByRole("link", { name: "Dynamics", exact: true }).click();
+    await page.getByText("measured before, shipped with nextx").waitFor({ timeout });
+    expect(await page.locator("figure svg").count()).toBe(9);
+    expect(await button("Measure").count()).toBe(0);
   });
 
   it("trains, stops, continues, and draws with what it trained", async () => {

@@ -126,7 +126,7 @@ describe.skipIf(chromium === undefined)(
       await button("Generate").click();
       await done();
       const bytes = await saved("Save grid");
-      expect(readPngRecipe(bytes)).toMatchObject({ model: "synth-32", labels: [8, 8], seed: 424242 });
+      expect(readPngRecipe(bytes)).toMatchObject({ model: "sar-synth-32", labels: [8, 8], seed: 424242 });
       await page.getByLabel("Seed", { exact: true }).fill("1");
       await button("all").click();
       await drop(bytes, "saved.png");
@@ -240,8 +240,9 @@ describe.skipIf(chromium === undefined)(
       for (const one of await page.getByRole("checkbox").all()) await one.uncheck();
       await box("synth-32").check();
       await page.getByLabel("pictures").fill("16");
+      await page.getByText("measured before, shipped with nextx").waitFor({ timeout });
       await button("Measure").click();
-      await page.getByText("Loss on the true past, nats per token").waitFor({ timeout });
+      await page.getByText("16 held-out pictures of synth, seed 0", { exact: true }).waitFor({ timeout });
       expect(await page.locator("figure svg").count()).toBe(9);
     });
 

@@ -1,15 +1,29 @@
 /** Training dynamics of models, side by side on the same held-out pictures. */
 import { createRoute, z } from "@hono/zod-openapi";
 import { streamSSE } from "hono/streaming";
-import { colourOf, dynamicsCharts } from "../../evaluate/dynamics/page.ts";
 import type { App } from "../appType.ts";
 import { errorBody, toNextxError } from "../errors.ts";
 import type { Measuring } from "../measuring.node.ts";
-import { dynamicsEventSchemas, dynamicsSchema } from "../protocol.ts";
+import { dynamicsEventSchemas, dynamicsSchema, measuredDynamicsSchema } from "../protocol.ts";
+import { recordedDynamics, withCharts } from "../recordedDynamics.node.ts";
 import type { Service } from "../service.node.ts";
 import { failures } from "./responses.ts";
 
 export function addDynamics(app: App, service: Service, measuring: Measuring): void {
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/v1/dynamics",
+      summary: "The shipped measurement of SAR's base, control and refined model; null where none ships",
+      responses: {
+        200: {
+          description: "A measurement.",
+          content: { "application/json": { schema: measuredDynamicsSchema.nullable() } },
+        },
+      },
+    }),
+    async (c) => c.json((await recordedDynamics()) ?? null, 200),
+  );
   app.openapi(
     createRoute({
       method: "post",
@@ -38,11 +52,7 @@ export function addDynamics(app: App, service: Service, measuring: Measuring): v
         try {
           for await (const event of measuring.dynamics({ models, count, seed }, gone.signal)) {
             if (event.kind === "progress") await write("progress", { text: event.text });
-            else {
-              const { reports } = event;
-              const colours = reports.map((_, i) => colourOf(i));
-              await write("measured", { reports, charts: dynamicsCharts(reports), colours });
-            }
+            else await write("measured", withCharts(event.reports));
           }
         } catch (error) {
           await write("failed", errorBody(toNextxError(error)));

@@ -1,7 +1,10 @@
-/** Which models there are, and what a picture says it was made with. */
+/** Which models there are, what they draw, and what a picture says it was made with. */
+import { readFile } from "node:fs/promises";
 import { createRoute, z } from "@hono/zod-openapi";
 import { readPictureRecipe } from "../../picture.ts";
+import { NextxError } from "../../tensor/errors.ts";
 import type { App } from "../appType.ts";
+import { samplesBeside } from "../catalogue.node.ts";
 import { modelSchema } from "../protocol.ts";
 import type { Service } from "../service.node.ts";
 import { failures, notFound } from "./responses.ts";
@@ -38,6 +41,28 @@ export function addModels(app: App, service: Service): void {
       },
     }),
     (c) => c.json(service.catalogue.get(c.req.valid("param").id).info, 200),
+  );
+  app.openapi(
+    createRoute({
+      method: "get",
+      path: "/v1/models/{id}/samples",
+      summary: "Pictures that a shipped model made",
+      request: { params: z.object({ id: z.string().max(200) }) },
+      responses: {
+        200: {
+          description: "A contact sheet.",
+          content: { "image/png": { schema: z.string().meta({ format: "binary" }) } },
+        },
+        ...notFound,
+      },
+    }),
+    async (c) => {
+      const { info, path } = service.catalogue.get(c.req.valid("param").id);
+      if (!info.hasSamples)
+        throw new NextxError("MODEL_NO_SAMPLES", `${info.id} came without pictures.`, { path: "id" });
+      const bytes = Uint8Array.from(await readFile(samplesBeside(path)));
+      return c.body(bytes, 200, { "Content-Type": "image/png", "Cache-Control": "no-cache" }) as never; // bytes
+    },
   );
   app.openapi(
     createRoute({
