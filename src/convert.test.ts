@@ -15,6 +15,7 @@ import { load } from "./load.node.ts";
 import { findModel } from "./models.node.ts";
 import { initialise, type Weights } from "./nn/scope.ts";
 import { imageSystems } from "./systems/registry.ts";
+import { officialDropPath, officialMaxSide } from "./systems/sar/config.ts";
 import { tinyConfig as sarConfig } from "./systems/sar/testing/tiny.ts";
 import { NextxError } from "./tensor/errors.ts";
 import { RandomStream } from "./tensor/random.ts";
@@ -179,7 +180,10 @@ describe("SAR's files", () => {
     const found = await findModel(file(`${name}.safetensors`));
     expect(found.description).toMatchObject({
       system: "sar",
-      config: sarConfig,
+      config: {
+        ...sarConfig,
+        transformer: { ...own, dropPathRate: officialDropPath(own.depth), maxSide: officialMaxSide },
+      },
       classNames: ["0", "1", "2"],
     });
     expect([...found.weights.keys()].sort()).toEqual([...weights.keys()].sort());

@@ -55,8 +55,11 @@ async function modelToContinue(system: ImageSystem, name: string) {
       hint: `nextx train ${found.description.system} --from ${name}`,
     });
   }
-  const { sha256 } = found;
-  return { name, sha256, bytes: await readFile(found.path), recipe: system.recipeOf(found.description) };
+  const { sha256, description } = found;
+  return {
+    ...{ name, sha256, bytes: await readFile(found.path) },
+    ...{ fixed: system.recipeOf(description), usual: system.usualRecipe?.(description) ?? {} },
+  };
 }
 
 /** The recipe of a run folder, or undefined when there is no run. */
@@ -72,12 +75,17 @@ interface Prepared {
 }
 
 /** The recipe of a begun run, or the named one with what is changed in it. */
-function chosenRecipe(system: Trainable, begun: Json | undefined, options: TrainOptions, fixed?: unknown) {
+function chosenRecipe(
+  system: Trainable,
+  begun: Json | undefined,
+  options: TrainOptions,
+  { fixed, usual }: { readonly fixed?: unknown; readonly usual?: unknown } = {},
+) {
   const { recipe, overrides, from } = options;
   const isGiven = [recipe, overrides, from].some((given) => given !== undefined);
   return begun !== undefined && !isGiven
     ? validate(system.recipeSchema, begun, "recipe")
-    : resolveRecipe(system, recipe, merge(overrides ?? {}, fixed) as Overrides); // trees
+    : resolveRecipe(system, recipe, merge(merge(usual ?? {}, overrides), fixed) as Overrides); // trees
 }
 
 async function imageProgramme(
@@ -87,7 +95,7 @@ async function imageProgramme(
 ): Promise<Prepared> {
   const { dataRoot } = options;
   const from = options.from === undefined ? undefined : await modelToContinue(system, options.from);
-  const recipe = chosenRecipe(system, begun, options, from?.recipe);
+  const recipe = chosenRecipe(system, begun, options, from);
   const { set, size } = system.data(recipe);
   const data: Programme["data"] = (split) =>
     openImageSet(set, { size, split, ...(dataRoot !== undefined && { dataRoot }) });

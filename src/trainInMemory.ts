@@ -55,8 +55,9 @@ export type MemoryTrainEvent =
 export async function* trainInMemory(options: MemoryTraining): AsyncGenerator<MemoryTrainEvent> {
   const { from, device, keeps, overrides = {}, signal, observeEvery } = options;
   const system = systemOf(from.description.system);
-  const fixed = system.recipeOf(from.description);
-  const changed = keeps ? merge(fixed, overrides) : merge(overrides, fixed);
+  const [fixed, usual] = [system.recipeOf(from.description), system.usualRecipe?.(from.description)];
+  const chosen = merge(usual ?? {}, overrides);
+  const changed = keeps ? merge(fixed, chosen) : merge(chosen, fixed);
   const recipe = resolveRecipe(system, options.recipe, changed as Overrides); // of two trees
   const { set, size } = system.data(recipe);
   if (set !== "synth") {

@@ -1,5 +1,5 @@
 /** Training that goes on from a finished model: what moves, what stays, what is refused. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -41,6 +41,8 @@ describe("train --from", () => {
       .filter(([name, { data }]) => String(data) !== String(before.weights.get(name)?.data))
       .map(([name]) => name.slice(0, 4));
     expect([...new Set(moved)]).toEqual(["var."]);
+    const { config } = JSON.parse(readFileSync(join(folder, "run.json"), "utf8"));
+    expect(config.schedules).toMatchObject({ last: 4, budget: 30 }); // the model's, not those of the named recipe
   }, 60_000);
 
   it("goes on with its own copy when the run is resumed without the model", async () => {

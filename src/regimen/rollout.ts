@@ -81,6 +81,16 @@ export interface RolloutRequest {
   readonly plan: Plan<Scale>;
 }
 
+/** One run of the program: a past [B * L] of `plan`, the first scales of `whole`. */
+interface Pass {
+  readonly weights: Weights;
+  readonly labels: Int32Array;
+  readonly past: Int32Array;
+  readonly plan: Plan<Scale>;
+  /** Guidance grows over all of it. */
+  readonly whole: Plan<Scale>;
+}
+
 /** Compiled when first used; dispose when done. */
 export class Rollout implements Disposable {
   readonly options: RolloutOptions;
@@ -99,7 +109,7 @@ export class Rollout implements Disposable {
 
   /** Picks [B * L] at every site given the true past. */
   async oneStep({ weights, labels, truth, plan }: RolloutRequest, streams: DrawStreams): Promise<Int32Array> {
-    return this.#picks(weights, labels, truth, plan, plan.groups, streams);
+    return this.#picks({ weights, labels, past: truth, plan, whole: plan }, plan.groups, streams);
   }
 
   /** Picks [B * L] given the picks of all earlier scales; the first `forced` scales stay as the truth has them. */
@@ -112,7 +122,11 @@ export class Rollout implements Disposable {
     for (const scale of plan.groups.slice(forced)) {
       const prefix = this.#model.prefix(plan, scale.index + 1);
       const cut = sites(past, labels.length, plan.length, prefix.length);
-      const picks = await this.#picks(weights, labels, cut, prefix, [scale], streams);
+      const picks = await this.#picks(
+        { weights, labels, past: cut, plan: prefix, whole: plan },
+        [scale],
+        streams,
+      );
       for (let b = 0; b < labels.length; b++) {
         const from = b * prefix.length + scale.start;
         past.set(picks.subarray(from, from + scale.size), b * plan.length + scale.start);
@@ -122,10 +136,7 @@ export class Rollout implements Disposable {
   }
 
   async #picks(
-    weights: Weights,
-    labels: Int32Array,
-    past: Int32Array,
-    plan: Plan<Scale>,
+    { weights, labels, past, plan, whole }: Pass,
     wanted: readonly Scale[],
     streams: DrawStreams,
   ): Promise<Int32Array> {
@@ -140,7 +151,11 @@ export class Rollout implements Disposable {
         labels: ints(labels, [labels.length]),
         past: ints(past, [labels.length, plan.length]),
         ...this.#model.whole.values(plan),
-        ...(guided && { guidance: floats(rolloutGuidance(plan, this.options.sfCfg), [plan.length]) }),
+        ...(guided && {
+          guidance: floats(rolloutGuidance(whole, this.options.sfCfg).subarray(0, plan.length), [
+            plan.length,
+          ]),
+        }),
       },
       weights,
     );

@@ -151,6 +151,8 @@ export interface ImageSystem extends System {
   describe(recipe: unknown, set: ImageSet): ModelDescription;
   /** The part of a recipe that a model fixes, to go on training it. */
   recipeOf(description: ModelDescription): Readonly<Record<string, unknown>>;
+  /** Parts of a recipe that suit a model and may be changed; those of the named recipe when absent. */
+  usualRecipe?(description: ModelDescription): Readonly<Record<string, unknown>>;
   /** Names and shapes of a model's parameters, nothing allocated. */
   parameters(description: ModelDescription): ReadonlyMap<string, ParameterSpec>;
   /** Tokens that one picture takes with these sampling settings, all steps together: what a server limits. */

@@ -4,7 +4,9 @@ import { grad } from "../tensor/grad.ts";
 import { conv2d, linear, matmul } from "../tensor/ops/linear.ts";
 import { mean } from "../tensor/ops/neural.ts";
 import { float32, input } from "../tensor/tensor.ts";
-import { multiplyAdds, runMultiplyAdds } from "./cost.ts";
+import { counting, multiplyAdds, runMultiplyAdds } from "./cost.ts";
+import { openCpu } from "./device.node.ts";
+import { compile } from "./program.ts";
 import { trace } from "./trace.ts";
 import { floats } from "./values.ts";
 
@@ -39,5 +41,15 @@ describe("multiply-adds", () => {
     const x = floats(new Float32Array(2 * 3 * 4), [2, 3, 4]);
     expect(runMultiplyAdds(graph, { x })).toBe(2 * 3 * 3 * 4);
     expect(() => runMultiplyAdds(graph, {})).toThrow(expect.objectContaining({ code: "DIM_UNBOUND" }));
+  });
+
+  it("of a device are those of the runs since it was asked", async () => {
+    const { device, take } = counting(await openCpu({ threads: 1 }));
+    const graph = trace({ x: float32("B", 4) }, ({ x }) => ({ y: matmul(x, x, false, true) }));
+    using program = await compile(graph, { device });
+    expect(take()).toBe(0);
+    for (const rows of [2, 3]) await program.run({ x: floats(new Float32Array(rows * 4), [rows, 4]) });
+    expect(take()).toBe(2 * 2 * 4 + 3 * 3 * 4);
+    expect(take()).toBe(0);
   });
 });

@@ -2,6 +2,7 @@
 import { evaluateDim } from "../tensor/dims.ts";
 import { topologicalOrder } from "../tensor/graph.ts";
 import { dimOf, type Tensor } from "../tensor/tensor.ts";
+import type { Device } from "./device.ts";
 import { symbolSources } from "./onnx.ts";
 import type { Graph } from "./trace.ts";
 import type { Value } from "./values.ts";
@@ -55,4 +56,33 @@ export function runMultiplyAdds(graph: Graph, values: Readonly<Record<string, Va
     if (side !== undefined) symbols.set(name, side);
   }
   return multiplyAdds(Object.values(graph.outputs), symbols);
+}
+
+/** A device that adds up the multiply-adds of what it runs, for programs that are compiled with it. */
+export function counting(device: Device): { readonly device: Device; take(): number } {
+  let [total, compiled]: [number, Graph | undefined] = [0, undefined];
+  const counted: Device = {
+    ...device,
+    prepare: (graph, weights) => {
+      compiled = device.prepare?.(graph, weights) ?? graph;
+      return compiled;
+    },
+    createSession: async (model, options) => {
+      const graph = compiled; // compiling prepares a graph and asks for its session without a pause between
+      const session = await device.createSession(model, options);
+      return {
+        run: (feeds, outputs) => {
+          if (graph) total += runMultiplyAdds(graph, Object.fromEntries(feeds));
+          return session.run(feeds, outputs);
+        },
+        [Symbol.dispose]: () => session[Symbol.dispose](),
+      };
+    },
+  };
+  const take = () => {
+    const taken = total;
+    total = 0;
+    return taken;
+  };
+  return { device: counted, take };
 }

@@ -259,6 +259,12 @@ describe.skipIf(chromium === undefined)(
       await page.getByText("6 steps, 130 sites").waitFor();
       await page.goBack();
       await page.getByRole("heading", { name: "Next-X (xAR)" }).waitFor();
+      await page.getByRole("searchbox").fill("");
+      await page.getByRole("combobox").selectOption("parallel-generation survey");
+      const systemsUnder = (heading: string) =>
+        page.getByRole("list", { name: heading }).getByRole("listitem");
+      expect(await systemsUnder("masked").count()).toBe(3);
+      expect(await page.locator(".list li").count()).toBe(45);
     });
 
     it("talked to its own server only, without an error", () => {

@@ -13,19 +13,19 @@ function baseWork(rows: Rows): number {
 
 const trillion = 1e12;
 
-/** Distance over all training so far: what the refinement buys beside what it costs. */
+/** Distance over all training so far, unguided: guidance is chosen per method, and would stand beside what training buys. */
 export function workFigure(rows: Rows): ResultFigure {
   const before = baseWork(rows);
-  const base = numberOf(rows, armNames.base(set), "distance0");
+  const base = numberOf(rows, armNames.base(set), "distance0Unguided");
   return {
     title: "Fréchet distance (our classifier) over all training",
     x: { label: "10^12 multiply-adds of the transformer's training, the base's included", scale: "linear" },
-    y: { label: "distance of 10,000 pictures, mean of seeds", scale: "linear" },
+    y: { label: "distance of 10,000 unguided pictures, mean of seeds", scale: "linear" },
     series: Object.keys(methods).map((method) => {
       const mean = (read: (seed: number) => number) =>
         seeds.reduce((total, seed) => total + read(seed) / seeds.length, 0);
       const extra = mean((seed) => numberOf(rows, armNames.training(set, method, seed), "multiplyAdds"));
-      const after = mean((seed) => numberOf(rows, armNames.judging(set, method, seed), "distance0"));
+      const after = mean((seed) => numberOf(rows, armNames.judging(set, method, seed), "distance0Unguided"));
       const points: [number, number][] = [
         [before / trillion, base],
         [(before + extra) / trillion, after],

@@ -2,7 +2,7 @@
 
 /** What is claimed, and its controls. */
 export const [refined, control, truthful] = ["sar-paper", "tf-continue", "sf-gt"] as const;
-/** Weight of the second pass, chosen by the sweep below: the paper's 0.01 moves nothing in so short a training. */
+/** Weight of the second pass, chosen by the sweep below: the paper's 0.01 does less in so short a training. */
 export const sigma = 0.05;
 export const methods = {
   [refined]: { method: "sar-paper", sigma },

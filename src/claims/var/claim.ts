@@ -301,9 +301,10 @@ export const varClaimOf =
         "Transformer time is the runtime's own: embedding, blocks, head and the step to the next input, guided, both sides " +
           "with the same key/value cache, which crosses to the host and back at every pass. The decoder is left out.",
         "The raster side predicts the finest 8 x 8 map of a single-scale tokenizer with the same encoder, decoder, codebook " +
-          "size and steps; its transformer trains for as many multiply-adds as the scale-wise one, which means more steps.",
-        "Guidance: the same grid for both, chosen per side on other noise and its first seed; VAR ramps it over scales as " +
-          "its authors do, the raster side applies it to every token.",
+          "size and steps; its transformer trains for as many multiply-adds as the scale-wise one, which means more steps. (VAR's authors compare models that saw the data equally often.)",
+        "Guidance: the same grid for both, chosen per side on other noise and its first seed, with the same test pictures; VAR ramps it over scales as " +
+          "its authors do, the raster side applies it to every token. The rule is the least distance of the first network; both " +
+          "chose none, while the second network would have chosen some.",
         "The learning rate of each size is the best of one grid on the first seed, whose loss therefore is the least of " +
           `${scaling.learningRates.length}; the second seed has no such choice.`,
         "In-painting keeps the 1 x 1 scale of the picture, as the authors' code does: it knows something of the hidden half. The " +

@@ -1,7 +1,8 @@
 /**
  * Zero-shot in-painting with the shipped model: the right half of held-out pictures is made anew. Against it stand the
- * tokens of an independent sample with the same class and noise, put into the same sites and decoded the same way, so that
- * nothing differs but whether the model saw what was kept.
+ * tokens of an independent sample with the same class, noise and 1 x 1 token, put into the same sites and decoded the same
+ * way: residual tokens fit the coarser ones they were drawn on, so both begin with the real one, and nothing differs but
+ * whether the model saw the rest of what was kept.
  */
 import { boxMask, editPlan } from "../../codec/editMask.ts";
 import { decodeGraph, reconstructGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
@@ -140,7 +141,8 @@ async function batchOf(
   const edit = editPlan(plan, boxMask(side, box, true), ids);
   const kept = keptSites(edit.keep);
   const inpainted = await drawn(opened, labels, streamsOf(), edit, signal);
-  const independent = await drawn(opened, labels, streamsOf(), undefined, signal);
+  const first = { ids, keep: edit.keep.map((flags, scale) => (scale === 0 ? flags : flags.map(() => 0))) };
+  const independent = await drawn(opened, labels, streamsOf(), first, signal);
   const pasted = independent.map((id, i) => (kept[i % plan.length] === 1 ? (ids[i] as number) : id)); // same length
   const changed = inpainted.filter((id, i) => kept[i % plan.length] === 1 && id !== ids[i]).length;
   const [real, made, other] = [
@@ -223,7 +225,7 @@ async function measured(
 export function inpaintingArm(setting: ClaimSetting, options: InpaintingOptions, sha256: string): Arm {
   return {
     name: "inpainting",
-    definition: { ...options, sha256, box, sampling, version: 2 },
+    definition: { ...options, sha256, box, sampling, version: 3 },
     run: ({ signal }) => measured(setting, options, signal),
     recompute: async ({ signal }) => ({
       numbers: (await measured(setting, options, signal)).numbers,

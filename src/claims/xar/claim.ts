@@ -176,7 +176,7 @@ export const xarClaimOf =
         `Every side samples with ${options.steps} passes per entity; officially 40 to 50.`,
         "Teacher forcing is compared over all seeds; kinds of entities and of noise with one seed each.",
         "Context noise is added to held-out latents, because generated ones have no true next cell; the same noise for all.",
-        `Guidance is chosen per side on ${contest.guidanceSamples} samples of its first seed, from other noise than the judged samples.`,
+        `Guidance is chosen per side on ${contest.guidanceSamples} samples of its first seed, from other noise than the judged samples, with the same test pictures.`,
       ],
       protocol: (rows) => ({
         ...{ data: "synth", split: "test", samples: contest.samples, seeds: [...contest.seeds] },

@@ -46,12 +46,27 @@ const fields = transformerFields.extend({
     .array(side)
     .default(officialSampledSides)
     .describe("Sides at which generation draws; it is greedy at all others."),
+  maxSide: side
+    .optional()
+    .describe(
+      "Guidance grows up to this side; larger ones are greedy. The largest of sampledSides when absent.",
+    ),
 });
 
 export const transformerSchema = fields.refine(headsDivide, headsMessage);
 
 /** The transformer of a recipe: classes come from the data. */
 export const recipeTransformerSchema = fields.omit({ numClasses: true }).refine(headsDivide, headsMessage);
+
+/** Source: code, `autoregressive_infer_cfg`, `max_pn`. */
+export const officialMaxSide = 16;
+
+/** Up to which side guidance grows and codes are drawn. */
+export const largestSide = ({ maxSide, sampledSides }: TransformerConfig): number =>
+  maxSide ?? Math.max(...sampledSides);
+
+/** Source: code, `models/__init__.py`. */
+export const officialDropPath = (depth: number): number => (0.1 * depth) / 24;
 
 export type TokenizerConfig = z.infer<typeof tokenizerSchema>;
 export type TransformerConfig = z.infer<typeof transformerSchema>;
@@ -62,6 +77,7 @@ export function officialTransformer(depth: number): TransformerConfig {
     depth,
     embedDim: 64 * depth,
     numHeads: depth,
-    dropPathRate: (0.1 * depth) / 24,
+    dropPathRate: officialDropPath(depth),
+    maxSide: officialMaxSide,
   });
 }

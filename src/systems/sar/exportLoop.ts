@@ -9,6 +9,7 @@ import type { ModelDescription } from "../../regimen/system.ts";
 import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
 import { floats, type Value } from "../../runtime/values.ts";
+import { largestSide } from "./config.ts";
 import { guidanceOf } from "./generate.ts";
 import { advanceGraph, codesGraph, decodeGraph, positionsGraph } from "./programs.ts";
 import { buildSar, sarModelSchema, sarSamplingSchema } from "./sarModel.ts";
@@ -38,7 +39,7 @@ export async function sarLoop(
     if (next)
       tensors.set(`next.${index}`, floats(bicubicMatrix(scale.side, next.side), [scale.size, next.size]));
   }
-  const maxSide = Math.max(...sampledSides);
+  const maxSide = largestSide(config.transformer);
   // t is linear in cfgScale: its value at 0 and its growth to 1.
   const at = (scale: number) =>
     groups.map((group) => guidanceOf(group, groups.length, { cfgScale: scale, guidance, maxSide }));

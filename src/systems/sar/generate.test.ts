@@ -118,6 +118,30 @@ describe("generation", () => {
     expect(joined(results, 2)).toEqual(await rollout.freeRunning(request, RandomStream.from(1, "x")));
   });
 
+  it("guides every scale of a free run by its place in the whole schedule", async () => {
+    const seen: number[][] = [];
+    const watching: Device = {
+      ...device,
+      createSession: async (model, options) => {
+        const session = await device.createSession(model, options);
+        return {
+          run: (feeds, outputs) => {
+            seen.push([...((feeds.get("guidance")?.data ?? []) as Float32Array)]);
+            return session.run(feeds, outputs);
+          },
+          [Symbol.dispose]: () => session[Symbol.dispose](),
+        };
+      },
+    };
+    const { model, frozen, trained } = tinyTrainee(weights);
+    using rollout = new Rollout(model, { sampling: true, sfCfg: 1.2, topK: 0, topP: 0 }, frozen, watching);
+    const plan = scalePlan([1, 2, 4]);
+    const request = { weights: trained, labels: Int32Array.of(0), truth: randomTokens(21, 3), plan };
+    await rollout.freeRunning(request, RandomStream.from(1, "x"));
+    const last = seen.map((guidance) => Number(guidance.at(-1)?.toFixed(4)));
+    expect(last).toEqual([0.6, 0.9, 1.2]); // sfCfg (1 + i / (S - 1)) / 2
+  });
+
   it("is greedy at sides that were not trained, and guides them fully", async () => {
     const scale = { index: 2, start: 5, size: 36, side: 6 };
     expect(guidanceOf(scale, 3, plain)).toBe(2);

@@ -1,8 +1,9 @@
 /** Official sizes, shape-checked without allocating a weight, and the position table. */
 import { describe, expect, it } from "vitest";
 import { parameterCount } from "../../nn/scope.ts";
-import { officialTransformer, tokenizerSchema } from "./config.ts";
+import { largestSide, officialTransformer, tokenizerSchema } from "./config.ts";
 import { positionTable } from "./model.ts";
+import { sarRecipeSchema, sarRecipes } from "./recipe.ts";
 import { sarSystem } from "./system.ts";
 
 function officialSpecs(depth: number) {
@@ -44,6 +45,31 @@ describe("official sizes", () => {
     for (const [name, shape] of Object.entries(shapes))
       expect(specs.get(`vae.${name}`)?.shape).toEqual(shape);
     expect(specs.has("vae.decoder.conv_blocks.4.upsample.conv.weight")).toBe(false);
+  });
+});
+
+describe("what follows from an official model", () => {
+  const config = { tokenizer: tokenizerSchema.parse({}), transformer: officialTransformer(16) };
+  const usual = sarSystem.usualRecipe?.({ system: "sar", config, classNames: [], imageSize: 256 });
+
+  it("guidance grows up to 16, whatever sides draw", () => {
+    expect(largestSide(config.transformer)).toBe(16);
+    expect(largestSide({ ...config.transformer, maxSide: undefined })).toBe(32);
+  });
+
+  it("it is trained on with the official schedules", () => {
+    expect(usual).toMatchObject({
+      schedules: { last: 16, budget: 680, middle: { from: 3, to: 10, count: 5 }, fine: { from: 11, to: 15 } },
+    });
+  });
+
+  it("a recipe whose schedules end elsewhere than the model is refused", () => {
+    const { recipe } = sarRecipes["synth-32"];
+    const given = { ...recipe, schedules: { ...recipe.schedules, last: 7 } };
+    const parsed = sarRecipeSchema.safeParse(given);
+    expect(parsed.error?.issues[0]?.path).toEqual(["schedules", "last"]);
+    const fixed = { ...given, schedules: { ...given.schedules, random: false } };
+    expect(sarRecipeSchema.safeParse(fixed).success).toBe(true);
   });
 });
 

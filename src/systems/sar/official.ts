@@ -11,7 +11,13 @@ import {
   type OfficialPart,
   type OfficialPreset,
 } from "../../regimen/officialForm.ts";
-import { officialTransformer, type TokenizerConfig, tokenizerSchema } from "./config.ts";
+import {
+  officialDropPath,
+  officialMaxSide,
+  officialTransformer,
+  type TokenizerConfig,
+  tokenizerSchema,
+} from "./config.ts";
 import { sarModelSchema, transformerPrefix } from "./sarModel.ts";
 import { tokenizerPrefix } from "./trainableCodec.ts";
 
@@ -24,8 +30,9 @@ const transformer: OfficialPart = {
     const [classes, hidden] = [shape("class_emb.weight"), shape("blocks.0.ffn.fc1.weight")];
     if (table?.length !== 4 || !start || !head || !classes || !hidden) return undefined;
     const [embedDim = 0, scaled] = [head[1], shape("blocks.0.attn.scale_mul_1H11")];
+    const depth = countIndices(names, "blocks.", ".");
     const section = {
-      depth: countIndices(names, "blocks.", "."),
+      depth,
       embedDim,
       numHeads: scaled?.[1] ?? Math.max(1, Math.round(embedDim / 64)),
       mlpRatio: (hidden[0] ?? 0) / embedDim,
@@ -33,6 +40,8 @@ const transformer: OfficialPart = {
       attnL2Norm: scaled !== undefined,
       numClasses: (classes[0] ?? 1) - 1,
       positionSide: table[2],
+      dropPathRate: officialDropPath(depth),
+      maxSide: officialMaxSide,
     };
     const codes = { vocabSize: head[0], codeWidth: shape("word_embed.weight")?.[1] };
     return { section, implied: { tokenizer: codes } };

@@ -67,12 +67,20 @@ const recipeFields = z.strictObject({
   }),
 });
 
-/** Latents have the side that the data's size asks for. */
-export const sarRecipeSchema = recipeFields.refine(
-  ({ data, tokenizer }) =>
-    data.size === tokenizer.latentSide * tokenizer.patchSize * 2 ** (tokenizer.encoderChMult.length - 1),
-  { error: "latentSide times the pixels per site must be data.size", path: ["tokenizer", "latentSide"] },
-);
+/** Latents have the side that the data's size asks for; random schedules end where the fixed one does. */
+export const sarRecipeSchema = recipeFields
+  .refine(
+    ({ data, tokenizer }) =>
+      data.size === tokenizer.latentSide * tokenizer.patchSize * 2 ** (tokenizer.encoderChMult.length - 1),
+    { error: "latentSide times the pixels per site must be data.size", path: ["tokenizer", "latentSide"] },
+  )
+  .refine(
+    ({ schedules, transformer }) => !schedules.random || schedules.last === transformer.patchNums.at(-1),
+    {
+      error: "random schedules must end with the last of transformer.patchNums",
+      path: ["schedules", "last"],
+    },
+  );
 
 export type SarRecipe = z.infer<typeof sarRecipeSchema>;
 
@@ -111,6 +119,19 @@ const smallSchedules = {
   last: 8,
   budget: 160,
 };
+const tinySchedules = {
+  fullShare: 0.5,
+  middle: { from: 3, to: 3, count: 1 },
+  fine: { from: 3, to: 3, count: 0 },
+  last: 4,
+  budget: 30,
+};
+
+/** Random schedules for a model by its finest side: the official ones, or those of our recipes; undefined for others. */
+export function usualSchedules(patchNums: readonly number[]): SarRecipe["schedules"] | undefined {
+  const all = [{}, smallSchedules, tinySchedules].map((schedules) => schedulesSchema.parse(schedules));
+  return all.find(({ last }) => last === patchNums.at(-1));
+}
 
 export const sarRecipes = {
   "synth-32": {
@@ -161,13 +182,7 @@ export const sarRecipes = {
         positionSide: 8,
         sampledSides: [1, 2, 3, 4],
       },
-      schedules: {
-        fullShare: 0.5,
-        middle: { from: 3, to: 3, count: 1 },
-        fine: { from: 3, to: 3, count: 0 },
-        last: 4,
-        budget: 30,
-      },
+      schedules: tinySchedules,
       train: {
         tokenizer: { steps: 40, batchSize: 8, warmup: 5 },
         transformer: { steps: 60, batchSize: 8, warmup: 5, tokenImages: 256 },

@@ -25,7 +25,7 @@ import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
 import { floats, type Value } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
-import { tokenizerSchema, transformerSchema } from "./config.ts";
+import { largestSide, tokenizerSchema, transformerSchema } from "./config.ts";
 import { FlexGenerator, type GenerateOptions } from "./generate.ts";
 import { FlexTransformer } from "./model.ts";
 import { advanceGraph, decodeGraph, encodeGraph, roundTripGraph, tokenizeGraph } from "./programs.ts";
@@ -113,7 +113,7 @@ export class SarModel implements ImageModel {
       const streams = pictureStreams(request, first, labels.length);
       const options: GenerateOptions = {
         ...chosen,
-        maxSide: Math.max(...this.#config.transformer.sampledSides),
+        maxSide: largestSide(this.#config.transformer),
         ...(edit && { edit: repeatEdit(edit, labels.length) }),
         ...(request.signal && { signal: request.signal }),
       };

@@ -7,7 +7,7 @@ import { sarLoop } from "./exportLoop.ts";
 import { sarOfficial } from "./official.ts";
 import { sarParity } from "./parity.ts";
 import { advanceGraph, decodeGraph, positionsGraph, tokenizeGraph } from "./programs.ts";
-import { sarRecipeSchema, sarRecipes } from "./recipe.ts";
+import { sarRecipeSchema, sarRecipes, usualSchedules } from "./recipe.ts";
 import { buildSar, SarModel, sarModelSchema, sarSamplingSchema } from "./sarModel.ts";
 import { modelConfig, sarStages } from "./stages.ts";
 import { sarSubject } from "./subject.ts";
@@ -33,6 +33,10 @@ export const sarSystem: ImageSystem = {
     const { tokenizer, transformer } = sarModelSchema.parse(config);
     const { numClasses: _, ...rest } = transformer;
     return { tokenizer, transformer: rest };
+  },
+  usualRecipe: ({ config }) => {
+    const schedules = usualSchedules(sarModelSchema.parse(config).transformer.patchNums);
+    return schedules ? { schedules } : {};
   },
   parameters: ({ config }) => {
     const parsed = sarModelSchema.parse(config);

@@ -4,7 +4,7 @@ import type { Weights } from "../../../nn/scope.ts";
 import type { StageContext } from "../../../regimen/system.ts";
 import type { Metrics } from "../../../regimen/trainer.ts";
 import { trainStage } from "../../../regimen/trainStage.ts";
-import { runMultiplyAdds } from "../../../runtime/cost.ts";
+import { counting, runMultiplyAdds } from "../../../runtime/cost.ts";
 import type { Value } from "../../../runtime/values.ts";
 import type { Arm } from "../arms.node.ts";
 import { numberOf } from "../claim.ts";
@@ -21,17 +21,21 @@ import {
 /** Schedules whose work is averaged. */
 const countedSteps = 64;
 
-/** Multiply-adds of a method's training step, averaged over the first schedules that training draws. */
+/**
+ * Multiply-adds of a method's training step, averaged over the first schedules that training draws: its own graph, and the
+ * passes before it that draw its past.
+ */
 export async function stepCost(
   setting: RefinementSetting,
   method: Values,
   context: StageContext,
 ): Promise<number> {
   const { task } = await stageOf(setting, method, context.seed, 1).create(context);
+  const rollouts = counting(context.device);
   let total = 0;
   for (let step = 0; step < countedSteps; step++) {
-    const values = await task.nextBatch({ step, weights: setting.base.weights, device: context.device });
-    total += runMultiplyAdds(task.graph, values);
+    const values = await task.nextBatch({ step, weights: setting.base.weights, device: rollouts.device });
+    total += runMultiplyAdds(task.graph, values) + rollouts.take();
   }
   task.dispose?.();
   return total / countedSteps;
