@@ -68,13 +68,16 @@ export const recipeTransformerSchema = transformerFields
 export type TokenizerConfig = z.infer<typeof tokenizerSchema>;
 export type TransformerConfig = z.infer<typeof transformerSchema>;
 
+/** Drop path of the official sizes. Source: code, `models/__init__.py`. */
+export const officialDropPath = (depth: number): number => (0.1 * depth) / 24;
+
 /** The official sizes: width 64 d, d heads, drop path 0.1 d / 24; d36 shares its modulation. Source: code, `models/__init__.py`. */
 export function officialTransformer(depth: number, patchNums: readonly number[]): TransformerConfig {
   return transformerSchema.parse({
     depth,
     embedDim: 64 * depth,
     numHeads: depth,
-    dropPathRate: (0.1 * depth) / 24,
+    dropPathRate: officialDropPath(depth),
     sharedAln: depth === 36,
     patchNums: [...patchNums],
   });

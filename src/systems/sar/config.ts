@@ -14,7 +14,12 @@ import {
   side,
   widthFields,
 } from "../../regimen/autoencoderFields.ts";
-import { headsDivide, headsMessage, transformerFields } from "../../regimen/multiScaleConfig.ts";
+import {
+  headsDivide,
+  headsMessage,
+  officialDropPath,
+  transformerFields,
+} from "../../regimen/multiScaleConfig.ts";
 
 const chMult = multipliers.default(officialMultipliers);
 
@@ -64,9 +69,6 @@ export const officialMaxSide = 16;
 /** Up to which side guidance grows and codes are drawn. */
 export const largestSide = ({ maxSide, sampledSides }: TransformerConfig): number =>
   maxSide ?? Math.max(...sampledSides);
-
-/** Source: code, `models/__init__.py`. */
-export const officialDropPath = (depth: number): number => (0.1 * depth) / 24;
 
 export type TokenizerConfig = z.infer<typeof tokenizerSchema>;
 export type TransformerConfig = z.infer<typeof transformerSchema>;

@@ -5,19 +5,14 @@
  */
 import { validate } from "../../formats/validate.ts";
 import { downsampleFactor } from "../../nn/convAutoencoder.ts";
+import { officialDropPath } from "../../regimen/multiScaleConfig.ts";
 import {
   countIndices,
   type OfficialForm,
   type OfficialPart,
   type OfficialPreset,
 } from "../../regimen/officialForm.ts";
-import {
-  officialDropPath,
-  officialMaxSide,
-  officialTransformer,
-  type TokenizerConfig,
-  tokenizerSchema,
-} from "./config.ts";
+import { officialMaxSide, officialTransformer, type TokenizerConfig, tokenizerSchema } from "./config.ts";
 import { sarModelSchema, transformerPrefix } from "./sarModel.ts";
 import { tokenizerPrefix } from "./trainableCodec.ts";
 

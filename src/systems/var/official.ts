@@ -6,6 +6,7 @@ import { type HostTensor, toInt32 } from "../../formats/hostTensor.ts";
 import { validate } from "../../formats/validate.ts";
 import { downsampleFactor } from "../../nn/convAutoencoder.ts";
 import {
+  officialDropPath,
   officialTransformer,
   type TokenizerConfig,
   tokenizerSchema,
@@ -104,8 +105,10 @@ const transformer: OfficialPart = {
     if (!levels || table?.length !== 3 || !start || !head || !classes || !hidden) return undefined;
     const [embedDim = 0, scaled] = [head[1], shape("blocks.0.attn.scale_mul_1H11")];
     const first = Math.sqrt(start[1] ?? 1);
+    const depth = countIndices(names, "blocks.", ".");
     const section = {
-      depth: countIndices(names, "blocks.", "."),
+      depth,
+      dropPathRate: officialDropPath(depth),
       embedDim,
       numHeads: scaled?.[1] ?? Math.max(1, Math.round(embedDim / 64)),
       mlpRatio: (hidden[0] ?? 0) / embedDim,
