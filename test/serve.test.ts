@@ -5,6 +5,7 @@ import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { encode } from "fast-png";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodePng, readPngRecipe } from "../src/formats/png.ts";
 import type { GenerateInput, JobInfo } from "../src/server/protocol.ts";
@@ -231,6 +232,33 @@ describe("limits and guards", { timeout: 60_000 }, () => {
     const response = await post(`${server.url}v1/generate`, body);
     expect(response.status).toBe(status);
     expect((await response.json()).error.code).toBe(code);
+  });
+
+  it("refuses a picture of too many pixels without unpacking it", async () => {
+    const side = 8000;
+    const large = encode({
+      width: side,
+      height: side,
+      data: new Uint8Array((side * side) / 8),
+      channels: 1,
+      depth: 1,
+    });
+    const edit = { png: Buffer.from(large).toString("base64"), box: { y0: 0, x0: 0, y1: 1, x1: 1 } };
+    const start = performance.now();
+    const response = await post(`${server.url}v1/generate`, { model: "synth-32", edit });
+    expect((await response.json()).error.code).toBe("EDIT_BAD_PICTURE");
+    expect(performance.now() - start).toBeLessThan(1500); // unpacked it took five seconds
+  });
+
+  it("ends when it cannot start, and keeps no lock", () => {
+    const args = ["serve", "--json", "--port=0", "--runs=a", "--jobs=free"];
+    const second = spawnSync(process.execPath, [bin, ...args], {
+      cwd: work,
+      encoding: "utf8",
+      timeout: 30_000,
+    });
+    expect(JSON.parse(second.stdout)).toMatchObject({ error: { code: "RUN_LOCKED" } });
+    expect(second.signal).toBeNull();
   });
 
   it("refuses what is no JSON, and bodies that are too large", async () => {

@@ -1,6 +1,6 @@
 /** Files and models through `nextx serve`: bringing a checkpoint in parts, looking, converting, quantising, exporting. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -99,6 +99,13 @@ describe("files", { timeout: 300_000 }, () => {
     const back = new Uint8Array(
       await (await fetch(`${url}v1/files/${id}/content/mine.safetensors`)).arrayBuffer(),
     );
+    const descriptors = () => (existsSync("/proc/self/fd") ? readdirSync(`/proc/${child.pid}/fd`).length : 0);
+    const before = descriptors();
+    for (let i = 0; i < 20; i++) {
+      const asked = await fetch(`${url}v1/files/${id}/content/mine.safetensors`, { method: "HEAD" });
+      expect([asked.status, await asked.text()]).toEqual([200, ""]);
+    }
+    await expect.poll(descriptors).toBeLessThan(before + 10); // the file was not left open
     expect(back).toEqual(new Uint8Array(bytes));
     await expect
       .poll(async () => (await json<{ data: { id: string }[] }>("models")).data.map((model) => model.id), {

@@ -46,6 +46,10 @@ export function isTemporary(name: string): boolean {
   return /\.tmp-\d+-[0-9a-f]{12}$/.test(name);
 }
 
+/** Whether such a name was left behind by another process: one of this process may still be written to. */
+export const isLeftover = (name: string): boolean =>
+  isTemporary(name) && !name.includes(`.tmp-${process.pid}-`);
+
 /**
  * Replaces or creates a file. When it throws, the old file is still there (or the new one, when only the last fsync failed).
  * @throws NextxError FILE_NO_SPACE, FILE_READ_ONLY, FILE_PERMISSION, FILE_NOT_FOUND (no parent folder), FILE_IO

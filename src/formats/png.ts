@@ -89,6 +89,12 @@ export function decodePngRgba(bytes: Uint8Array, path = "The picture"): RgbaImag
   return { width: header.width, height: header.height, pixels: expand(decoded, header, path) };
 }
 
+/** Sides of a PNG whose chunks are sound; pixels stay packed. @throws NextxError as decodePng, but for damaged pixels */
+export function readPngSize(bytes: Uint8Array, path = "The picture"): { width: number; height: number } {
+  const { width, height } = readEssential(bytes, path).header;
+  return { width, height };
+}
+
 /** Lays a picture with alpha over one colour (white when absent). */
 export function flattenRgba(
   { width, height, pixels }: RgbaImage,

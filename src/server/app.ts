@@ -66,6 +66,7 @@ export function createApp(service: Service, options: AppOptions): App {
   app.use(async (c, next) => {
     await next();
     for (const [name, value] of Object.entries(headers)) c.header(name, value);
+    if (c.req.method === "HEAD") await c.res.body?.cancel(); // nobody reads it: what streams has to end
   });
   app.use(guard(options));
   const [limit, partLimit] = [limited(maxBodyBytes), limited(filePartBytes)];

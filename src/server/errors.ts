@@ -16,9 +16,9 @@ export function plainError(error: unknown): PlainError {
   return { code, message, ...(path !== undefined && { path }), ...(hint !== undefined && { hint }) };
 }
 
-const statuses: readonly (readonly [RegExp, 400 | 401 | 403 | 404 | 409 | 413 | 429 | 499 | 503])[] = [
+const statuses: readonly (readonly [RegExp, 400 | 401 | 403 | 404 | 409 | 413 | 429 | 499 | 503 | 507])[] = [
   [
-    /^(CONFIG_|SAMPLING_|LABEL_|RANDOM_BAD_SEED|EDIT_|PNG_|IMAGE_|FIT_|REQUEST_|RECIPE_|SYSTEM_|PLAN_|TRAIN_|CHECKPOINT_|SAFETENSORS_|PTH_|PICKLE_|ZIP_|NPY_|NPZ_|TENSOR_|SHARDS_|JSON_|CONVERT_)/,
+    /^(CONFIG_|SAMPLING_|LABEL_|RANDOM_BAD_SEED|EDIT_|PNG_|IMAGE_|FIT_|REQUEST_|RECIPE_|SYSTEM_|PLAN_|TRAIN_|CHECKPOINT_|SAFETENSORS_|PTH_|PICKLE_|ZIP_|NPY_|NPZ_|TENSOR_|SHARDS_|JSON_|CONVERT_|FILE_TRUNCATED$|MODEL_BAD_HEAD$|MODEL_TOO_DEEP$)/,
     400,
   ],
   [/^AUTH_/, 401],
@@ -27,9 +27,10 @@ const statuses: readonly (readonly [RegExp, 400 | 401 | 403 | 404 | 409 | 413 | 
     /^(MODEL_NOT_FOUND|MODEL_NO_SAMPLES|JOB_NOT_FOUND|RUN_NOT_FOUND|CLAIM_UNKNOWN|ARENA_UNKNOWN|FILE_NOT_HERE|NOT_FOUND)$/,
     404,
   ],
-  [/^(JOB_|RUN_|FILE_BAD_PART$|FILE_NOT_WHOLE$|FILE_SHELF_FULL$)/, 409],
+  [/^(JOB_|RUN_|FILE_BAD_PART$|FILE_NOT_WHOLE$|FILE_SHELF_FULL$|FILE_EXISTS$|MODEL_CHANGED$)/, 409],
   [/^BODY_TOO_LARGE$/, 413],
   [/^(QUEUE_FULL|MEASURE_BUSY)$/, 429],
+  [/^FILE_NO_SPACE$/, 507],
   [/^ABORTED$/, 499],
   [/^(SERVER_STOPPING|DEVICE_LOST|COMPUTE_CRASHED)$/, 503],
 ];

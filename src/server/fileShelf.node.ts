@@ -7,7 +7,7 @@ import { createReadStream, existsSync, type ReadStream, statSync } from "node:fs
 import { mkdir, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { isTemporary, writeFolderDurably } from "../formats/durable.node.ts";
+import { isLeftover, writeFolderDurably } from "../formats/durable.node.ts";
 import { fileError, nodeFiles } from "../formats/durableLayer.node.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { type FileInfo, fileNameSchema, maxFileBytes, maxFiles, maxShelfBytes } from "./modelProtocol.ts";
@@ -47,7 +47,7 @@ export class FileShelf {
     const names = await readdir(this.#folder).catch((): string[] => []); // nothing yet
     const infos: FileInfo[] = [];
     for (const id of names) {
-      if (isTemporary(id)) await nodeFiles.remove(join(this.#folder, id));
+      if (isLeftover(id)) await nodeFiles.remove(join(this.#folder, id));
       else if (idPattern.test(id))
         infos.push(
           ...(await this.read(id).then(

@@ -27,7 +27,8 @@ export interface ModelsParts {
   hide(text: string): string;
 }
 
-const maxTensors = 1000;
+/** Files that are looked at or wait for it. */
+const maxAsked = 16;
 
 /** A file's name without its ending, as the start of another name. */
 const stem = (name: string): string => name.replace(/\.[^.]*$/, "").replace(/[^A-Za-z0-9._-]+/g, "-");
@@ -36,6 +37,7 @@ export class Models {
   readonly #parts: ModelsParts;
   /** Looking takes memory: one file after the other. */
   #looking: Promise<unknown> = Promise.resolve();
+  #asked = 0;
 
   constructor(parts: ModelsParts) {
     this.#parts = parts;
@@ -49,16 +51,17 @@ export class Models {
   async inspect(id: string, key: string | undefined): Promise<Inspection> {
     const { shelf, operators, hide } = this.#parts;
     const path = await shelf.path(id);
+    if (this.#asked >= maxAsked)
+      throw new NextxError("QUEUE_FULL", "Other files are being looked at.", {
+        hint: "Ask again in a minute.",
+      });
+    this.#asked++;
     const look = this.#looking
       .catch(() => undefined)
       .then(() => operators.ask({ kind: "inspect", path, key }));
     this.#looking = look;
     try {
-      const { tensors, ...found } = validate(inspectionSchema, withoutPaths(await look, hide), "inspection");
-      return {
-        ...found,
-        ...(tensors && { tensors: tensors.slice(0, maxTensors), tensorCount: tensors.length }),
-      };
+      return validate(inspectionSchema, withoutPaths(await look, hide), "inspection");
     } catch (error) {
       if (!(error instanceof NextxError)) throw error;
       const { code, message, hint } = error;
@@ -71,6 +74,8 @@ export class Models {
           ...(hint !== undefined && { hint: hide(hint) }),
         },
       );
+    } finally {
+      this.#asked--;
     }
   }
 

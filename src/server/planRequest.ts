@@ -1,6 +1,6 @@
 /** A client's request checked against its model: what will be computed, and what it costs. */
 import { sha256Hex } from "../formats/durable.node.ts";
-import { decodePng } from "../formats/png.ts";
+import { readPngSize } from "../formats/png.ts";
 import { sampleRecipe } from "../sampleRecipe.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { Catalogue } from "./catalogue.node.ts";
@@ -26,8 +26,8 @@ export function planRequest(catalogue: Catalogue, request: GenerateRequest): Pla
     box: edit.box,
     where: edit.where,
   };
-  const source = picture && decodePng(picture.png, { path: "edit.png" });
-  if (source && source.width * source.height > maxEditPixels)
+  const size = picture && readPngSize(picture.png, "edit.png"); // whoever computes decodes it
+  if (size && size.width * size.height > maxEditPixels)
     throw new NextxError("EDIT_BAD_PICTURE", "The picture to edit is too large.", { path: "edit.png" });
   const recipe = sampleRecipe(entry.subject, {
     ...settings,
@@ -35,7 +35,7 @@ export function planRequest(catalogue: Catalogue, request: GenerateRequest): Pla
     first,
     ...(given !== undefined && { class: given }),
     ...(count !== undefined && { count }),
-    ...(source && { edit: { ...source, box: request.edit?.box, where: request.edit?.where } as never }), // only asked whether there is one
+    ...(picture && { edit: picture as never }), // only asked whether there is one
   });
   const { labels } = recipe;
   if (labels.length > maxPictures)

@@ -2,10 +2,10 @@
  * Accepted requests on disk, one folder each: `request.json` (written before a request is accepted) and `state.json`.
  * Written durably, locked by one server, so that a kill loses nothing that was accepted.
  */
-import { mkdir } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
-import { isTemporary, writeFileDurably, writeFolderDurably } from "../formats/durable.node.ts";
+import { isLeftover, writeFileDurably, writeFolderDurably } from "../formats/durable.node.ts";
 import { fileError, nodeFiles } from "../formats/durableLayer.node.ts";
 import { acquireLock, type HeldLock } from "../regimen/runFolderLock.node.ts";
 import { NextxError } from "../tensor/errors.ts";
@@ -43,17 +43,18 @@ export class RequestFolders<R, S extends object> implements AsyncDisposable {
     return acquireLock(folder, nodeFiles);
   }
 
-  /** All requests, oldest first. Leftovers of interrupted writes are removed, unreadable folders left alone. */
+  /** All requests, oldest first. Leftovers of a server before are removed, unreadable folders left alone. */
   async list(): Promise<Stored<R, S>[]> {
-    const all: Stored<R, S>[] = [];
+    const all: { readonly one: Stored<R, S>; readonly acceptedMs: number }[] = [];
     for (const name of (await nodeFiles.list(this.#folder)).sort()) {
-      if (isTemporary(name)) await nodeFiles.remove(join(this.#folder, name));
+      if (isLeftover(name)) await nodeFiles.remove(join(this.#folder, name));
       else if (this.#form.ids.test(name)) {
         const one = await this.read(name).catch(() => undefined); // left alone
-        if (one) all.push(one);
+        const written = await stat(join(this.#folder, name, "request.json")).catch(() => undefined); // removed meanwhile
+        if (one && written) all.push({ one, acceptedMs: written.mtimeMs });
       }
     }
-    return all;
+    return all.sort((a, b) => a.acceptedMs - b.acceptedMs).map(({ one }) => one);
   }
 
   /** Writes the request; when this returns it is accepted. @throws NextxError FILE_ codes */

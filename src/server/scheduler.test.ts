@@ -1,43 +1,10 @@
 /** The queue before a device, with a device that does what the test says. */
 import { describe, expect, it } from "vitest";
 import { NextxError } from "../tensor/errors.ts";
-import type { Batch, BatchResult, BatchStep, Compute } from "./compute/messages.ts";
 import { Job } from "./job.ts";
 import type { ServerEvent } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
-
-interface Call {
-  readonly batch: Batch;
-  readonly signal: AbortSignal;
-  step(): void;
-  finish(): void;
-  fail(code: string): void;
-}
-
-class FakeCompute implements Compute {
-  readonly calls: Call[] = [];
-
-  run(batch: Batch, onStep: (step: BatchStep) => void, signal: AbortSignal): Promise<BatchResult> {
-    return new Promise((resolve, reject) => {
-      const fail = (code: string) => reject(new NextxError(code, "as the test says"));
-      signal.addEventListener("abort", () => fail("ABORTED"));
-      this.calls.push({
-        batch,
-        signal,
-        fail,
-        step: () => onStep({ done: 1, total: 2, strips: batch.parts.map(() => new Uint8Array([1])) }),
-        finish: () =>
-          resolve({
-            computedMs: 1,
-            parts: batch.parts.map(({ seed }) => ({
-              pictures: [new Uint8Array([seed])],
-              grid: new Uint8Array([seed]),
-            })),
-          }),
-      });
-    });
-  }
-}
+import { FakeCompute } from "./testing/fakeCompute.ts";
 
 const limits = { maxWaiting: 3, maxWaitingTokens: 1000, maxRows: 4 };
 const hooks = {

@@ -41,6 +41,8 @@ export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #hooks: SchedulerHooks;
   readonly #waiting: Job[] = [];
+  /** Jobs that have a place in the queue and are not ready for it. */
+  readonly #held = new Set<Job>();
   #running: Running | undefined;
   #tokensPerMs = firstTokensPerMs;
   #stopped = false;
@@ -60,7 +62,7 @@ export class Scheduler {
   }
 
   get isFull(): boolean {
-    return this.#waiting.length >= this.#options.maxWaiting;
+    return this.#waiting.length + this.#held.size >= this.#options.maxWaiting;
   }
 
   get isStopped(): boolean {
@@ -78,14 +80,24 @@ export class Scheduler {
   requireRoom(cost: number): void {
     if (this.#stopped) throw new NextxError("SERVER_STOPPING", "The server is stopping.");
     const tokens = this.#waitingTokens() + cost;
-    if (!this.isFull && (tokens <= this.#options.maxWaitingTokens || this.#waiting.length === 0)) return;
+    if (!this.isFull && (tokens <= this.#options.maxWaitingTokens || tokens === cost)) return;
     throw new NextxError("QUEUE_FULL", "The queue is full.", {
       hint: `Try again in ${this.retryAfterSeconds} s.`,
     });
   }
 
+  /** Keeps a place for a job that `add` or `release` follows. */
+  hold(job: Job): void {
+    this.#held.add(job);
+  }
+
+  release(job: Job): void {
+    this.#held.delete(job);
+  }
+
   /** Takes a job; asks nobody whether there is room. */
   add(job: Job): void {
+    this.#held.delete(job);
     const waiting = this.#waiting.length + this.running;
     this.#waiting.push(job);
     job.emit({ kind: "accepted", id: job.id, waiting, recipe: job.plan.recipe });
@@ -111,7 +123,7 @@ export class Scheduler {
   }
 
   #waitingTokens(): number {
-    return this.#waiting.reduce((sum, job) => sum + job.plan.cost, 0);
+    return [...this.#waiting, ...this.#held].reduce((sum, job) => sum + job.plan.cost, 0);
   }
 
   /** The oldest job and those behind it that can share its batch. */

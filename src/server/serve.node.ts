@@ -71,53 +71,60 @@ export async function startServer(options: ServeOptions): Promise<Running> {
   }
   const { models, runs: runsFolder, files } = options;
   const catalogue = await Catalogue.open({ models, runs: runsFolder, files });
-  const store = await JobStore.open(options.jobs);
-  const compute = new ComputeProcess(options.worker, { threads: options.threads, version });
-  const limits = { maxWaiting: options.maxWaiting, maxWaitingTokens, maxRows: maxPictures };
-  const service = new Service({ catalogue, compute, store, metrics: new Metrics(), limits });
-  await service.recover();
-  const studio = readStaticFiles(join(packageRoot(), "dist/studio"));
-  const hosts = [...loopbackHosts, inUrl(host), ...options.allowHosts];
-  const measuring = new Measuring(options.threads);
-  const long = await openLongWork(options, catalogue);
-  const { operations } = long;
-  const arena = new ArenaShelf(options.results);
-  const app = createApp(service, { hosts, token, version, studio, measuring, arena, ...long });
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    hostname: host,
-    serverOptions: {
-      headersTimeout: 10_000,
-      requestTimeout: 30_000,
-      keepAliveTimeout: 5_000,
-      connectionsCheckingInterval: 2_000,
-      maxHeaderSize: 16_384,
-    },
-  }) as import("node:http").Server; // no TLS, no HTTP/2
+  /** What was opened, to be closed again, the newest first. */
+  const opened: (() => unknown)[] = [];
   const abandon = async () => {
-    measuring[Symbol.dispose]();
-    compute[Symbol.dispose]();
-    await long[Symbol.asyncDispose]();
-    await store[Symbol.asyncDispose]();
+    for (const close of opened.splice(0).reverse()) await close();
   };
   try {
-    await listen(server, host, port);
+    return await started();
   } catch (error) {
     await abandon();
     throw error;
   }
-  const address = server.address();
-  const actual = typeof address === "object" && address ? address.port : port;
-  return {
-    url: `http://${inUrl(host)}:${actual}/`,
-    hasStudio: studio !== undefined,
-    stop: async () => {
-      server.close();
-      await Promise.all([service.stop(), operations.shutDown()]);
-      server.closeAllConnections();
-      await abandon();
-    },
-  };
+
+  async function started(): Promise<Running> {
+    const store = await JobStore.open(options.jobs);
+    opened.push(() => store[Symbol.asyncDispose]());
+    const compute = new ComputeProcess(options.worker, { threads: options.threads, version });
+    opened.push(() => compute[Symbol.dispose]());
+    const limits = { maxWaiting: options.maxWaiting, maxWaitingTokens, maxRows: maxPictures };
+    const service = new Service({ catalogue, compute, store, metrics: new Metrics(), limits });
+    await service.recover();
+    const studio = readStaticFiles(join(packageRoot(), "dist/studio"));
+    const hosts = [...loopbackHosts, inUrl(host), ...options.allowHosts];
+    const measuring = new Measuring(options.threads);
+    opened.push(() => measuring[Symbol.dispose]());
+    const long = await openLongWork(options, catalogue);
+    opened.push(() => long[Symbol.asyncDispose]());
+    const { operations } = long;
+    const arena = new ArenaShelf(options.results);
+    const app = createApp(service, { hosts, token, version, studio, measuring, arena, ...long });
+    const server = createAdaptorServer({
+      fetch: app.fetch,
+      hostname: host,
+      serverOptions: {
+        headersTimeout: 10_000,
+        requestTimeout: 30_000,
+        keepAliveTimeout: 5_000,
+        connectionsCheckingInterval: 2_000,
+        maxHeaderSize: 16_384,
+      },
+    }) as import("node:http").Server; // no TLS, no HTTP/2
+    await listen(server, host, port);
+    const address = server.address();
+    const actual = typeof address === "object" && address ? address.port : port;
+    return {
+      url: `http://${inUrl(host)}:${actual}/`,
+      hasStudio: studio !== undefined,
+      stop: async () => {
+        server.close();
+        await Promise.all([service.stop(), operations.shutDown()]);
+        server.closeAllConnections();
+        await abandon();
+      },
+    };
+  }
 }
 
 function listen(server: import("node:http").Server, host: string, port: number): Promise<void> {

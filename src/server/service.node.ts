@@ -33,6 +33,8 @@ export class Service {
   readonly #scheduler: Scheduler;
   /** Stored jobs that are not over. */
   readonly #stored = new Map<string, Job>();
+  /** What is being written of a stored job; the next waits for it. */
+  readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor({ catalogue, compute, store, metrics, limits }: ServiceParts) {
     this.catalogue = catalogue;
@@ -68,24 +70,46 @@ export class Service {
 
   /** A request that outlives its client. The same key gives the same job. @throws as submit; FILE_ codes; JOB_OTHER_REQUEST */
   async enqueue(request: GenerateRequest, key?: string): Promise<JobInfo> {
-    const id =
-      key === undefined ? newId() : `key-${createHash("sha256").update(key).digest("hex").slice(0, 32)}`;
-    if (key !== undefined) {
-      const known = await this.store.read(id).catch(() => undefined);
+    if (key === undefined) return this.#accept(newId(), request, (id) => this.store.create(id, request));
+    const own = `key-${createHash("sha256").update(key).digest("hex").slice(0, 32)}`;
+    return this.#inTurn(own, async () => {
+      const known = await this.store.read(own).catch(() => undefined);
       if (known && JSON.stringify(known.request) !== JSON.stringify(request))
         throw new NextxError("JOB_OTHER_REQUEST", "This Idempotency-Key belongs to another request.");
-      if (known) return known;
-    }
+      return known ?? (await this.#accept(own, request, (id) => this.store.create(id, request)));
+    });
+  }
+
+  /** Queues a job once it is written; its place in the queue is taken before. */
+  async #accept(
+    id: string,
+    request: GenerateRequest,
+    write: (id: string) => Promise<void>,
+  ): Promise<JobInfo> {
     const job = new Job(id, this.#admit(request));
+    this.#scheduler.hold(job);
     this.#stored.set(id, job);
     try {
-      await this.store.create(id, request);
+      await write(id);
     } catch (error) {
+      this.#scheduler.release(job);
       this.#stored.delete(id);
       throw error;
     }
     this.#scheduler.add(job);
     return { id, state: "queued", crashes: 0, request };
+  }
+
+  /** One after the other for the same job, so that the newest state is the one that stays. */
+  #inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(id) ?? Promise.resolve();
+    const turn = before.catch(() => undefined).then(work); // its caller got the error
+    this.#turns.set(id, turn);
+    const forget = () => {
+      if (this.#turns.get(id) === turn) this.#turns.delete(id);
+    };
+    turn.then(forget, forget);
+    return turn;
   }
 
   /** A job that is not over, to follow its events. */
@@ -123,21 +147,21 @@ export class Service {
 
   /** Queues a job that was parked, failed or cancelled again. @throws NextxError JOB_NOT_RETRYABLE, QUEUE_FULL */
   async retry(id: string): Promise<JobInfo> {
-    const { state, request } = await this.store.read(id);
-    if (state === "finished" || state === "queued" || state === "running")
-      throw new NextxError("JOB_NOT_RETRYABLE", `The job is ${state}.`, { path: "id" });
-    const job = new Job(id, this.#admit(request));
-    await this.store.setState(id, { state: "queued", crashes: 0 });
-    this.#stored.set(id, job);
-    this.#scheduler.add(job);
-    return { id, state: "queued", crashes: 0, request };
+    return this.#inTurn(id, async () => {
+      const { state, request } = await this.store.read(id);
+      if (state === "finished" || state === "queued" || state === "running")
+        throw new NextxError("JOB_NOT_RETRYABLE", `The job is ${state}.`, { path: "id" });
+      return this.#accept(id, request, () => this.store.setState(id, { state: "queued", crashes: 0 }));
+    });
   }
 
   /** Ends what runs; stored jobs go on with the next server. */
   async stop(): Promise<void> {
     for (const job of this.#scheduler.stop()) {
       if (this.#stored.has(job.id)) {
-        await this.store.setState(job.id, { state: "queued", crashes: job.crashes });
+        await this.#inTurn(job.id, () =>
+          this.store.setState(job.id, { state: "queued", crashes: job.crashes }),
+        );
         job.emit({ kind: "cancelled" });
       } else await this.#scheduler.cancel(job);
     }
@@ -159,18 +183,22 @@ export class Service {
   async #onStart(job: Job): Promise<void> {
     this.metrics.queueTime.observe((performance.now() - job.createdMs) / 1000);
     if (this.#stored.has(job.id))
-      await this.store.setState(job.id, { state: "running", crashes: job.crashes });
+      await this.#inTurn(job.id, () =>
+        this.store.setState(job.id, { state: "running", crashes: job.crashes }),
+      );
   }
 
   async #onEnd(job: Job, result: PartResult | undefined): Promise<void> {
     this.metrics.end(job.state, job.plan.part.labels.length, (performance.now() - job.createdMs) / 1000);
     if (!this.#stored.has(job.id)) return;
-    try {
-      if (result) await this.store.finish(job.id, result);
-      const error = job.error && errorBody(job.error);
-      await this.store.setState(job.id, { state: job.state, crashes: job.crashes, ...error });
-    } finally {
-      this.#stored.delete(job.id);
-    }
+    await this.#inTurn(job.id, async () => {
+      try {
+        if (result) await this.store.finish(job.id, result);
+        const error = job.error && errorBody(job.error);
+        await this.store.setState(job.id, { state: job.state, crashes: job.crashes, ...error });
+      } finally {
+        this.#stored.delete(job.id);
+      }
+    });
   }
 }

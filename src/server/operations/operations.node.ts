@@ -228,7 +228,9 @@ export class Operations {
     } catch (cause) {
       if (cause instanceof WorkFailure) operation.result = cause.result;
       const failure = cause instanceof WorkFailure ? cause.error : toNextxError(cause);
-      await this.#fail(lane, operation, failure).catch((error: unknown) => {
+      const isKilled = running.isStopAsked && failure.code === "COMPUTE_CRASHED"; // it did not stop by itself
+      const ended = isKilled ? this.#end(operation, "stopped") : this.#fail(lane, operation, failure);
+      await ended.catch((error: unknown) => {
         operation.error = toNextxError(error); // its state cannot be kept; it is taken up when the server starts again
         operation.state = "failed";
         operation.tellState();

@@ -22,6 +22,8 @@ interface Call {
 
 class FakeOperators implements Operators {
   readonly calls: Call[] = [];
+  /** Whether work goes on when it is told to stop. */
+  isStubborn = false;
 
   work(work: Work, onEvent: (event: WorkEvent) => void): ReturnType<Operators["work"]> {
     let call: Call | undefined;
@@ -37,7 +39,7 @@ class FakeOperators implements Operators {
     });
     const stop = () => {
       if (call) call.isStopAsked = true;
-      call?.end("stopped");
+      if (!this.isStubborn) call?.end("stopped");
     };
     return { ended, stop, kill: () => undefined };
   }
@@ -143,6 +145,18 @@ describe("long work", () => {
     await until(() => operators.calls.length === 2);
     await expect(operations.resume(a)).rejects.toMatchObject({ code: "JOB_NOT_RETRYABLE" });
     await expect(operations.forget(a)).rejects.toMatchObject({ code: "JOB_RUNS" });
+  });
+
+  it("has stopped what had to be killed for it, and does not begin it again", async () => {
+    const { operators, operations } = setup();
+    operators.isStubborn = true;
+    const one = await operations.submit(train("a"));
+    await until(() => operators.calls.length === 1);
+    await operations.stop(one);
+    operators.calls[0]?.fail("COMPUTE_CRASHED"); // as killing it does
+    await until(async () => (await stateOnDisk(one)) === "stopped");
+    expect(one).toMatchObject({ state: "stopped", crashes: 0 });
+    expect(operators.calls).toHaveLength(1);
   });
 
   it("stops work whose process has not started yet", async () => {

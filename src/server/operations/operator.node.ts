@@ -3,6 +3,7 @@
  * with its parent. Whatever it does can be killed at any moment and begun again: it goes on where its files stand.
  */
 import { setPriority } from "node:os";
+import type { Inspected } from "../../inspect.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { plainError } from "../errors.ts";
 import type { FromOperator, OperatorSetting, Question, ToOperator, Work, WorkEvent } from "./messages.ts";
@@ -13,6 +14,8 @@ import { workTraining } from "./workTraining.node.ts";
 
 /** Below the process that makes pictures: those are answered while a model trains. */
 const niceness = 10;
+/** Of a file's tensors, and of its dicts. */
+const toldTensors = 1000;
 /** Steps are told at most so often. */
 const tellEveryMs = 250;
 
@@ -35,6 +38,16 @@ function perform(work: Work, context: WorkContext): Working {
   }
 }
 
+/** Without most of a long list: it goes through the server's own process. */
+function shortened(found: Inspected) {
+  const { tensors, dicts } = found;
+  return {
+    ...found,
+    ...(Array.isArray(dicts) && { dicts: dicts.slice(0, toldTensors) }),
+    ...(tensors && { tensors: tensors.slice(0, toldTensors), tensorCount: tensors.length }),
+  };
+}
+
 async function answer(question: Question, { threads, dataRoot }: OperatorSetting): Promise<unknown> {
   switch (question.kind) {
     case "arms": {
@@ -44,7 +57,7 @@ async function answer(question: Question, { threads, dataRoot }: OperatorSetting
     }
     case "inspect": {
       const { inspect } = await import("../../inspect.node.ts");
-      return inspect(question.path, question.key);
+      return shortened(await inspect(question.path, question.key));
     }
     default:
       return question satisfies never;

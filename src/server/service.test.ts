@@ -1,0 +1,110 @@
+/** Stored jobs when clients are quick: the same key twice at once, cancelling what just began, more than there is room for. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import type { SampleSubject } from "../sampleRecipe.ts";
+import { imageSystems } from "../systems/registry.ts";
+import type { Catalogue } from "./catalogue.node.ts";
+import { JobStore } from "./jobStore.node.ts";
+import { Metrics } from "./metrics.ts";
+import { type GenerateRequest, generateSchema } from "./protocol.ts";
+import { Service } from "./service.node.ts";
+import { FakeCompute } from "./testing/fakeCompute.ts";
+
+const work = mkdtempSync(join(tmpdir(), "nextx-service-"));
+afterAll(() => rmSync(work, { recursive: true, force: true }));
+let store: JobStore | undefined;
+afterEach(() => store?.[Symbol.asyncDispose]());
+
+const system = imageSystems.get("var") as SampleSubject["system"];
+const subject: SampleSubject = { name: "m", sha256: "0", system, classNames: ["a", "b"], sampling: {} };
+const catalogue = {
+  get: () => ({ subject, name: "m", info: { sha256: "0" }, tokens: () => 10 }),
+} as unknown as Catalogue; // all that planning asks for
+
+const request = (seed = 1): GenerateRequest => generateSchema.parse({ model: "m", class: 0, seed });
+const settle = (ms = 20) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function setup(name: string, maxWaiting = 100) {
+  const compute = Object.assign(new FakeCompute(), { isLost: false });
+  store = await JobStore.open(join(work, name));
+  const limits = { maxWaiting, maxWaitingTokens: 1e6, maxRows: 1 };
+  const service = new Service({ catalogue, compute, store, metrics: new Metrics(), limits });
+  return { service, compute, store };
+}
+
+async function until(what: () => Promise<boolean> | boolean): Promise<void> {
+  for (let i = 0; !(await what()); i++) {
+    if (i > 200) throw new Error(`waited for ${what}`);
+    await settle(10);
+  }
+}
+
+describe("stored jobs", () => {
+  it("are accepted while others list them, oldest first", async () => {
+    const own = (await setup("list")).store;
+    let isOver = false;
+    const listing = (async () => {
+      while (!isOver) await own.list();
+    })();
+    const ids = Array.from({ length: 30 }, (_, i) => `${i % 2 ? "key-" : ""}`.concat(idOf(i)));
+    for (const id of ids) await own.create(id, request());
+    isOver = true;
+    await listing;
+    expect((await own.list()).map(({ id }) => id)).toEqual(ids);
+  });
+
+  it("of one key asked for twice at once are one job, which finishes", async () => {
+    const { service, compute, store: own } = await setup("key");
+    const [one, two] = await Promise.all([service.enqueue(request(), "k"), service.enqueue(request(), "k")]);
+    expect(two.id).toBe(one.id);
+    await until(() => compute.calls.length === 1);
+    compute.calls[0]?.finish();
+    await until(async () => (await own.read(one.id)).state === "finished");
+    await settle();
+    expect(compute.calls).toHaveLength(1);
+    await expect(service.enqueue(request(2), "k")).rejects.toMatchObject({ code: "JOB_OTHER_REQUEST" });
+  });
+
+  it("that failed are queued once by two who retry at once", async () => {
+    const { service, compute, store: own } = await setup("retry");
+    const { id } = await service.enqueue(request());
+    await until(() => compute.calls.length === 1);
+    compute.calls[0]?.fail("SAMPLING_BAD_OPTION");
+    await until(async () => (await own.read(id)).state === "failed");
+    const answers = await Promise.allSettled([service.retry(id), service.retry(id)]);
+    expect(answers.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+    expect(answers[1]).toMatchObject({ reason: { code: "JOB_NOT_RETRYABLE" } });
+    await until(() => compute.calls.length === 2);
+    await settle();
+    expect(compute.calls).toHaveLength(2);
+  });
+
+  it("cancelled as soon as they run are cancelled on disk", async () => {
+    const { service, store: own } = await setup("cancel");
+    for (let i = 0; i < 15; i++) {
+      const { id } = await service.enqueue(request(i));
+      const job = service.active(id);
+      await until(() => job?.state === "running");
+      if (job) await service.cancel(job);
+      await settle();
+      expect((await own.read(id)).state).toBe("cancelled");
+    }
+  });
+
+  it("take their place in the queue before they are written", async () => {
+    const { service } = await setup("full", 4);
+    const answers = await Promise.allSettled(
+      Array.from({ length: 20 }, (_, i) => service.enqueue(request(i))),
+    );
+    expect(answers.filter(({ status }) => status === "fulfilled")).toHaveLength(4);
+    expect(answers.at(-1)).toMatchObject({ reason: { code: "QUEUE_FULL" } });
+  });
+});
+
+/** Ids as the server gives them, later ones not later in the alphabet. */
+function idOf(i: number): string {
+  const hex = (255 - i).toString(16).padStart(2, "0");
+  return i % 2 ? hex.repeat(16) : `abcdef${hex}-${hex.repeat(6)}`;
+}
