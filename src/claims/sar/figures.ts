@@ -20,7 +20,7 @@ export function workFigure(rows: Rows): ResultFigure {
   return {
     title: "Fréchet distance (our classifier) over all training",
     x: { label: "10^12 multiply-adds of the transformer's training, the base's included", scale: "linear" },
-    y: { label: "distance of 10,000 unguided pictures, mean of seeds", scale: "linear" },
+    y: { label: "distance, 10,000 unguided pictures", scale: "linear" },
     series: Object.keys(methods).map((method) => {
       const mean = (read: (seed: number) => number) =>
         seeds.reduce((total, seed) => total + read(seed) / seeds.length, 0);

@@ -42,7 +42,51 @@ function scaleOf(values: readonly number[], { scale }: Axis, from: number, to: n
   };
 }
 
-function seriesSvg(series: ResultFigure["series"][number], i: number, x: Scale, y: Scale): string {
+/** Where the names of the series begin: their left or right end, and the first line. */
+interface Legend {
+  readonly at: number;
+  readonly anchor: "start" | "end";
+  readonly top: number;
+}
+
+/** About what a name takes. */
+const named = { width: 170, height: 15 };
+
+/** The corner that least of what is drawn lies in. */
+function legendOf(series: ResultFigure["series"], x: Scale, y: Scale): Legend {
+  const [left, right] = [plot.left + 8, width - plot.right - 8];
+  const size = named.height * series.length;
+  const [top, bottom] = [plot.top + 12, height - plot.bottom - size + 6];
+  const corners: Legend[] = [
+    { at: right, anchor: "end", top },
+    { at: left, anchor: "start", top },
+    { at: left, anchor: "start", top: bottom },
+    { at: right, anchor: "end", top: bottom },
+  ];
+  const drawn = series.flatMap(({ points, line }) =>
+    points.flatMap(([a, b], i): [number, number][] => {
+      const [nextA, nextB] = points[i + 1] ?? [a, b];
+      const parts = line ? 20 : 1;
+      return Array.from({ length: parts }, (_, k) => [
+        x.at(a) + ((x.at(nextA) - x.at(a)) * k) / parts,
+        y.at(b) + ((y.at(nextB) - y.at(b)) * k) / parts,
+      ]);
+    }),
+  );
+  const hits = ({ at, anchor, top: first }: Legend): number => {
+    const from = anchor === "end" ? at - named.width : at;
+    const isIn = ([a, b]: [number, number]) =>
+      a >= from && a <= from + named.width && b >= first - named.height && b <= first + size;
+    return drawn.filter(isIn).length;
+  };
+  return corners.reduce((best, corner) => (hits(corner) < hits(best) ? corner : best));
+}
+
+function seriesSvg(
+  series: ResultFigure["series"][number],
+  i: number,
+  { x, y, legend }: { readonly x: Scale; readonly y: Scale; readonly legend: Legend },
+): string {
   const colour = figureColours[i % figureColours.length] ?? "";
   const points = series.points.map(([a, b]) => [round(x.at(a)), round(y.at(b))] as const);
   const line = series.line
@@ -52,9 +96,8 @@ function seriesSvg(series: ResultFigure["series"][number], i: number, x: Scale, 
     points.length > 24
       ? ""
       : points.map(([a, b]) => `<circle cx="${a}" cy="${b}" r="3" fill="${colour}"/>`).join("");
-  const top = plot.top + 12 + 15 * i;
-  const right = width - plot.right - 8;
-  const name = `<text x="${right}" y="${top}" text-anchor="end" fill="${colour}">${escapeHtml(series.name)}</text>`;
+  const { at, anchor, top } = legend;
+  const name = `<text x="${at}" y="${top + named.height * i}" text-anchor="${anchor}" fill="${colour}">${escapeHtml(series.name)}</text>`;
   return `<g>${line}${dots}${name}</g>`;
 }
 
@@ -83,6 +126,7 @@ export function figureSvg({ title, x: xAxis, y: yAxis, series }: ResultFigure): 
       `<text x="${round(x.at(tick))}" y="${bottom + 17}" text-anchor="middle">${formatTick(tick)}</text>`,
   );
   const middle = round((plot.top + bottom) / 2);
+  const legend = legendOf(series, x, y);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(title)}" font-family="sans-serif" font-size="12" fill="#777">`,
     `<text x="${plot.left}" y="20" font-size="13" font-weight="bold">${escapeHtml(title)}</text>`,
@@ -91,7 +135,7 @@ export function figureSvg({ title, x: xAxis, y: yAxis, series }: ResultFigure): 
     ...xTicks,
     `<text x="${round((plot.left + right) / 2)}" y="${height - 8}" text-anchor="middle">${escapeHtml(xAxis.label)}</text>`,
     `<text transform="translate(14 ${middle}) rotate(-90)" text-anchor="middle">${escapeHtml(yAxis.label)}</text>`,
-    ...series.map((one, i) => seriesSvg(one, i, x, y)),
+    ...series.map((one, i) => seriesSvg(one, i, { x, y, legend })),
     "</svg>\n",
   ].join("\n");
 }
