@@ -68,6 +68,7 @@ test.each<[string, number[], number[], number, number[]]>([
   ["side of 1 with any stride", [1, 3], [99, 1], 3, [4, 5, 6]],
   ["empty with any stride", [0, 3], [99, 99], 6, []],
   ["repeated but small", [2, 2], [0, 1], 0, [1, 2, 1, 2]],
+  ["64 axes", [...Array(63).fill(1), 6], Array(64).fill(1), 0, [1, 2, 3, 4, 5, 6]],
   ["overlapping windows", [2, 3], [1, 1], 0, [1, 2, 3, 2, 3, 4]],
 ])("a view: %s", async (_, shape, strides, offset, values) => {
   const tensor = (await read(oneTensor(shape, strides, offset))).get("w");
@@ -169,6 +170,18 @@ describe("which dict", () => {
     expect(await refusal(dict(op.text("epoch"), op.int(1)))).toBe("PTH_NO_TENSORS");
     expect(await refusal(torchZip(op.pickle(tensor), { 0: data }))).toBe("PTH_NO_TENSORS");
     expect(await refusal(dict(op.int(1), tensor, op.text("1"), tensor))).toBe("PTH_DUPLICATE_NAME");
+  });
+
+  test("long keys above tensors are refused, one or all together; others do not matter", async () => {
+    const below = (length: number, value: Uint8Array) => dict(op.text("k".repeat(length)), value);
+    expect(await refusal(below(4096, inner))).toBe("ok");
+    expect(await refusal(below(4097, inner))).toBe("PTH_TOO_LARGE");
+    expect(await refusal(below(4097, op.list(inner)))).toBe("PTH_TOO_LARGE");
+    expect(await refusal(below(4097, op.dict(op.text("epoch"), op.int(1))))).toBe("PTH_NO_TENSORS");
+    let many = op.list(...Array.from({ length: 600 }, () => join("}", op.text("w"), "h", 0, "s")));
+    for (let i = 0; i < 30; i++) many = op.dict(op.text("k".repeat(4096)), many);
+    const bytes = torchZip(op.pickle(tensor, "q", 0, many, 0x86), { 0: data });
+    expect(await refusal(bytes)).toBe("PTH_TOO_LARGE");
   });
 
   test("ten levels of dicts, and a dict that holds itself", async () => {
@@ -283,6 +296,8 @@ test.each<[string, Uint8Array, string]>([
   ["side negative", oneTensor([-1], [1]), "PTH_BAD_TENSOR"],
   ["fewer strides", oneTensor([2, 3], [1]), "PTH_BAD_TENSOR"],
   ["shape beyond 2^53", oneTensor([2 ** 31 - 1, 2 ** 31 - 1, 1], [0, 0, 0]), "PTH_BAD_TENSOR"],
+  ["65 axes", oneTensor(Array(65).fill(1), Array(65).fill(1)), "PTH_BAD_TENSOR"],
+  ["a stride of 65 axes", oneTensor([6], Array(65).fill(1)), "PTH_BAD_TENSOR"],
   ["a bomb of repeats", oneTensor([2 ** 30], [0]), "PTH_EXPANDED_TENSOR"],
   [
     "no storage",
@@ -314,6 +329,19 @@ test.each<[string, Uint8Array, string]>([
   ],
 ])("refuses: %s", async (_, bytes, code) => {
   expect(await refusal(bytes)).toBe(code);
+});
+
+test("an OrderedDict of a list, but no second one, however the list grew", async () => {
+  const pairs = op.list(op.list(op.text("w"), op.tensor(storage, 0, [6], [1])));
+  const ordered = op.global("collections", "OrderedDict");
+  const call = (list: Uint8Array) => join(ordered, list, 0x85, "R");
+  const again = join("h", 0);
+  const more = join("h", 0, op.list(op.text("v"), "N"), "a");
+  expect((await read(torchZip(op.pickle(call(pairs)), { 0: data }))).size).toBe(1);
+  const twice = [call(join(pairs, "q", 0)), call(again), 0x86];
+  expect(await refusal(torchZip(op.pickle(...twice), { 0: data }))).toBe("PICKLE_TOO_LARGE");
+  const grown = [call(join(pairs, "q", 0)), call(more), 0x86];
+  expect(await refusal(torchZip(op.pickle(...grown), { 0: data }))).toBe("PICKLE_TOO_LARGE");
 });
 
 test("many strided copies of one storage are refused, single ones are read", async () => {

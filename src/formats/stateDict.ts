@@ -1,6 +1,6 @@
 /** Finds the dict of tensors that is wanted among the nested dicts of a checkpoint. */
 import { NextxError } from "../tensor/errors.ts";
-import { PickleDict, PickleList, PickleTuple, type PickleValue } from "./pickle.ts";
+import { PickleDict, type PickleKey, PickleList, PickleTuple, type PickleValue } from "./pickle.ts";
 import { TorchTensor } from "./torchPickle.ts";
 
 /** One dict that holds tensors, with what else it holds. */
@@ -14,28 +14,50 @@ export interface StateDict {
 
 const maxDepth = 32;
 const maxCandidates = 10_000;
+/** Characters of one key on the way to a dict, and of all dicts' joined keys. */
+const maxKeyLength = 4096;
+const maxKeysLength = 2 ** 26;
 
-/** All dicts that hold at least one tensor directly, the root first. */
+/**
+ * All dicts that hold at least one tensor directly, the root first.
+ * @throws NextxError PTH_DUPLICATE_NAME, PTH_TOO_LARGE (their keys)
+ */
 export function stateDicts(root: PickleValue): StateDict[] {
   const found: StateDict[] = [];
   const seen = new Set<PickleValue>();
-  const visit = (value: PickleValue, path: readonly string[]) => {
+  const path: string[] = [];
+  let keysLength = 0;
+  const keep = (dict: Omit<StateDict, "key">) => {
+    const long = path.find((key) => key.length > maxKeyLength);
+    if (long !== undefined) throw tooLarge(`has a key of ${long.length} characters`, long);
+    keysLength += path.reduce((sum, key) => sum + key.length + 1, 0);
+    if (keysLength > maxKeysLength) throw tooLarge("has keys of more than 64 MB in all", path[0] ?? "");
+    found.push({ key: path.join("."), ...dict });
+  };
+  const below = (items: Iterable<readonly [PickleKey, PickleValue]>) => {
+    for (const [key, item] of items) {
+      path.push(String(key));
+      visit(item);
+      path.pop();
+    }
+  };
+  const visit = (value: PickleValue) => {
     if (path.length > maxDepth || seen.has(value) || found.length >= maxCandidates) return;
     if (value instanceof PickleDict) {
       seen.add(value);
-      const dict = asStateDict(value, path.join("."));
-      if (dict.tensors.size > 0) found.push(dict);
-      for (const [key, item] of value.entries) visit(item, [...path, String(key)]);
+      const dict = tensorsOf(value);
+      if (dict.tensors.size > 0) keep(dict);
+      below(value.entries);
     } else if (value instanceof PickleList || value instanceof PickleTuple) {
       seen.add(value);
-      for (const [i, item] of value.items.entries()) visit(item, [...path, String(i)]);
+      below(value.items.entries());
     }
   };
-  visit(root, []);
+  visit(root);
   return found;
 }
 
-function asStateDict(dict: PickleDict, key: string): StateDict {
+function tensorsOf(dict: PickleDict): Omit<StateDict, "key"> {
   const tensors = new Map<string, TorchTensor>();
   const skipped: string[] = [];
   for (const [name, value] of dict.entries) {
@@ -43,11 +65,18 @@ function asStateDict(dict: PickleDict, key: string): StateDict {
     else if (tensors.has(String(name))) throw duplicate(String(name));
     else tensors.set(String(name), value);
   }
-  return { key, tensors, skipped };
+  return { tensors, skipped };
 }
 
 function duplicate(name: string): NextxError {
   return new NextxError("PTH_DUPLICATE_NAME", `Two tensors are named "${name}".`, { path: name });
+}
+
+function tooLarge(what: string, key: string): NextxError {
+  return new NextxError("PTH_TOO_LARGE", `The nesting of dicts ${what}.`, {
+    path: key.slice(0, 200),
+    hint: "In Python, save the state dict alone: torch.save(model.state_dict(), path).",
+  });
 }
 
 /**

@@ -163,10 +163,17 @@ function explain(error: unknown): unknown {
 type Add = (name: string, call?: (args: readonly PickleValue[]) => PickleValue) => PickleGlobal;
 
 function addContainers(add: Add): void {
+  const copied = new WeakSet<PickleList>();
   add("collections.OrderedDict", (args) => {
     const dict = new PickleDict(true);
     const pairs = args[0] ?? new PickleList();
     if (!(pairs instanceof PickleList)) throw badArguments("OrderedDict");
+    // A list is copied once, so copies hold no more than the file's own lists, whose entries it spells out.
+    if (copied.has(pairs)) {
+      const message = "The file makes more than one OrderedDict of a list.";
+      throw pickleError("TOO_LARGE", message, "collections.OrderedDict");
+    }
+    copied.add(pairs);
     for (const pair of pairs.items) {
       const [key, value] = pair instanceof PickleList || pair instanceof PickleTuple ? pair.items : [];
       if (typeof key !== "string" || value === undefined) throw badArguments("OrderedDict");
@@ -232,12 +239,18 @@ function storageOf(
   return storage;
 }
 
+/** PyTorch's own limit of most operations. Shapes are shared in a file and repeated for every tensor outside it. */
+const maxRank = 64;
+
 /** (storage, offset, size, stride, ...); `element` is given for tensors over untyped storages. */
 function rebuildTensor(args: readonly PickleValue[], element: DType | undefined): TorchTensor {
   const [storage, offset, size, stride] = args;
   if (!(storage instanceof TorchStorage)) throw badTensor("a tensor without a storage");
   const dtype = element ?? storage.dtype;
   if (dtype === undefined) throw badTensor("a tensor of an unknown dtype");
+  if (size instanceof PickleTuple && size.items.length > maxRank) {
+    throw badTensor(`a tensor of ${size.items.length} axes, more than ${maxRank}`);
+  }
   const [shape, strides, [start]] = [
     integers(size),
     integers(stride),
@@ -265,7 +278,7 @@ function rebuildTensor(args: readonly PickleValue[], element: DType | undefined)
 }
 
 function integers(value: PickleValue | undefined): readonly number[] | undefined {
-  if (!(value instanceof PickleTuple) || value.items.length > 1000) return undefined;
+  if (!(value instanceof PickleTuple) || value.items.length > maxRank) return undefined;
   const isSide = (item: PickleValue): item is number => Number.isSafeInteger(item) && (item as number) >= 0; // a number
   return value.items.every(isSide) ? value.items : undefined;
 }

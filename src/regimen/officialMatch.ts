@@ -46,20 +46,32 @@ export interface FoundPart {
 const wrappers = /(^|\.)(_orig_mod|_fsdp_wrapped_module)(?=\.)/g;
 const unwrapped = (name: string): string => name.replace(wrappers, "").replace(/^\./, "");
 
-/** Prefixes before the anchor in the dict's names. */
-function prefixesOf(names: Iterable<string>, anchor: string): string[] {
-  const found = new Set<string>();
-  for (const name of names) {
-    const plain = unwrapped(name);
-    if (plain === anchor || plain.endsWith(`.${anchor}`)) found.add(plain.slice(0, -anchor.length));
-  }
-  return [...found];
+/** A tensor of a dict. */
+interface Entry {
+  /** Its name without wrappers. */
+  readonly plain: string;
+  readonly inFile: string;
+  readonly form: TensorForm;
 }
 
-function tensorsBelow(dict: TensorDict, prefix: string): FoundPart["tensors"] {
+const entriesOf = ({ tensors }: TensorDict): Entry[] =>
+  [...tensors].map(([inFile, form]) => ({ plain: unwrapped(inFile), inFile, form }));
+
+/** Places of one part in a dict that are looked at. Files may repeat an anchor's name many times: each costs a walk. */
+const maxPrefixes = 64;
+
+/** Prefixes before the anchor in the dict's names, the shortest ones: those of wrappers are short. */
+function prefixesOf(entries: readonly Entry[], anchor: string): string[] {
+  const found = new Set<string>();
+  for (const { plain } of entries) {
+    if (plain === anchor || plain.endsWith(`.${anchor}`)) found.add(plain.slice(0, -anchor.length));
+  }
+  return [...found].sort((a, b) => a.length - b.length).slice(0, maxPrefixes);
+}
+
+function tensorsBelow(entries: readonly Entry[], prefix: string): FoundPart["tensors"] {
   const tensors = new Map<string, TensorForm & { inFile: string }>();
-  for (const [inFile, form] of dict.tensors) {
-    const plain = unwrapped(inFile);
+  for (const { plain, inFile, form } of entries) {
     if (plain.startsWith(prefix)) tensors.set(plain.slice(prefix.length), { ...form, inFile });
   }
   return tensors;
@@ -69,9 +81,10 @@ async function look(
   system: string,
   part: OfficialPart,
   { file, dict }: NamedDict,
+  entries: readonly Entry[],
   prefix: string,
 ): Promise<FoundPart | undefined> {
-  const tensors = tensorsBelow(dict, prefix);
+  const tensors = tensorsBelow(entries, prefix);
   const read = (name: string) => dict.read(tensors.get(name)?.inFile ?? name);
   const shape = (name: string) => tensors.get(name)?.shape;
   const recognised = await part.recognise({ names: new Set(tensors.keys()), shape, read });
@@ -81,17 +94,18 @@ async function look(
   return { system, part, file, key, section, implied, tensors, read };
 }
 
-/** All parts of all systems in these dicts. Errors: CONVERT_UNKNOWN_SCHEDULE, and those of reading. */
+/** All parts of all systems in these dicts, up to 64 of a kind in each. Errors: CONVERT_UNKNOWN_SCHEDULE, and those of reading. */
 export async function findParts(
   dicts: readonly NamedDict[],
   forms: ReadonlyMap<string, OfficialForm>,
 ): Promise<FoundPart[]> {
   const found: FoundPart[] = [];
   for (const named of dicts) {
+    const entries = entriesOf(named.dict);
     for (const [system, { parts }] of forms) {
       for (const part of parts) {
-        for (const prefix of prefixesOf(named.dict.tensors.keys(), part.anchor)) {
-          const one = await look(system, part, named, prefix);
+        for (const prefix of prefixesOf(entries, part.anchor)) {
+          const one = await look(system, part, named, entries, prefix);
           if (one) found.push(one);
         }
       }

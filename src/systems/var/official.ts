@@ -31,6 +31,11 @@ const schedules = [
   [1, 2, 3, 4, 5, 7, 9, 12, 16, 21, 27, 36, 48, 64],
 ];
 
+/** Longer sides are not VAR's. */
+const maxSide = 256;
+/** Of the search for a schedule. */
+const maxSteps = 100_000;
+
 const squares = (sides: readonly number[]): number => sides.reduce((sum, side) => sum + side * side, 0);
 
 /** The growing sides that `lvl_1L` counts: how many tokens have each level. */
@@ -41,24 +46,25 @@ function sidesOfLevels(levels: HostTensor): number[] | undefined {
     counts[level] = (counts[level] ?? 0) + 1;
   }
   const sides = Array.from(counts, (count) => Math.sqrt(count ?? 0));
-  return sides.every((side, i) => Number.isInteger(side) && side > (sides[i - 1] ?? 0)) ? sides : undefined;
+  const grow = sides.every((side, i) => Number.isInteger(side) && side > (sides[i - 1] ?? 0));
+  return grow && (sides.at(-1) ?? 0) <= maxSide ? sides : undefined;
 }
 
-/** All growing lists of `count` sides from `first` on whose squares sum to `total`, at most two. */
-function schedulesOf(first: number, count: number, total: number): number[][] {
+/** The only growing list of `count` sides from `first` on whose squares sum to `total`; none when a short search leaves doubt. */
+function onlySchedule(first: number, count: number, total: number): number[] | undefined {
   const found: number[][] = [];
+  let steps = 0;
   const extend = (sides: readonly number[], left: number) => {
-    if (found.length > 1 || left < 0) return;
     const missing = count - sides.length;
-    if (missing === 0) {
-      if (left === 0) found.push([...sides]);
-      return;
-    }
-    for (let side = (sides.at(-1) ?? 0) + 1; side * side * missing <= left; side++)
+    if (missing === 0 && left === 0) found.push([...sides]);
+    if (missing === 0 || left > missing * maxSide ** 2) return;
+    for (let side = (sides.at(-1) ?? 0) + 1; side <= maxSide && side * side * missing <= left; side++) {
+      if (found.length > 1 || ++steps > maxSteps) return;
       extend([...sides, side], left - side * side);
+    }
   };
   extend([first], total - first * first);
-  return found;
+  return found.length === 1 && steps <= maxSteps ? found[0] : undefined;
 }
 
 /** The schedule of a transformer: from its buffer, else a published one of that length, else the only one there can be. */
@@ -76,8 +82,8 @@ async function scheduleOf(
     sides.length === count && sides[0] === first && squares(sides) === length;
   const known = schedules.find(fits);
   if (known) return known;
-  const [only, ...more] = count <= 8 ? schedulesOf(first, count, length) : [];
-  if (only && more.length === 0) return only;
+  const only = count <= 8 ? onlySchedule(first, count, length) : undefined;
+  if (only) return only;
   throw new NextxError(
     "CONVERT_UNKNOWN_SCHEDULE",
     `The file has ${length} tokens in ${count} scales, but does not say which sides.`,
@@ -103,8 +109,10 @@ const transformer: OfficialPart = {
       shape("blocks.0.ffn.fc1.weight"),
     ];
     if (!levels || table?.length !== 3 || !start || !head || !classes || !hidden) return undefined;
+    if ([levels, table, start, head, classes, hidden].flat().some((side) => side < 1)) return undefined;
+    const [count = 0, length = 0, first] = [levels[0], table[1], Math.sqrt(start[1] ?? 1)];
+    if (length > count * maxSide ** 2 || !Number.isInteger(first) || first > maxSide) return undefined;
     const [embedDim = 0, scaled] = [head[1], shape("blocks.0.attn.scale_mul_1H11")];
-    const first = Math.sqrt(start[1] ?? 1);
     const depth = countIndices(names, "blocks.", ".");
     const section = {
       depth,
@@ -115,7 +123,7 @@ const transformer: OfficialPart = {
       sharedAln: names.has("shared_ada_lin.1.weight"),
       attnL2Norm: scaled !== undefined,
       numClasses: (classes[0] ?? 1) - 1,
-      patchNums: await scheduleOf(tensors, first, levels[0] ?? 0, table[1] ?? 0),
+      patchNums: await scheduleOf(tensors, first, count, length),
     };
     const codes = { vocabSize: head[0], zChannels: shape("word_embed.weight")?.[1] };
     return { section, implied: { tokenizer: codes } };
