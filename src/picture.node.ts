@@ -3,7 +3,9 @@ import { fitSquare } from "./data/fitSquare.ts";
 import { fromBase64 } from "./formats/base64.ts";
 import { decodeImage } from "./formats/imageFile.node.ts";
 import { type LoadOptions, load } from "./load.node.ts";
+import { shippedModels } from "./models.node.ts";
 import { type Picture, readPictureRecipe, samplePicture } from "./picture.ts";
+import { imageSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 /** A picture file as the source of an edit: its middle square in the model's size. */
@@ -11,9 +13,21 @@ export async function editSource(bytes: Uint8Array, path: string, size: number):
   return fitSquare(await decodeImage(bytes, path), size);
 }
 
+/** A name that leads to a model of this package: files that a recipe names are not opened. @throws NextxError MODEL_NOT_FOUND */
+function requireShipped(name: string, path: string): string {
+  const isShipped = shippedModels().some(
+    (model) => model.name === name || (imageSystems.has(name) && model.card.system === name),
+  );
+  if (isShipped) return name;
+  throw new NextxError("MODEL_NOT_FOUND", `${path} was made with a model that does not ship: ${name}.`, {
+    path: name,
+    hint: "Say where it is: --model FOLDER or --model FILE.",
+  });
+}
+
 /**
  * Makes a picture again. `modelName` says where the model is when it does not ship with nextx.
- * @throws NextxError REPRODUCE_OTHER_MODEL and those of readPictureRecipe, load and sampling
+ * @throws NextxError MODEL_NOT_FOUND, REPRODUCE_OTHER_MODEL and those of readPictureRecipe, load and sampling
  */
 export async function reproducePicture(
   png: Uint8Array,
@@ -22,19 +36,7 @@ export async function reproducePicture(
   { modelName, ...device }: LoadOptions & { readonly modelName?: string } = {},
 ): Promise<Picture> {
   const recipe = readPictureRecipe(png, path);
-  using model = await load(modelName ?? recipe.model, device).catch((error) => {
-    if (modelName !== undefined || !(error instanceof NextxError && error.code === "MODEL_NOT_FOUND"))
-      throw error;
-    throw new NextxError(
-      "MODEL_NOT_FOUND",
-      `${path} was made with a model that does not ship: ${recipe.model}.`,
-      {
-        path: recipe.model,
-        hint: "Say where it is: --model FOLDER or --model FILE.",
-        cause: error,
-      },
-    );
-  });
+  using model = await load(modelName ?? requireShipped(recipe.model, path), device);
   if (model.sha256 !== recipe.sha256) {
     throw new NextxError(
       "REPRODUCE_OTHER_MODEL",

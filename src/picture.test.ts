@@ -2,11 +2,12 @@
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
+import { encodePng } from "./formats/png.ts";
 import { load } from "./load.node.ts";
 import { shippedModels } from "./models.node.ts";
 import { reproducePicture } from "./picture.node.ts";
-import { samplePicture } from "./picture.ts";
+import { readPictureRecipe, samplePicture } from "./picture.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "nextx-picture-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -24,3 +25,56 @@ it("a picture of another place's model says that its place is missing, and is th
   });
   expect((await reproducePicture(png, "a.png", "0.0.0", { modelName: file })).png).toEqual(png);
 }, 60_000);
+
+describe("a recipe of a stranger", () => {
+  const [shipped] = shippedModels();
+  const made = (change: object) =>
+    encodePng(
+      { width: 1, height: 1, pixels: new Uint8Array(3) },
+      {
+        recipe: {
+          ...{ nextx: "sample", version: 1, model: shipped?.name, sha256: shipped?.card.sha256 },
+          ...{ labels: [0], seed: 0, settings: {}, grid: { columns: 1, scale: 1 } },
+          ...{ made: { nextx: "0.0.0", runtime: "x" }, ...change },
+        },
+      },
+    );
+
+  it.each(["onPreview", "signal", "edit", "class", "count", "columns"])(
+    "may not set %s in a system's settings",
+    async (name) => {
+      const wanted = { code: "CONFIG_UNKNOWN_KEY", path: `a.png.settings.${name}` };
+      const png = made({ settings: { [name]: 1 } });
+      expect(() => readPictureRecipe(png, "a.png")).toThrow(expect.objectContaining(wanted));
+      await expect(reproducePicture(png, "a.png", "0.0.0")).rejects.toMatchObject(wanted);
+    },
+  );
+
+  it("names no file: only what ships is opened without --model", async () => {
+    for (const model of [shipped?.path ?? "", folder, "/etc/hostname"]) {
+      await expect(reproducePicture(made({ model }), "a.png", "0.0.0")).rejects.toMatchObject({
+        code: "MODEL_NOT_FOUND",
+        path: model,
+        hint: expect.stringContaining("--model"),
+      });
+    }
+  });
+
+  it("with a grid that no PNG takes is refused", async () => {
+    const png = made({ grid: { columns: 10_000, scale: 64 } });
+    await expect(reproducePicture(png, "a.png", "0.0.0")).rejects.toMatchObject({
+      code: "SAMPLING_BAD_OPTION",
+      path: "columns",
+    });
+  });
+});
+
+it("a grid that no PNG takes is refused before sampling", async () => {
+  using model = await load(shippedModels()[0]?.name ?? "");
+  const sample = vi.spyOn(model, "sample");
+  await expect(samplePicture(model, { columns: 1000, scale: 64 }, "0.0.0")).rejects.toMatchObject({
+    code: "SAMPLING_BAD_OPTION",
+    path: "columns",
+  });
+  expect(sample).not.toHaveBeenCalled();
+});

@@ -1,12 +1,13 @@
 /** Pictures that carry how they were made. */
 import { z } from "zod";
-import { composeContactSheet } from "./data/contactSheet.ts";
+import { composeContactSheet, contactSheetSize } from "./data/contactSheet.ts";
 import { toBase64 } from "./formats/base64.ts";
 import { encodePng, type RgbImage, readPngRecipe } from "./formats/png.ts";
 import { validate } from "./formats/validate.ts";
 import type { Model } from "./model.ts";
 import type { EditRequest } from "./regimen/system.ts";
 import type { SampleOptions, SampleRecipe } from "./sampleRecipe.ts";
+import { NextxError } from "./tensor/errors.ts";
 
 const fraction = z.number().min(0).max(1);
 const boxSchema = z.strictObject({ y0: fraction, x0: fraction, y1: fraction, x1: fraction });
@@ -44,15 +45,46 @@ export interface Picture {
   readonly recipe: PictureRecipe;
 }
 
+/** Options of `samplePicture` that are no settings of a system: a recipe's settings may not name them. */
+const reservedSettings = [
+  "class",
+  "count",
+  "seed",
+  "first",
+  "previews",
+  "edit",
+  "signal",
+  "columns",
+  "scale",
+  "onPreview",
+] as const satisfies readonly (keyof PictureOptions)[];
+
+const withGap = (count: number, grid: PictureRecipe["grid"]) => ({
+  ...grid,
+  gap: count === 1 ? 0 : 2 * Math.min(grid.scale, 2),
+});
+
 function arrange(pixels: Uint8Array, count: number, size: number, grid: PictureRecipe["grid"]): RgbImage {
   if (count === 1 && grid.scale === 1) return { width: size, height: size, pixels };
-  return composeContactSheet(pixels, count, size, {
-    ...grid,
-    gap: count === 1 ? 0 : 2 * Math.min(grid.scale, 2),
-  });
+  return composeContactSheet(pixels, count, size, withGap(count, grid));
 }
 
-/** Samples a model into one PNG (a grid for several pictures) that carries its recipe. */
+/** Refuses a grid that no PNG takes, before anything is sampled for it. */
+function requireGrid(count: number, size: number, grid: PictureRecipe["grid"]): void {
+  if (count === 1 && grid.scale === 1) return;
+  const { width, height, fits } = contactSheetSize(count, size, withGap(count, grid));
+  if (fits) return;
+  throw new NextxError(
+    "SAMPLING_BAD_OPTION",
+    `The grid would have ${width} x ${height} pixels, more than 64 million.`,
+    { path: "columns", hint: "Ask for fewer columns or pictures, or a smaller scale." },
+  );
+}
+
+/**
+ * Samples a model into one PNG (a grid for several pictures) that carries its recipe.
+ * @throws NextxError SAMPLING_BAD_OPTION for a grid of more than 64 million pixels, and those of sampling
+ */
 export async function samplePicture(
   model: Model,
   options: PictureOptions,
@@ -63,6 +95,7 @@ export async function samplePicture(
   const count = recipe.labels.length;
   const size = model.imageSize;
   const grid = gridOf(count, size, columns, scale);
+  requireGrid(count, size, grid);
   let pixels = new Uint8Array(0);
   for await (const event of model.sample({ ...rest, previews: onPreview !== undefined })) {
     pixels = Uint8Array.from(event.pixels);
@@ -133,5 +166,10 @@ function packEdit({ pixels, box, where }: EditRequest, size: number): NonNullabl
 
 /** The recipe in a PNG. @throws NextxError PNG_ codes, CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE */
 export function readPictureRecipe(png: Uint8Array, path: string): PictureRecipe {
-  return validate(pictureRecipeSchema, readPngRecipe(png, path), path);
+  const recipe = validate(pictureRecipeSchema, readPngRecipe(png, path), path);
+  const reserved = reservedSettings.find((name) => Object.hasOwn(recipe.settings, name));
+  if (reserved === undefined) return recipe;
+  throw new NextxError("CONFIG_UNKNOWN_KEY", `sampling has no "${reserved}".`, {
+    path: `${path}.settings.${reserved}`,
+  });
 }

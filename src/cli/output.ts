@@ -17,12 +17,23 @@ export function exitCodeOf(error: unknown): number {
   return usageCodes.test(error.code) ? exitCodes.usage : exitCodes.failed;
 }
 
+/**
+ * Text that may come from files, for a terminal: control characters are written as `\xNN`, except line ends and tabs.
+ * Colours are added after it.
+ */
+export function visible(text: string): string {
+  return text.replace(/(?![\n\t])\p{Cc}/gu, (control) => `\\x${hex(control, 2)}`);
+}
+
+const hex = (character: string, digits: number): string =>
+  character.charCodeAt(0).toString(16).padStart(digits, "0");
+
 /** An error for people on stderr, or as JSON on stdout. */
 export function printError(error: unknown, json: boolean): void {
   if (!(error instanceof NextxError)) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     if (json) printJson({ error: { code: "INTERNAL", message: text } });
-    else process.stderr.write(`nextx: this is a defect of nextx.\n${text}\n`);
+    else process.stderr.write(`nextx: this is a defect of nextx.\n${visible(text)}\n`);
     return;
   }
   const { code, message, path, hint } = error;
@@ -30,18 +41,27 @@ export function printError(error: unknown, json: boolean): void {
     printJson({ error: { code, message, path, hint } });
     return;
   }
-  const colour = (style: "red" | "dim", text: string) => (isTerminal() ? styleText(style, text) : text);
+  const colour = (style: "red" | "dim", text: string) =>
+    isTerminal() ? styleText(style, visible(text)) : visible(text);
   const where = path === undefined || message.includes(path) ? "" : colour("dim", ` (at ${path})`);
-  process.stderr.write(`${colour("red", `error ${code}`)}: ${message}${where}\n`);
-  if (hint !== undefined) process.stderr.write(`  ${hint}\n`);
+  process.stderr.write(`${colour("red", `error ${code}`)}: ${visible(message)}${where}\n`);
+  if (hint !== undefined) process.stderr.write(`  ${visible(hint)}\n`);
 }
 
+/** One line of JSON; the control characters that JSON leaves as they are are escaped too. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  const text = JSON.stringify(value).replace(/\p{Cc}/gu, (control) => `\\u${hex(control, 4)}`);
+  process.stdout.write(`${text}\n`);
 }
 
+/** Text for people; what would control their terminal is made visible. */
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${visible(text)}\n`);
+}
+
+/** Lines with colour codes of our own; never text from a file. */
+export function printColoured(lines: string): void {
+  process.stdout.write(`${lines}\n`);
 }
 
 /** One line that is rewritten on a terminal; elsewhere a plain line now and then. Goes to stderr. */
@@ -54,7 +74,8 @@ export class ProgressLine {
     this.#plainEveryMs = plainEveryMs;
   }
 
-  update(text: string, isLast = false): void {
+  update(given: string, isLast = false): void {
+    const text = visible(given);
     const now = performance.now();
     const period = isTerminal() ? 80 : this.#plainEveryMs;
     if (!isLast && now - this.#lastMs < period) return;

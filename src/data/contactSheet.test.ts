@@ -22,3 +22,8 @@ test("what is no grid is refused", () => {
   expect(() => composeContactSheet(new Uint8Array(26), 1, 3)).toThrow("27 bytes");
   expect(() => composeContactSheet(new Uint8Array(27), 1, 3, { scale: 1.5 })).toThrow("scale");
 });
+
+test("a grid that no PNG takes is refused before it is allocated", () => {
+  const sheet = () => composeContactSheet(new Uint8Array(32 * 32 * 3), 1, 32, { columns: 10_000, scale: 64 });
+  expect(sheet).toThrow(expect.objectContaining({ code: "DATA_TOO_LARGE", path: "columns" }));
+});

@@ -1,5 +1,6 @@
 /** Puts square RGB pictures side by side into one picture: a grid with small gaps, enlarged by whole pixels if wished. */
 import type { RgbImage } from "../formats/png.ts";
+import { maxPixels } from "../formats/pngChunks.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { Rgb } from "./synth/palette.ts";
 
@@ -15,9 +16,20 @@ export interface ContactSheetOptions {
   readonly gapColour?: Rgb;
 }
 
+/** Sides of a grid of n pictures in pixels, and whether a PNG takes it. */
+export function contactSheetSize(
+  n: number,
+  size: number,
+  { columns = Math.ceil(Math.sqrt(n)), gap = 2, scale = 1 }: ContactSheetOptions = {},
+): { readonly width: number; readonly height: number; readonly fits: boolean } {
+  const cell = size * scale + gap;
+  const [width, height] = [columns * cell + gap, Math.ceil(n / columns) * cell + gap];
+  return { width, height, fits: width * height <= maxPixels };
+}
+
 /**
  * A grid of n pictures, given one after another as n * size * size * 3 bytes; row by row, missing places stay empty.
- * @throws NextxError DATA_BAD_SHAPE
+ * @throws NextxError DATA_BAD_SHAPE, DATA_TOO_LARGE (more pixels than a PNG takes)
  */
 export function composeContactSheet(
   pixels: Uint8Array,
@@ -28,7 +40,17 @@ export function composeContactSheet(
   const { columns = Math.ceil(Math.sqrt(n)), gap = 2, scale = 1, gapColour = [24, 24, 28] } = options;
   requireSheet(pixels, n, size, columns, gap, scale);
   const cell = size * scale + gap;
-  const [width, height] = [columns * cell + gap, Math.ceil(n / columns) * cell + gap];
+  const { width, height, fits } = contactSheetSize(n, size, { columns, gap, scale });
+  if (!fits) {
+    throw new NextxError(
+      "DATA_TOO_LARGE",
+      `The grid has ${width} x ${height} pixels, more than 64 million.`,
+      {
+        path: "columns",
+        hint: "Take fewer columns or pictures, or a smaller scale.",
+      },
+    );
+  }
   const sheet = Uint8Array.from({ length: width * height * 3 }, (_, i) => gapColour[i % 3] as number); // channel < 3
   for (let image = 0; image < n; image++) {
     const left = gap + (image % columns) * cell;

@@ -12,10 +12,11 @@ import { maxIndexBytes, parseShardIndex } from "../formats/shards.ts";
 import { suggestion } from "../formats/suggest.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { type DownloadOptions, downloadFile } from "./download.node.ts";
-import { ask, downloadError, TryAgain } from "./downloadRequest.node.ts";
+import { ask, downloadError, reasonOf, TryAgain } from "./downloadRequest.node.ts";
 
 export const defaultHub = "https://huggingface.co";
 const maxListBytes = 2 ** 24;
+const listTimeoutMs = 60_000;
 
 /** One file of a repository. */
 export interface HubFile {
@@ -80,16 +81,17 @@ export function parseHubName(text: string): HubName {
 
 /**
  * The files of a repository.
- * @throws NextxError HUB_BAD_ANSWER, and the codes of downloadFile
+ * @throws NextxError HUB_BAD_ANSWER, DOWNLOAD_INTERRUPTED, DOWNLOAD_STALLED, ABORTED, and the codes of downloadFile
  */
 export async function listHub(id: string, options: HubOptions = {}): Promise<HubListing> {
   const { hub = defaultHub, revision = "main", fetch: get = fetch, signal } = options;
   const url = `${hub}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`;
   const bad = (what: string, cause?: unknown) => downloadError("HUB_BAD_ANSWER", url, what, undefined, cause);
   const parts: Uint8Array[] = [];
+  const limit = signal ?? AbortSignal.timeout(listTimeoutMs);
   try {
     const question = { url, from: 0, validator: undefined };
-    const { body } = await ask(question, get, signal ?? AbortSignal.timeout(60_000));
+    const { body } = await ask(question, get, limit);
     let received = 0;
     for await (const part of body) {
       received += part.length;
@@ -97,7 +99,13 @@ export async function listHub(id: string, options: HubOptions = {}): Promise<Hub
       parts.push(part);
     }
   } catch (error) {
-    throw error instanceof TryAgain ? error.error : error;
+    if (error instanceof TryAgain) throw error.error;
+    if (error instanceof NextxError) throw error;
+    const hint = "Run it again.";
+    if (signal?.aborted) throw new NextxError("ABORTED", "The listing was cancelled.", { cause: error });
+    if (limit.aborted)
+      throw downloadError("DOWNLOAD_STALLED", url, `did not answer within ${listTimeoutMs} ms`, hint, error);
+    throw downloadError("DOWNLOAD_INTERRUPTED", url, `was cut off (${reasonOf(error)})`, hint, error);
   }
   let json: unknown;
   try {

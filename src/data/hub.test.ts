@@ -26,13 +26,18 @@ class Hub {
   change: (listing: Record<string, unknown>) => unknown = (listing) => listing;
   /** Breaks the first answers with content after this many bytes. */
   cuts = 0;
+  /** Breaks the listing; "silent" sends nothing more instead. */
+  listing: "whole" | "cut" | "silent" = "whole";
   ranges = 0;
   address = "";
   readonly #http = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "", this.address);
     this.asked.push(pathname);
     if (pathname === "/api/models/owner/name/revision/main" && searchParams.get("blobs") === "true") {
-      response.end(JSON.stringify(this.change(this.#listing())));
+      const text = JSON.stringify(this.change(this.#listing()));
+      if (this.listing === "whole") response.end(text);
+      else response.writeHead(200, { "content-length": text.length }).write(text.slice(0, 9));
+      if (this.listing === "cut") setTimeout(() => response.destroy(), 50);
       return;
     }
     // The hub redirects content to another address.
@@ -193,6 +198,14 @@ test.each<[string, (listing: Record<string, unknown>) => unknown]>([
   hub.files.set("a.pth", large);
   hub.change = change;
   expect(await codeOf(() => listHub("owner/name", { hub: hub.address }))).toBe("HUB_BAD_ANSWER");
+});
+
+test("a listing that is cut off, and one that the user cancels, end with a code", async () => {
+  hub.listing = "cut";
+  expect(await codeOf(() => listHub("owner/name", { hub: hub.address }))).toBe("DOWNLOAD_INTERRUPTED");
+  hub.listing = "silent";
+  const signal = AbortSignal.timeout(200);
+  expect(await codeOf(() => listHub("owner/name", { hub: hub.address, signal }))).toBe("ABORTED");
 });
 
 test("a file name of the hub that leaves the folder is refused", async () => {

@@ -1,5 +1,8 @@
 import { expect, it } from "vitest";
 import { decodeModel, describedModel, encodeModel, modelMetadata, modelVersion } from "./modelFile.ts";
+import { writeSafetensors } from "./safetensors.ts";
+import { decodeSeriesModel, encodeSeriesModel, type SeriesDescription } from "./seriesModelFile.ts";
+import { codeOf } from "./testing/hostile.ts";
 
 const description = { system: "var", config: { a: 1 }, classNames: ["one"], imageSize: 8 };
 const quantisation = { kind: "int8", bits: 8, layers: 2, convolutions: 0, of: "ab" } as const;
@@ -31,4 +34,26 @@ it("refuses unknown kinds and newer versions by name", () => {
     withCode("MODEL_BAD_HEAD"),
   );
   expect(() => read(changed({ version: modelVersion + 1 }))).toThrow(withCode("MODEL_NEWER_VERSION"));
+});
+
+it.each([20_000, 100])("refuses a description that is nested %d deep", async (depth) => {
+  const deep = `${"[".repeat(depth)}${"]".repeat(depth)}`;
+  const nested = (text: string) => text.replace('"config":{"a":1}', `"config":${deep}`);
+  const { nextx = "" } = modelMetadata(description);
+  expect(nested(nextx)).toContain(deep);
+  expect(await codeOf(() => read({ nextx: nested(nextx) }))).toBe("MODEL_BAD_HEAD");
+  const series = JSON.stringify({ format: "nextx-series-model", version: 1, config: { a: 1 } });
+  const bytes = writeSafetensors(new Map(), { nextx: nested(series) });
+  expect(await codeOf(() => decodeSeriesModel(bytes, "model"))).toBe("MODEL_BAD_HEAD");
+});
+
+it("reads a forecaster as it was written", () => {
+  const forecaster: SeriesDescription = {
+    ...{ system: "autoformer", config: { a: [1, { b: null }] }, set: "waves", setVersion: "0" },
+    ...{ contextLength: 8, predictionLength: 4, frequency: "h" },
+    channels: [{ name: "\u00e4", mean: -1e-7, deviation: 2 }],
+  };
+  const weights = new Map([["w", { data: Float32Array.of(1, 2), shape: [2] }]]);
+  const bytes = encodeSeriesModel({ description: forecaster, weights });
+  expect(decodeSeriesModel(bytes, "model")).toEqual({ description: forecaster, weights });
 });

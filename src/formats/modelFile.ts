@@ -7,7 +7,7 @@ import type { Value } from "../runtime/values.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { toWeights } from "./quantisedTensors.ts";
 import { readSafetensors, writeSafetensors } from "./safetensors.ts";
-import { isSeriesHead } from "./seriesModelFile.ts";
+import { isSeriesHead, parseModelHead } from "./seriesModelFile.ts";
 import { fromValue } from "./tensorValue.ts";
 
 /** What a file says of its weights of few bits. */
@@ -111,12 +111,7 @@ export function describedModel(
 }
 
 function parseHead(text: string, path: string): z.infer<typeof descriptionSchema> {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new NextxError("MODEL_BAD_HEAD", `${path}: its description is not JSON.`, { path, cause });
-  }
+  const json = parseModelHead(text, path);
   if (isSeriesHead(json)) {
     throw new NextxError("MODEL_OTHER_TASK", `${path} is a forecaster and makes no pictures.`, {
       path,

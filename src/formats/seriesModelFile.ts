@@ -7,6 +7,7 @@ import type { Value } from "../runtime/values.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { toWeights } from "./quantisedTensors.ts";
 import { readSafetensors, writeSafetensors } from "./safetensors.ts";
+import { parseStrictJson } from "./strictJson.ts";
 import { fromValue } from "./tensorValue.ts";
 
 export const seriesModelFormat = "nextx-series-model";
@@ -47,15 +48,31 @@ export function encodeSeriesModel({ description, weights }: SeriesModelFile): Ui
   return writeSafetensors(tensors, { nextx: JSON.stringify(head) });
 }
 
+/** Nesting that a description may have: schemas walk down it. */
+const maxHeadDepth = 64;
+
+/** The text of a file's description as JSON: no duplicate keys, not deep. @throws NextxError MODEL_BAD_HEAD */
+export function parseModelHead(text: string, path: string): unknown {
+  try {
+    parseStrictJson(new TextEncoder().encode(text), { maxDepth: maxHeadDepth });
+    return JSON.parse(text);
+  } catch (cause) {
+    const reason = cause instanceof NextxError ? cause.message.replace(/\.$/, "") : "it cannot be parsed";
+    throw new NextxError(
+      "MODEL_BAD_HEAD",
+      `${path}: its description is not JSON as it should be: ${reason}.`,
+      {
+        path,
+        cause,
+      },
+    );
+  }
+}
+
 /** @throws NextxError MODEL_BAD_HEAD, MODEL_OTHER_TASK for a file that is no forecaster, and the codes of readSafetensors */
 export function decodeSeriesModel(bytes: Uint8Array, path: string): SeriesModelFile {
   const { tensors, metadata } = readSafetensors(bytes);
-  let json: unknown;
-  try {
-    json = JSON.parse(metadata.get("nextx") ?? "null");
-  } catch (cause) {
-    throw new NextxError("MODEL_BAD_HEAD", `${path}: its description is not JSON.`, { path, cause });
-  }
+  const json = parseModelHead(metadata.get("nextx") ?? "null", path);
   if (!isSeriesHead(json)) {
     throw new NextxError("MODEL_OTHER_TASK", `${path} is no forecaster.`, {
       path,

@@ -8,7 +8,7 @@ import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
 import { requireReplaceable, writeOutput } from "../files.ts";
 import { integer } from "../numbers.ts";
-import { interruptSignal, print, printJson } from "../output.ts";
+import { interruptSignal, print, printColoured, printJson } from "../output.ts";
 import { tellStory } from "../story.ts";
 import { showsImages, terminalImage } from "../terminalImage.ts";
 
@@ -77,7 +77,7 @@ async function one(
   await writeOutput(out, png);
   const seconds = (performance.now() - start) / 1000;
   if (json) return printJson({ out, model: name, seconds, recipe });
-  if (showsImages()) print(terminalImage(image, process.stdout.columns));
+  if (showsImages()) printColoured(terminalImage(image, process.stdout.columns));
   print(
     `${out}: ${recipe.labels.length} pictures by ${model.card?.title ?? name}, ${seconds.toFixed(1)} s from nothing\n`,
   );

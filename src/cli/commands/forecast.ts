@@ -1,5 +1,6 @@
 /** `nextx forecast FILE`: continues the series of a long table (unique_id, ds, y); tests itself on their last rows. */
 import type { Command } from "commander";
+import { decodeTable } from "../../data/series/csv.ts";
 import { writeLongTable } from "../../data/series/longTable.ts";
 import { renderForecastPage } from "../../evaluate/forecast/forecastPage.ts";
 import { type ForecastResult, forecast, forecastMethods } from "../../forecast.node.ts";
@@ -51,7 +52,7 @@ export function define(command: Command, { json }: Context): void {
     .action(async (file: string, flags: Flags) => {
       for (const path of [flags.out, flags.page]) if (path) requireReplaceable(path, flags.force === true);
       const progress = new ProgressLine();
-      const text = new TextDecoder().decode(readUserFile(file));
+      const text = decodeTable(readUserFile(file), file);
       if (flags.model !== undefined) return await byModel(text, file, flags.model, flags, json);
       const result = await forecast(text, file, {
         ...deviceOptions(flags),

@@ -1,7 +1,7 @@
 /** `nextx sample MODEL`: one PNG, a grid when there are several pictures, that carries its recipe. */
 import { type Command, InvalidArgumentError } from "commander";
 import { load } from "../../load.node.ts";
-import { findModelPlace } from "../../models.node.ts";
+import { findModelPlace, shippedModels } from "../../models.node.ts";
 import { editSource } from "../../picture.node.ts";
 import { type PictureOptions, samplePicture } from "../../picture.ts";
 import type { EditRequest, ImageSystem } from "../../regimen/system.ts";
@@ -12,7 +12,7 @@ import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.
 import { readUserFile, requireReplaceable, writeOutput } from "../files.ts";
 import { addSchemaFlags, readSchemaFlags } from "../flags.ts";
 import { integer } from "../numbers.ts";
-import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
+import { interruptSignal, ProgressLine, print, printColoured, printJson } from "../output.ts";
 import { showsImages, terminalImage } from "../terminalImage.ts";
 
 interface Flags extends DeviceFlags, Readonly<Record<string, unknown>> {
@@ -112,7 +112,7 @@ async function run(
     signal,
     ...(shows && {
       onPreview: (image, done, total) => {
-        print(terminalImage(image, process.stdout.columns));
+        printColoured(terminalImage(image, process.stdout.columns));
         line.update(`scale ${done} of ${total}`);
       },
     }),
@@ -123,14 +123,15 @@ async function run(
   line.end();
   const seconds = (performance.now() - start) / 1000;
   if (json) return printJson({ out: flags.out, width: image.width, height: image.height, seconds, recipe });
-  if (showsImages() && !shows) print(terminalImage(image, process.stdout.columns));
+  if (showsImages() && !shows) printColoured(terminalImage(image, process.stdout.columns));
   const classes = [...new Set(recipe.labels)].map((label) =>
     label === null ? "no class" : model.classNames[label],
   );
   print(
     `${flags.out}: ${recipe.labels.length} x ${classes.slice(0, 4).join(", ")}${classes.length > 4 ? ", ..." : ""}`,
   );
-  const place = recipe.model === model.name ? "" : ` --model ${model.name}`; // recipes name no folders
+  const ships = shippedModels().some((shipped) => shipped.name === model.name);
+  const place = ships ? "" : ` --model ${model.name}`; // recipes name no folders, and no files are opened for them
   const again = `nextx reproduce ${flags.out}${place} --out again.png`;
   print(`seed ${recipe.seed}, ${seconds.toFixed(1)} s; again: ${again}`);
 }

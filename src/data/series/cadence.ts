@@ -16,17 +16,18 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const monthOf = (ms: number): number => new Date(ms).getUTCFullYear() * 12 + new Date(ms).getUTCMonth();
 const isMonthEnd = (ms: number): boolean => new Date(ms + dayMs).getUTCDate() === 1;
-/** Day of the month and time of day. */
-const placeInMonth = (ms: number): number => (new Date(ms).getUTCDate() - 1) * dayMs + (ms % dayMs);
+/** Also before 1970, where remainders are negative. */
+const timeOfDay = (ms: number): number => ((ms % dayMs) + dayMs) % dayMs;
+const dayOfMonth = (ms: number): number => new Date(ms).getUTCDate();
 
 function monthly(times: ArrayLike<number>): Cadence | undefined {
   const all = Array.from(times);
   const step = monthOf(all[1] as number) - monthOf(all[0] as number); // callers have two rows
   const isEven = all.every((ms, i) => i === 0 || monthOf(ms) - monthOf(all[i - 1] as number) === step);
-  if (step < 1 || !isEven) return undefined;
-  if (all.every((ms) => placeInMonth(ms) === placeInMonth(all[0] as number)))
-    return { kind: "months", size: step };
-  return all.every(isMonthEnd) ? { kind: "monthEnds", size: step } : undefined;
+  const isOf = (part: (ms: number) => number) => all.every((ms) => part(ms) === part(all[0] as number));
+  if (step < 1 || !isEven || !isOf(timeOfDay)) return undefined;
+  if (all.every(isMonthEnd)) return { kind: "monthEnds", size: step };
+  return isOf(dayOfMonth) ? { kind: "months", size: step } : undefined;
 }
 
 /**
@@ -70,13 +71,14 @@ export function cadenceOf(
   return { kind: form === "number" ? "count" : "time", size };
 }
 
-/** The time `steps` rows after another. */
+/** The time `steps` rows after another; a day that a month lacks becomes its last. */
 export function timeAfter(ms: number, { kind, size }: Cadence, steps: number): number {
   if (kind === "time" || kind === "count") return ms + size * steps;
   const month = monthOf(ms) + size * steps;
-  const day = kind === "monthEnds" ? 0 : 1;
-  const first = Date.UTC(Math.floor(month / 12), (month % 12) + (kind === "monthEnds" ? 1 : 0), day);
-  return kind === "monthEnds" ? first + (ms % dayMs) : first + placeInMonth(ms);
+  const [year, monthOfYear] = [Math.floor(month / 12), month % 12];
+  const lastDay = dayOfMonth(Date.UTC(year, monthOfYear + 1, 0));
+  const day = kind === "monthEnds" ? lastDay : Math.min(dayOfMonth(ms), lastDay);
+  return Date.UTC(year, monthOfYear, day) + timeOfDay(ms);
 }
 
 /** The letter whose time marks suit; numbered rows get marks that do not change. */

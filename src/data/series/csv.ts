@@ -18,6 +18,24 @@ export function parseCsv(text: string, path: string, delimiter = ","): readonly 
   }
 }
 
+/** A table's bytes as text. @throws NextxError CSV_NOT_UTF8 */
+export function decodeTable(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new NextxError("CSV_NOT_UTF8", `${path} is not text in UTF-8.`, {
+      path,
+      hint: "Save the table again as UTF-8.",
+      cause,
+    });
+  }
+}
+
+/** A decimal number; NaN for everything else, also for other bases. */
+export function decimalNumber(cell: string): number {
+  return /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i.test(cell.trim()) ? Number(cell) : Number.NaN;
+}
+
 const place = (path: string, line: number, column: string): string => `${path}, line ${line}, ${column}`;
 
 /** A table with dates in its first column. @throws NextxError CSV_BAD_FILE, SERIES_BAD_TIME, SERIES_NOT_A_NUMBER, SERIES_UNSORTED */
@@ -36,7 +54,7 @@ export function readSeriesTable(text: string, path: string): SeriesTable {
       throw new NextxError("SERIES_UNSORTED", "Times must grow.", { path: place(path, row + 2, "date") });
     timesMs[row] = ms;
     for (const [i, cell] of cells.entries()) {
-      const value = cell.trim() === "" ? Number.NaN : Number(cell);
+      const value = decimalNumber(cell);
       if (!Number.isFinite(value)) {
         const where = place(path, row + 2, channels[i] ?? "");
         throw new NextxError("SERIES_NOT_A_NUMBER", `"${cell}" is no number.`, { path: where });

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cadenceOf, frequencyOf, timeAfter, usualSeason } from "./cadence.ts";
+import { decodeTable } from "./csv.ts";
 import { maxSeries, readLongTable, writeLongTable } from "./longTable.ts";
 
 const rows = (...lines: string[]): string => ["unique_id,ds,y", ...lines, ""].join("\n");
@@ -27,6 +28,22 @@ describe("good files", () => {
     const id = 'one "two",\nthree';
     const text = writeLongTable([{ id, timesMs: [0, 1], values: [1, 2] }], "number");
     expect(read(text).series).toEqual([{ id, timesMs: [0, 1], values: [1, 2] }]);
+  });
+
+  it("takes decimal numbers in every way of writing", () => {
+    const values = ["1", "-2.5", "+3", ".5", "4.", "1e3", "2.5E-1", " 7 "];
+    const text = rows(...values.map((value, i) => `a,${i},${value}`));
+    expect(read(text).series[0]?.values).toEqual([1, -2.5, 3, 0.5, 4, 1000, 0.25, 7]);
+  });
+
+  it("keeps milliseconds, and writes them on every row", () => {
+    const { series, cadence, form } = read(
+      rows("a,2024-01-01 00:00:00.5,1", "a,2024-01-01 00:00:00.750000,2", "a,2024-01-01 00:00:01,3"),
+    );
+    expect(cadence).toEqual({ kind: "time", size: 250 });
+    expect(writeLongTable(series, form)).toBe(
+      rows("a,2024-01-01 00:00:00.500,1", "a,2024-01-01 00:00:00.750,2", "a,2024-01-01 00:00:01.000,3"),
+    );
   });
 
   it("notes a series that does not change", () => {
@@ -83,6 +100,15 @@ const bad: readonly (readonly [string, string, string])[] = [
   ["NaN", rows("a,2024-01-01,NaN", "a,2024-01-02,2"), "SERIES_NOT_A_NUMBER"],
   ["infinity", rows("a,2024-01-01,inf", "a,2024-01-02,2"), "SERIES_NOT_A_NUMBER"],
   ["beyond float32", rows("a,2024-01-01,1e300", "a,2024-01-02,2"), "SERIES_NOT_A_NUMBER"],
+  ["a hexadecimal value", rows("a,2024-01-01,0x10", "a,2024-01-02,2"), "SERIES_NOT_A_NUMBER"],
+  ["a binary value", rows("a,2024-01-01,0b11", "a,2024-01-02,2"), "SERIES_NOT_A_NUMBER"],
+  ["a year of two digits", rows("a,0024-01-01,1", "a,0024-01-02,2"), "SERIES_BAD_TIME"],
+  ["microseconds", rows("a,2024-01-01 00:00:00.000001,1", "a,2024-01-01 00:00:01,2"), "SERIES_BAD_TIME"],
+  [
+    "a missing time below a second",
+    rows("a,2024-01-01 00:00:00.25,1", "a,2024-01-01 00:00:01.75,2", "a,2024-01-01 00:00:02.25,3"),
+    "SERIES_MISSING_TIME",
+  ],
   ["text in numbers", rows("a,2024-01-01,12 apples", "a,2024-01-02,2"), "SERIES_NOT_A_NUMBER"],
   ["a decimal comma", "unique_id;ds;y\na;2024-01-01;1,5\na;2024-01-02;2\n", "SERIES_NOT_A_NUMBER"],
   ["one row", rows("a,2024-01-01,1"), "SERIES_TOO_SHORT"],
@@ -94,6 +120,15 @@ const bad: readonly (readonly [string, string, string])[] = [
 ];
 
 describe("bad files", () => {
+  it("in Latin-1 are refused: their names would become one", () => {
+    const text = rows("\u00e4,1,1", "\u00e4,2,2", "\u00f6,1,3", "\u00f6,2,4");
+    const utf8 = new TextEncoder().encode(`\uFEFF${text}`);
+    expect(read(decodeTable(utf8, "x.csv")).series.map(({ id }) => id)).toEqual(["\u00e4", "\u00f6"]);
+    expect(() => decodeTable(Buffer.from(text, "latin1"), "x.csv")).toThrow(
+      expect.objectContaining({ code: "CSV_NOT_UTF8", path: "x.csv" }),
+    );
+  });
+
   it.each(bad)("with %s", (_, text, code) => {
     expect(() => read(text)).toThrow(expect.objectContaining({ code }));
   });
@@ -159,5 +194,42 @@ describe("cadence", () => {
     expect(next("2024-01-31", { kind: "monthEnds", size: 1 }, 1)).toBe("2024-02-29");
     expect(next("2024-11-30", { kind: "monthEnds", size: 1 }, 3)).toBe("2025-02-28");
     expect(next(day(0), { kind: "time", size: 86_400_000 }, 60)).toBe("2024-03-01");
+  });
+
+  it.each([
+    [
+      ["2023-10-31", "2023-12-31"],
+      ["2024-02-29", "2024-04-30", "2024-06-30"],
+    ],
+    [
+      ["2023-10-30", "2023-11-30", "2023-12-30"],
+      ["2024-01-30", "2024-02-29", "2024-03-30"],
+    ],
+    [
+      ["2023-06-30", "2023-09-30"],
+      ["2023-12-31", "2024-03-31"],
+    ],
+    [
+      ["2022-12-31", "2023-03-31"],
+      ["2023-06-30", "2023-09-30"],
+    ],
+    [
+      ["1960-01-15T06:00", "1960-02-15T06:00", "1960-03-15T06:00"],
+      ["1960-04-15T06:00", "1960-05-15T06:00"],
+    ],
+    [
+      ["1959-12-31T18:30", "1960-01-31T18:30"],
+      ["1960-02-29T18:30", "1960-03-31T18:30"],
+    ],
+  ])("continues %j with days that the months have", (known, wanted) => {
+    const cadence = of(...known);
+    const last = times(...known).at(-1) ?? Number.NaN;
+    expect(wanted.map((_, i) => timeAfter(last, cadence, i + 1))).toEqual(times(...wanted));
+  });
+
+  it("is none where ends of months come at different hours", () => {
+    expect(() => of("2024-01-31T06:00", "2024-02-29T07:00", "2024-03-31T06:00")).toThrow(
+      expect.objectContaining({ code: "SERIES_IRREGULAR" }),
+    );
   });
 });

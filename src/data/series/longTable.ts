@@ -2,7 +2,7 @@
 import { suggestion } from "../../formats/suggest.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { type Cadence, cadenceOf } from "./cadence.ts";
-import { parseCsv } from "./csv.ts";
+import { decimalNumber, parseCsv } from "./csv.ts";
 import { parseTimestamp, type TimestampForm } from "./timestamp.ts";
 
 export interface LongSeries {
@@ -89,14 +89,14 @@ function collect(rows: readonly (readonly string[])[], places: readonly [number,
     if (moment === undefined)
       throw new NextxError("SERIES_BAD_TIME", `"${time}" is no date.`, {
         path,
-        hint: "Write 2024-12-31 23:00:00.",
+        hint: "Write 2024-12-31 23:00:00, at most with milliseconds.",
       });
     form ??= moment.form;
     if (moment.form !== form)
       throw new NextxError("SERIES_MIXED_TIMES", `"${time}" is written otherwise than the times before.`, {
         path,
       });
-    const number = value.trim() === "" ? Number.NaN : Number(value);
+    const number = decimalNumber(value);
     if (!Number.isFinite(number) || !Number.isFinite(Math.fround(number))) {
       const hint = "Fill or remove missing values; decimals are written with a point.";
       throw new NextxError("SERIES_NOT_A_NUMBER", `"${value}" is no number.`, { path, hint });
@@ -118,20 +118,26 @@ function collect(rows: readonly (readonly string[])[], places: readonly [number,
 const quoted = (cell: string): string =>
   /[",;\t\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
 
-/** A time as its file wrote it: a number, a date, or a date with time. */
-export function timeText(ms: number, form: TimestampForm, isWholeDay: boolean): string {
+/** A time as its file wrote it: a number, a date, or a date with time, with milliseconds where it has some. */
+export function timeText(
+  ms: number,
+  form: TimestampForm,
+  isWholeDay: boolean,
+  hasMilliseconds = ms % 1000 !== 0,
+): string {
   if (form === "number") return String(ms);
   const text = new Date(ms).toISOString();
-  return isWholeDay ? text.slice(0, 10) : text.slice(0, 19).replace("T", " ");
+  return isWholeDay ? text.slice(0, 10) : text.slice(0, hasMilliseconds ? 23 : 19).replace("T", " ");
 }
 
 /** A long table as CSV text; values with the digits of float32. */
 export function writeLongTable(series: readonly LongSeries[], form: TimestampForm): string {
-  const isWholeDay = series.every(({ timesMs }) => timesMs.every((ms) => ms % 86_400_000 === 0));
+  const areWhole = (size: number) => series.every(({ timesMs }) => timesMs.every((ms) => ms % size === 0));
+  const [isWholeDay, hasMilliseconds] = [areWhole(86_400_000), !areWhole(1000)];
   const lines = series.flatMap(({ id, timesMs, values }) =>
     timesMs.map(
       (ms, i) =>
-        `${quoted(id)},${timeText(ms, form, isWholeDay)},${Number((values[i] as number).toPrecision(8))}`, // one per time
+        `${quoted(id)},${timeText(ms, form, isWholeDay, hasMilliseconds)},${Number((values[i] as number).toPrecision(8))}`, // one per time
     ),
   );
   return `${[columns.join(","), ...lines].join("\n")}\n`;

@@ -1,12 +1,23 @@
 /** Timestamps of series files: ISO dates and what spreadsheets make of them. No zones: what is written is taken as UTC. */
 
-const iso = /^(\d{4})-(\d{1,2})(?:-(\d{1,2}))?(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?Z?$/;
+const iso = /^(\d{4})-(\d{1,2})(?:-(\d{1,2}))?(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d+))?)?)?Z?$/;
 const slashed = /^(\d{4})\/(\d{1,2})\/(\d{1,2})(?: (\d{1,2}):(\d{2})(?::(\d{2}))?)?$/;
 
 /** How a file writes its times. */
 export type TimestampForm = "iso" | "slashed" | "number";
 
-/** Milliseconds since 1970 and the form, or undefined for what is no time. Plain integers are steps, not times. */
+/** Written years begin here: `Date.UTC` takes smaller ones for years of the last century. */
+const firstYear = 100;
+
+/** Milliseconds of a second's digits; undefined when there are finer ones, which would be lost. */
+function millisecondsOf(digits = ""): number | undefined {
+  return /^0*$/.test(digits.slice(3)) ? Number(digits.slice(0, 3).padEnd(3, "0")) : undefined;
+}
+
+/**
+ * Milliseconds since 1970 and the form, or undefined for what is no time: also years before 100, and seconds in finer
+ * parts than milliseconds. Plain integers are steps, not times.
+ */
 export function parseTimestamp(
   text: string,
 ): { readonly ms: number; readonly form: TimestampForm } | undefined {
@@ -19,11 +30,14 @@ export function parseTimestamp(
     const found = pattern.exec(word);
     if (!found) continue;
     const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = found
-      .slice(1)
+      .slice(1, 7)
       .map((part) => (part === undefined ? undefined : Number(part)));
-    const ms = Date.UTC(year, month - 1, day, hour, minute, second);
+    const milliseconds = millisecondsOf(found[7]);
+    if (milliseconds === undefined) return undefined;
+    const ms = Date.UTC(year, month - 1, day, hour, minute, second, milliseconds);
     const date = new Date(ms);
     const isReal =
+      year >= firstYear &&
       date.getUTCMonth() === month - 1 &&
       date.getUTCDate() === day &&
       hour < 24 &&
