@@ -155,6 +155,9 @@ function planOf(found: readonly FoundPart[], { settings = {}, classNames }: Conv
     for (const [name, section] of Object.entries(implied)) sections[name] = { ...section };
   }
   for (const { part, section } of found) sections[part.name] = { ...sections[part.name], ...section };
+  for (const { unknown } of found) {
+    if (unknown && !Object.hasOwn(settings, unknown.path ?? "")) throw unknown;
+  }
   for (const [path, value] of Object.entries(settings)) {
     const [section = "", ...rest] = path.split(".");
     if (!form.parts.some((part) => part.name === section) || rest.length !== 1) {

@@ -14,10 +14,11 @@ import { op, torchZip } from "./formats/testing/torchFile.ts";
 import { load } from "./load.node.ts";
 import { findModel } from "./models.node.ts";
 import { initialise, type Weights } from "./nn/scope.ts";
-import { officialDropPath } from "./regimen/multiScaleConfig.ts";
+import { officialDropPath, smokeMultiScale } from "./regimen/multiScaleConfig.ts";
 import { imageSystems } from "./systems/registry.ts";
 import { officialMaxSide } from "./systems/sar/config.ts";
 import { tinyConfig as sarConfig } from "./systems/sar/testing/tiny.ts";
+import { varModelSchema } from "./systems/var/varModel.ts";
 import { NextxError } from "./tensor/errors.ts";
 import { RandomStream } from "./tensor/random.ts";
 
@@ -142,6 +143,31 @@ describe("VAR's own files", () => {
     });
     expect(report.isModel).toBe(true);
     expect(report.counts.used).toBe(0);
+  });
+});
+
+describe("a schedule that a file does not say", () => {
+  const patchNums = [1, 2, 5, 10, 11]; // 251 tokens, as others of five scales have
+  const own = { depth: 1, embedDim: 16, numHeads: 2, numClasses: 2, patchNums };
+  const config = varModelSchema.parse({
+    tokenizer: { ...smokeMultiScale, patchNums },
+    transformer: own,
+  });
+  const write = () => {
+    const specs = imageSystems
+      .get("var")
+      ?.parameters({ ...{ system: "var", config }, classNames: [], imageSize: 8 });
+    const all = initialise(specs ?? new Map(), RandomStream.from(5, "test/convert"));
+    writePth(file("five.pth"), { "": partOf(all, "var.") });
+    return file("five.pth");
+  };
+
+  it("is asked for, and taken from a setting", async () => {
+    const path = write();
+    const out = file("five.safetensors");
+    expect(await codeOf(() => convert([path], out))).toBe("CONVERT_UNKNOWN_SCHEDULE");
+    const report = await convert([path], out, { settings: { "transformer.patchNums": patchNums } });
+    expect(report).toMatchObject({ system: "var", counts: { "wrong shape": 0, missing: 0 } });
   });
 });
 

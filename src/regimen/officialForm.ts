@@ -3,6 +3,7 @@
  * from its tensors, which tensors need not be kept, and the sizes that were published.
  */
 import type { HostTensor } from "../formats/hostTensor.ts";
+import type { NextxError } from "../tensor/errors.ts";
 
 /** The tensors of one part, under official names. */
 export interface OfficialTensors {
@@ -29,6 +30,8 @@ export interface Recognised {
   readonly section: Section;
   /** Of other parts, as far as they must fit; what those say themselves comes first. */
   readonly implied?: Readonly<Record<string, Section>>;
+  /** What they do not say and a setting has to: its path is that setting's. */
+  readonly unknown?: NextxError;
 }
 
 /** One network of a system, as a file of its own or inside one. */

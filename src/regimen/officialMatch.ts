@@ -36,6 +36,7 @@ export interface FoundPart {
   /** Keys of nested dicts, then prefixes of names: what `--key` chooses by; empty for a bare state dict. */
   readonly key: string;
   readonly section: Recognised["section"];
+  readonly unknown?: NonNullable<Recognised["unknown"]>;
   readonly implied: NonNullable<Recognised["implied"]>;
   /** Form and name in the file, by official name. */
   readonly tensors: ReadonlyMap<string, TensorForm & { readonly inFile: string }>;
@@ -89,12 +90,12 @@ async function look(
   const shape = (name: string) => tensors.get(name)?.shape;
   const recognised = await part.recognise({ names: new Set(tensors.keys()), shape, read });
   if (recognised === undefined) return undefined;
-  const { section, implied = {} } = recognised;
+  const { section, implied = {}, unknown } = recognised;
   const key = [dict.key, prefix.slice(0, -1)].filter((text) => text !== "").join(".");
-  return { system, part, file, key, section, implied, tensors, read };
+  return { system, part, file, key, section, implied, ...(unknown && { unknown }), tensors, read };
 }
 
-/** All parts of all systems in these dicts, up to 64 of a kind in each. Errors: CONVERT_UNKNOWN_SCHEDULE, and those of reading. */
+/** All parts of all systems in these dicts, up to 64 of a kind in each. Errors: those of reading. */
 export async function findParts(
   dicts: readonly NamedDict[],
   forms: ReadonlyMap<string, OfficialForm>,

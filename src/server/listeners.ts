@@ -1,5 +1,8 @@
 /** Who follows something that happens: each gets what is told from then on, in order. */
 
+/** Events kept for one who follows and does not take them; then nobody is thought to be there. */
+export const mostWaiting = 4096;
+
 export class Listeners<E> {
   readonly #all = new Set<(event: E) => void>();
 
@@ -7,7 +10,10 @@ export class Listeners<E> {
     for (const listener of this.#all) listener(event);
   }
 
-  /** What was before, asked for when the first event is, then what is told: until the last event or until `signal` aborts. */
+  /**
+   * What was before, asked for when the first event is, then what is told: until the last event, until `signal` aborts, or
+   * until too much waits; who still listens then asks again.
+   */
   async *follow(
     before: () => readonly E[],
     isLast: (event: E) => boolean,
@@ -15,15 +21,17 @@ export class Listeners<E> {
   ): AsyncGenerator<E> {
     const waiting = [...before()];
     let wake: () => void = () => undefined;
+    let isBehind = false;
     const listener = (event: E) => {
-      waiting.push(event);
+      isBehind ||= waiting.length >= mostWaiting;
+      if (!isBehind) waiting.push(event);
       wake();
     };
     const onAbort = () => wake();
     this.#all.add(listener);
     signal.addEventListener("abort", onAbort);
     try {
-      while (!signal.aborted) {
+      while (!signal.aborted && !isBehind) {
         const event = waiting.shift();
         if (event === undefined) {
           await new Promise<void>((resolve) => {

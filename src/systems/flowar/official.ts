@@ -16,19 +16,22 @@ function headsOf({ shape }: OfficialTensors, stack: string, embedDim: number): n
   return known?.encoderNumHeads ?? Math.max(1, Math.round(embedDim / 64));
 }
 
-/** Sides 1, 2, 4, ... of so many sites. */
-function doublingSides(length: number): number[] {
+/** Sides 1, 2, 4, ... of so many sites; undefined for other numbers. */
+function doublingSides(length: number): number[] | undefined {
   const sides: number[] = [];
   for (let [side, left] = [1, length]; left > 0; side *= 2) {
     sides.push(side);
     left -= side * side;
     if (left === 0) return sides;
   }
-  throw new NextxError("CONVERT_UNKNOWN_SCHEDULE", `${length} sites are not those of sides that double.`, {
+  return undefined;
+}
+
+const unknownSchedule = (length: number): NextxError =>
+  new NextxError("CONVERT_UNKNOWN_SCHEDULE", `${length} sites are not those of sides that double.`, {
     path: "transformer.patchNums",
     hint: "Say the sides: --set transformer.patchNums=1,4,8",
   });
-}
 
 /** The width of a gated feed-forward was rounded down. */
 const ratioOf = (hidden: number, width: number): number => Math.round((hidden * 150) / width) / 100;
@@ -54,7 +57,8 @@ const transformer: OfficialPart = {
     const [latentWidth, flowWidth = 1] = [latents[1], flow[0]];
     const patchNums = doublingSides(length);
     const section = {
-      ...{ embedDim, patchNums, latentWidth, numClasses: (classes[0] ?? 1) - 1 },
+      ...{ embedDim, latentWidth, numClasses: (classes[0] ?? 1) - 1 },
+      ...(patchNums && { patchNums }),
       encoderDepth: countIndices(names, "encoder_blocks.", "."),
       encoderNumHeads: headsOf(tensors, "encoder", embedDim),
       decoderDepth: countIndices(names, "decoder_blocks.", "."),
@@ -64,14 +68,19 @@ const transformer: OfficialPart = {
       flowMlpRatio: ratioOf(flowHidden[0] ?? 0, flowWidth),
       flowCross: names.has("flownet.res_blocks.0.crossattn.q.weight"),
     };
-    return { section, implied: { tokenizer: { zChannels: latentWidth, latentSide: patchNums.at(-1) } } };
+    const latentSide = patchNums?.at(-1);
+    return {
+      section,
+      implied: { tokenizer: { zChannels: latentWidth, ...(latentSide && { latentSide }) } },
+      ...(!patchNums && { unknown: unknownSchedule(length) }),
+    };
   },
   derivable(name) {
     if (name === "mask") return { why: "from the scales" };
     return /\.(attn|crossattn)\.rope\.freqs$/.test(name) ? { why: "from the places of sites" } : undefined;
   },
   summary: ({ encoderDepth, decoderDepth, embedDim, numClasses, patchNums }) =>
-    `FlowAR transformer, ${encoderDepth} + ${decoderDepth} blocks, width ${embedDim}, ${numClasses} classes, scales ${patchNums}`,
+    `FlowAR transformer, ${encoderDepth} + ${decoderDepth} blocks, width ${embedDim}, ${numClasses} classes, scales ${patchNums ?? "unknown"}`,
 };
 
 export const flowArOfficial = latentOfficial("flowar", flowArModelSchema, transformer, {

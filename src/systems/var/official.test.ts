@@ -1,7 +1,6 @@
 /** Schedules that follow from the shapes of a published transformer, and shapes that are not VAR's. */
 import { describe, expect, it } from "vitest";
 import { type HostTensor, hostTensor } from "../../formats/hostTensor.ts";
-import { codeOf } from "../../formats/testing/hostile.ts";
 import type { OfficialPart } from "../../regimen/officialForm.ts";
 import { varOfficial } from "./official.ts";
 
@@ -54,7 +53,7 @@ describe("the schedule", () => {
       patchNums: [1, 2, 5, 10, 11],
     });
     const long = { scales: 2, tokens: 1 + 257 ** 2 };
-    expect(await codeOf(() => recognise(long, levelsOf(1, 257)))).toBe("CONVERT_UNKNOWN_SCHEDULE");
+    expect((await recognise(long, levelsOf(1, 257)))?.unknown?.code).toBe("CONVERT_UNKNOWN_SCHEDULE");
   });
 
   it.each([
@@ -68,7 +67,9 @@ describe("the schedule", () => {
     ],
     ["scales are many", 9, 680],
   ])("is asked for when %s", async (_, scales, tokens) => {
-    expect(await codeOf(() => recognise({ scales, tokens }))).toBe("CONVERT_UNKNOWN_SCHEDULE");
+    const found = await recognise({ scales, tokens });
+    expect(found?.unknown).toMatchObject({ code: "CONVERT_UNKNOWN_SCHEDULE", path: "transformer.patchNums" });
+    expect(found?.section).not.toHaveProperty("patchNums");
   });
 });
 

@@ -67,13 +67,16 @@ function onlySchedule(first: number, count: number, total: number): number[] | u
   return found.length === 1 && steps <= maxSteps ? found[0] : undefined;
 }
 
-/** The schedule of a transformer: from its buffer, else a published one of that length, else the only one there can be. */
+/**
+ * The schedule of a transformer: from its buffer, else a published one of that length, else the only one there can be;
+ * undefined when there are several.
+ */
 async function scheduleOf(
   tensors: OfficialTensors,
   first: number,
   count: number,
   length: number,
-): Promise<readonly number[]> {
+): Promise<readonly number[] | undefined> {
   if (tensors.shape("lvl_1L")?.[1] === length) {
     const sides = sidesOfLevels(await tensors.read("lvl_1L"));
     if (sides?.length === count && sides[0] === first) return sides;
@@ -82,14 +85,15 @@ async function scheduleOf(
     sides.length === count && sides[0] === first && squares(sides) === length;
   const known = schedules.find(fits);
   if (known) return known;
-  const only = count <= 8 ? onlySchedule(first, count, length) : undefined;
-  if (only) return only;
-  throw new NextxError(
+  return count <= 8 ? onlySchedule(first, count, length) : undefined;
+}
+
+const unknownSchedule = (count: number, length: number): NextxError =>
+  new NextxError(
     "CONVERT_UNKNOWN_SCHEDULE",
     `The file has ${length} tokens in ${count} scales, but does not say which sides.`,
     { path: "transformer.patchNums", hint: "Say them: --set transformer.patchNums=1,2,3,4" },
   );
-}
 
 const zeros: Derivable = {
   why: "always zero",
@@ -114,6 +118,7 @@ const transformer: OfficialPart = {
     if (length > count * maxSide ** 2 || !Number.isInteger(first) || first > maxSide) return undefined;
     const [embedDim = 0, scaled] = [head[1], shape("blocks.0.attn.scale_mul_1H11")];
     const depth = countIndices(names, "blocks.", ".");
+    const patchNums = await scheduleOf(tensors, first, count, length);
     const section = {
       depth,
       dropPathRate: officialDropPath(depth),
@@ -123,10 +128,11 @@ const transformer: OfficialPart = {
       sharedAln: names.has("shared_ada_lin.1.weight"),
       attnL2Norm: scaled !== undefined,
       numClasses: (classes[0] ?? 1) - 1,
-      patchNums: await scheduleOf(tensors, first, count, length),
+      ...(patchNums && { patchNums }),
     };
     const codes = { vocabSize: head[0], zChannels: shape("word_embed.weight")?.[1] };
-    return { section, implied: { tokenizer: codes } };
+    const unknown = patchNums ? {} : { unknown: unknownSchedule(count, length) };
+    return { section, implied: { tokenizer: codes }, ...unknown };
   },
   derivable(name) {
     if (name === "lvl_1L") return { why: "from the schedule" };
@@ -134,7 +140,7 @@ const transformer: OfficialPart = {
     return /^blocks\.\d+\.attn\.zero_k_bias$/.test(name) ? zeros : undefined;
   },
   summary: ({ depth, embedDim, numClasses, patchNums }) =>
-    `VAR transformer, depth ${depth}, width ${embedDim}, ${numClasses} classes, scales ${patchNums}`,
+    `VAR transformer, depth ${depth}, width ${embedDim}, ${numClasses} classes, scales ${patchNums ?? "unknown"}`,
 };
 
 /** Phi convolutions: none, one, one per scale, or shared ones. */
