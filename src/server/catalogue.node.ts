@@ -49,6 +49,14 @@ async function describe(name: string, id: string): Promise<CatalogueEntry | unde
   const { description, card, path, sizeBytes, name: found } = await findModelPlace(name);
   const system = imageSystems.get(description.system);
   if (system === undefined) return undefined; // of another kind of task
+  try {
+    system.recipeOf(description);
+  } catch (cause) {
+    throw new NextxError("MODEL_BAD_CONFIG", `${basename(path)} does not describe a model of ${system.id}.`, {
+      path: name,
+      cause,
+    });
+  }
   const sha256 = await hashOf(path);
   const sampling = card?.sampling ?? {};
   return {
