@@ -3,7 +3,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { App } from "../appType.ts";
 import type { ArenaShelf } from "../arena.node.ts";
 import { arenaSchema } from "../arenaProtocol.ts";
-import { notFound } from "./responses.ts";
+import { contactSheet, notFound } from "./responses.ts";
 
 export function addArena(app: App, shelf: ArenaShelf): void {
   app.openapi(
@@ -24,10 +24,7 @@ export function addArena(app: App, shelf: ArenaShelf): void {
       summary: "Samples of a contestant of the image arena",
       request: { params: z.object({ name: z.string().max(64) }) },
       responses: {
-        200: {
-          description: "A contact sheet.",
-          content: { "image/png": { schema: z.string().meta({ format: "binary" }) } },
-        },
+        200: contactSheet,
         ...notFound,
       },
     }),

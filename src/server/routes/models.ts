@@ -7,7 +7,7 @@ import type { App } from "../appType.ts";
 import { samplesBeside } from "../catalogue.node.ts";
 import { modelSchema } from "../protocol.ts";
 import type { Service } from "../service.node.ts";
-import { failures, notFound } from "./responses.ts";
+import { contactSheet, failures, notFound } from "./responses.ts";
 
 const listSchema = z.object({ object: z.literal("list"), data: z.array(modelSchema) });
 const recipeSchema = z.object({
@@ -49,10 +49,7 @@ export function addModels(app: App, service: Service): void {
       summary: "Pictures that a shipped model made",
       request: { params: z.object({ id: z.string().max(200) }) },
       responses: {
-        200: {
-          description: "A contact sheet.",
-          content: { "image/png": { schema: z.string().meta({ format: "binary" }) } },
-        },
+        200: contactSheet,
         ...notFound,
       },
     }),

@@ -1,4 +1,5 @@
 /** Parts that several routes describe alike. */
+import { z } from "@hono/zod-openapi";
 import { errorSchema } from "../protocol.ts";
 
 const failure = (description: string) => ({
@@ -17,3 +18,9 @@ export const failures = {
 export const conflict = { 409: failure("Not in the state that it is in.") } as const;
 
 export const notFound = { 404: failure("There is no such thing.") } as const;
+
+/** Pictures side by side. */
+export const contactSheet = {
+  description: "A contact sheet.",
+  content: { "image/png": { schema: z.string().meta({ format: "binary" }) } },
+} as const;
