@@ -6,6 +6,7 @@ import { composeContactSheet } from "../../data/contactSheet.ts";
 import type { ImageSet } from "../../data/types.ts";
 import type { Arm, ArmContext } from "../../evaluate/claim/arms.node.ts";
 import { type ClaimSetting, numberOf } from "../../evaluate/claim/claim.ts";
+import { leastProduct } from "../../evaluate/claim/guidance.ts";
 import { decodeModel, encodeModel } from "../../formats/modelFile.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { withPrefix } from "../../regimen/multiScaleStages.ts";
@@ -198,14 +199,14 @@ function judgingArm(arena: Arena, entrant: Entrant): Arm {
     name: arenaArmNames.judging(contestant.name),
     definition: {
       ...trainingDefinition(arena, entrant),
-      ...{ features: identities, count, guidanceGrid, guidanceSamples, noise },
+      ...{ features: identities, count, guidanceGrid, guidanceSamples, noise, guidanceBy: "product" },
     },
     run: async (context) => {
       const stop = context.signal && { signal: context.signal };
       const description = entrant.description(await arena.held());
       using model = await system.open(description, await arena.weights(contestant, context), setting.device);
       const note = arena.note(contestant.name);
-      let best = { guidance: 0, distance: Number.POSITIVE_INFINITY };
+      const tables: number[][] = [];
       for (const guidance of guidanceGrid) {
         note(`${guidanceSamples} samples at guidance ${guidance}`);
         const sampling = {
@@ -215,10 +216,12 @@ function judgingArm(arena: Arena, entrant: Entrant): Arm {
           ...stop,
         };
         const drawn = await judge.samples(model, sampling);
-        const [distance = 0] = await judge.distances(drawn, context.signal);
-        if (distance < best.distance) best = { guidance, distance };
+        for (const [i, distance] of (await judge.distances(drawn, context.signal)).entries()) {
+          tables[i] ??= [];
+          tables[i].push(distance);
+        }
       }
-      const { guidance } = best;
+      const guidance = leastProduct(guidanceGrid, tables);
       note(`${count} samples at guidance ${guidance}`);
       const options = { cfgScale: guidance };
       const made = await judge.samples(model, { count, seed: noise.judging, options, ...stop });

@@ -5,6 +5,7 @@
 import { composeContactSheet } from "../../data/contactSheet.ts";
 import type { Arm, ArmContext } from "../../evaluate/claim/arms.node.ts";
 import { type ClaimSetting, numberOf } from "../../evaluate/claim/claim.ts";
+import { leastProduct } from "../../evaluate/claim/guidance.ts";
 import { decodeModel, encodeModel } from "../../formats/modelFile.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { withPrefix } from "../../regimen/multiScaleStages.ts";
@@ -178,13 +179,14 @@ const judgedDefinition = ({ options, training, identities }: ContestBench, side:
   side: side.name,
   features: identities,
   guidance: [options.guidanceGrid, options.guidanceSamples, noise],
+  ...(options.guidanceBy && { guidanceBy: options.guidanceBy }),
   ...(side.sampling && { sampling: side.sampling }),
   seeds: options.seeds[0],
 });
 
-/** Distance of the first seed's samples at every guidance weight; the least under the first network is chosen. */
+/** Distances of the first seed's samples at every guidance weight, and the weight that they choose. */
 function guidanceArm(bench: ContestBench, side: Side): Arm {
-  const { guidanceGrid, guidanceSamples, seeds } = bench.options;
+  const { guidanceGrid, guidanceSamples, guidanceBy, seeds } = bench.options;
   return {
     name: contestNames.guidance(side.name),
     definition: { ...judgedDefinition(bench, side), version: 1 },
@@ -202,8 +204,7 @@ function guidanceArm(bench: ContestBench, side: Side): Arm {
           tables[i].push(distance);
         }
       }
-      const [deciding = []] = tables;
-      const chosen = guidanceGrid[deciding.indexOf(Math.min(...deciding))] ?? 0;
+      const chosen = leastProduct(guidanceGrid, guidanceBy === "product" ? tables : tables.slice(0, 1));
       return {
         numbers: { chosen, ...Object.fromEntries(tables.map((table, i) => [`distance${i}`, table])) },
       };

@@ -69,6 +69,8 @@ export interface ContestOptions {
   readonly samples: number;
   readonly guidanceGrid: readonly number[];
   readonly guidanceSamples: number;
+  /** Whose distances decide a side's guidance: the first network's when absent, or the product of all. */
+  readonly guidanceBy?: "product";
 }
 
 /** Names of the arms. */

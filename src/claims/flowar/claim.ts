@@ -42,6 +42,7 @@ export const flowArClaimOptions: FlowArClaimOptions = {
     samples: 5_000,
     guidanceGrid: [0, 0.75, 1.5, 3],
     guidanceSamples: 1_000,
+    guidanceBy: "product",
   },
 };
 
@@ -224,7 +225,7 @@ export const flowArClaimOf =
         "The swapped autoencoder has eight numbers per site instead of four, and fewer channels.",
         "Both tokenizers have the same encoder and decoder and train for as many steps on the same terms of pixels.",
         "An odd number of steps makes one fewer, as in the authors' code: half of the times lie above 0.3.",
-        `Guidance is chosen per side on ${contest.guidanceSamples} samples of its first seed, from other noise than the judged ones, with the same test pictures.`,
+        `Guidance is chosen per side on ${contest.guidanceSamples} samples of its first seed, from other noise than the judged ones, with the same test pictures: the least product of all networks' distances.`,
       ],
       protocol: (rows) => ({
         ...{ data: "synth", split: "test", samples: contest.samples, seeds: [...contest.seeds] },

@@ -35,6 +35,7 @@ export const xarClaimOptions: XarClaimOptions = {
     samples: 2_000,
     guidanceGrid: [0, 0.75, 1.5],
     guidanceSamples: 500,
+    guidanceBy: "product",
   },
   robustness: { pictures: 1_024, sigmas: [0, 0.1, 0.2, 0.3] },
   speed: xarSpeedOptions,
@@ -176,7 +177,7 @@ export const xarClaimOf =
         `Every side samples with ${options.steps} passes per entity; officially 40 to 50.`,
         "Teacher forcing is compared over all seeds; kinds of entities and of noise with one seed each.",
         "Context noise is added to held-out latents, because generated ones have no true next cell; the same noise for all.",
-        `Guidance is chosen per side on ${contest.guidanceSamples} samples of its first seed, from other noise than the judged samples, with the same test pictures.`,
+        `Guidance is chosen per side on ${contest.guidanceSamples} samples of its first seed, from other noise than the judged samples, with the same test pictures: the least product of all networks' distances.`,
       ],
       protocol: (rows) => ({
         ...{ data: "synth", split: "test", samples: contest.samples, seeds: [...contest.seeds] },

@@ -7,6 +7,7 @@ import { frechetDistance, frechetEstimate } from "../../frechet.ts";
 import { ruleValidity } from "../../metrics.ts";
 import type { Arm, Recomputed } from "../arms.node.ts";
 import { numbersOf, type Rows } from "../claim.ts";
+import { leastProduct } from "../guidance.ts";
 import { armNames, claimedMethod, definitionOf, type RefinementBench } from "./setting.ts";
 
 /** Guidance weights that every method may choose from. */
@@ -70,8 +71,7 @@ export function chosenGuidance(rows: Rows, set: string, method: string): number 
   const arm = armNames.guidance(set, method);
   const names = Object.keys(rows.get(arm)?.numbers ?? {}).filter((name) => name.startsWith("distance"));
   const tables = (names.length > 0 ? names : ["distance0"]).map((name) => numbersOf(rows, arm, name));
-  const product = guidanceGrid.map((_, i) => tables.reduce((so, table) => so * (table[i] ?? 0), 1));
-  return guidanceGrid[product.indexOf(Math.min(...product))] ?? 0;
+  return leastProduct(guidanceGrid, tables);
 }
 
 /** Distances of a method's first seed at every guidance weight. */
