@@ -1,5 +1,6 @@
 /**
- * Accepted requests on disk, one folder each: `request.json` (written before a request is accepted) and `state.json`.
+ * Accepted requests on disk, one folder each: `request.json` and `accepted.json`, its time (written before a request is
+ * accepted), and `state.json`.
  * Written durably, locked by one server, so that a kill loses nothing that was accepted.
  */
 import { mkdir, stat } from "node:fs/promises";
@@ -28,6 +29,7 @@ export class RequestFolders<R, S extends object> implements AsyncDisposable {
   readonly #folder: string;
   readonly #form: RequestForm<R, S>;
   readonly #lock: HeldLock;
+  #lastMs = 0;
 
   protected constructor(folder: string, form: RequestForm<R, S>, lock: HeldLock) {
     this.#folder = folder;
@@ -50,8 +52,8 @@ export class RequestFolders<R, S extends object> implements AsyncDisposable {
       if (isLeftover(name)) await nodeFiles.remove(join(this.#folder, name));
       else if (this.#form.ids.test(name)) {
         const one = await this.read(name).catch(() => undefined); // left alone
-        const written = await stat(join(this.#folder, name, "request.json")).catch(() => undefined); // removed meanwhile
-        if (one && written) all.push({ one, acceptedMs: written.mtimeMs });
+        const acceptedMs = await this.#acceptedMs(name).catch(() => undefined); // removed meanwhile
+        if (one && acceptedMs !== undefined) all.push({ one, acceptedMs });
       }
     }
     return all.sort((a, b) => a.acceptedMs - b.acceptedMs).map(({ one }) => one);
@@ -59,7 +61,21 @@ export class RequestFolders<R, S extends object> implements AsyncDisposable {
 
   /** Writes the request; when this returns it is accepted. @throws NextxError FILE_ codes */
   async create(id: string, request: R): Promise<void> {
-    await writeFolderDurably(this.path(id), new Map([["request.json", JSON.stringify(request)]]));
+    const files = { "request.json": request, "accepted.json": this.#nextMs() };
+    const written = Object.entries(files).map(([name, value]) => [name, JSON.stringify(value)] as const);
+    await writeFolderDurably(this.path(id), new Map(written));
+  }
+
+  /** Milliseconds since 1970, later than any before: files' own times are too coarse to tell what came first. */
+  #nextMs(): number {
+    this.#lastMs = Math.max(performance.timeOrigin + performance.now(), this.#lastMs + 0.001);
+    return this.#lastMs;
+  }
+
+  async #acceptedMs(name: string): Promise<number> {
+    const folder = join(this.#folder, name);
+    const stamp = await readJson(join(folder, "accepted.json"));
+    return typeof stamp === "number" ? stamp : (await stat(join(folder, "request.json"))).mtimeMs; // of older versions
   }
 
   async setState(id: string, state: S): Promise<void> {
