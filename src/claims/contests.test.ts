@@ -31,6 +31,7 @@ const claims: Readonly<Record<string, ClaimFactory>> = {
     transformer: { depth: 2, embedDim: 16, numHeads: 2 },
     schedules: { "plus-8": hmarClaimOptions.schedules["plus-8"] ?? "none" },
     tailLayers: 1,
+    inpainting: { pictures: 12, seeds: [1] },
     speed: {
       schedules: [
         [1, 2],

@@ -29,3 +29,11 @@ it("suggests only what could be meant", () => {
   expect(suggestion("zzzzzzzz", ["a", "b"])).toBe("There is a, b.");
   expect(suggestion("x", [])).toBe("There is none.");
 });
+
+it("lists the first of many names only", () => {
+  const hint = suggestion(
+    "zzzzzzzz",
+    Array.from({ length: 42 }, (_, i) => `arm-${i}`),
+  );
+  expect(hint).toMatch(/^There is arm-0, .*, arm-19 and 22 more\.$/);
+});

@@ -27,9 +27,16 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
   return found;
 }
 
+/** Names that a hint lists at most. */
+const listed = 20;
+
 /** "Did you mean X?" or the list of what there is. */
 export function suggestion(name: string, known: readonly string[]): string {
   const near = nearest(name, known);
   if (near !== undefined) return `Did you mean "${near}"?`;
-  return known.length > 0 ? `There is ${known.join(", ")}.` : "There is none.";
+  if (known.length === 0) return "There is none.";
+  const rest = known.length - listed;
+  return rest > 1
+    ? `There is ${known.slice(0, listed).join(", ")} and ${rest} more.`
+    : `There is ${known.join(", ")}.`;
 }

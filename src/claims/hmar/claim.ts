@@ -3,6 +3,7 @@
  * scales and masked refinement its pictures are no worse than VAR's. Source: arXiv 2506.04421, tables 1 and 4 (d16: 3.50 VAR,
  * 3.76 Markov, 3.42 weighted, 3.01 refined).
  */
+import type { ArmContext } from "../../evaluate/claim/arms.node.ts";
 import {
   type Claim,
   type ClaimFactory,
@@ -13,14 +14,25 @@ import {
 } from "../../evaluate/claim/claim.ts";
 import type { ResultFigure } from "../../evaluate/claim/result.ts";
 import type { Target } from "../../evaluate/claim/target.ts";
+import { decodeModel } from "../../formats/modelFile.ts";
+import type { Weights } from "../../nn/scope.ts";
+import { tokenizerPrefix } from "../../regimen/multiScaleModel.ts";
+import { withPrefix } from "../../regimen/multiScaleStages.ts";
+import type { Device } from "../../runtime/device.ts";
+import { buildHmar } from "../../systems/hmar/build.ts";
+import type { HmarModelConfig } from "../../systems/hmar/config.ts";
+import { HmarGenerator } from "../../systems/hmar/generate.ts";
+import { defaultSchedule } from "../../systems/hmar/refineSchedule.ts";
 import { contestArms } from "../contest/arms.ts";
 import { distanceMeasures, ruleMeasures } from "../contest/measures.ts";
 import { type ContestOptions, contestNames } from "../contest/side.ts";
+import { inpaintingArm, inpaintingMeasures, type Painter } from "../inpainting.ts";
 import { type LadderOptions, ladder, sideNames } from "./sides.ts";
 import { type HmarSpeedOptions, hmarSpeedArm, hmarSpeedName } from "./speed.ts";
 
 export interface HmarClaimOptions extends Omit<LadderOptions, "seed"> {
   readonly contest: Omit<ContestOptions, "set" | "size">;
+  readonly inpainting: { readonly pictures: number; readonly seeds: readonly number[] };
   /** Widths of the blocks, and the schedules whose times are measured, shortest first. */
   readonly speed: Pick<HmarSpeedOptions, "batches" | "repeats"> & {
     readonly schedules: readonly (readonly number[])[];
@@ -47,6 +59,7 @@ export const hmarClaimOptions: HmarClaimOptions = {
     guidanceSamples: 2_000,
     guidanceBy: "product",
   },
+  inpainting: { pictures: 256, seeds: [1, 2, 3] },
   speed: {
     schedules: [
       [1, 2, 3, 4, 6, 8],
@@ -183,13 +196,37 @@ function qualityMeasures(
   ];
 }
 
+/** HMAR with the default schedule over trained networks, first weights first. */
+function painterOf(config: HmarModelConfig, weights: Weights, device: Device): Painter {
+  const networks = buildHmar(config);
+  const { tokenizer } = networks;
+  const schedule = defaultSchedule(tokenizer.plan);
+  const generator = new HmarGenerator(networks, weights, device);
+  return {
+    ...{ tokenizer, weights },
+    generator: {
+      generate: (labels, options, streams) => generator.generate(labels, { ...options, schedule }, streams),
+      [Symbol.dispose]: () => generator[Symbol.dispose](),
+    },
+  };
+}
+
 /** The claim with sizes of one's own. */
 export const hmarClaimOf =
   (options: HmarClaimOptions): ClaimFactory =>
   async (setting): Promise<Claim> => {
     const { contest, speed } = options;
     const [seed = 1] = contest.seeds;
-    const { sha256 } = await setting.model(options.model);
+    const shipped = await setting.model(options.model);
+    const { config, ...contestants } = ladder({ ...options, seed }, shipped.sha256);
+    const painted = { set: "synth", ...options.inpainting };
+    const painter = async ({ model }: ArmContext) => {
+      const weights = new Map(withPrefix(shipped.weights, tokenizerPrefix));
+      for (const side of [sideNames.markov, sideNames.hmar])
+        for (const [name, value] of decodeModel(await model(contestNames.training(side, seed))).weights)
+          weights.set(name, value);
+      return painterOf(config, weights, setting.device);
+    };
     const { identities } = setting.features("synth");
     const networks = identities.map(({ name }) => name);
     const { batches, repeats } = speed;
@@ -203,12 +240,18 @@ export const hmarClaimOf =
       statement:
         "Predicting a scale from the picture so far alone needs no cache and fewer comparisons than VAR, saves time that " +
         "grows with the number of tokens, and, weighted by scale and refined by masked prediction, draws pictures that are " +
-        "no worse for the same multiply-adds.",
+        "no worse for the same multiply-adds, and fills kept pictures better than by chance.",
       arms: [
         ...timed,
-        ...contestArms(setting, { ...contest, set: "synth", size: 32 }, ladder({ ...options, seed }, sha256)),
+        ...contestArms(setting, { ...contest, set: "synth", size: 32 }, contestants),
+        inpaintingArm(
+          setting,
+          { ...painted, size: 32 },
+          { ...painted, training: contestants.training },
+          painter,
+        ),
       ],
-      measures: [...speedMeasures(options), ...qualityMeasures(options, networks)],
+      measures: [...speedMeasures(options), ...qualityMeasures(options, networks), ...inpaintingMeasures()],
       notes: [
         "All sides use the tokenizer of the shipped synth-32; VAR trains for as many multiply-adds as both stages of HMAR.",
         "Time is that of the transformer without refinement, guided, with random weights; attention is computed scale by " +

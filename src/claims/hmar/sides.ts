@@ -130,6 +130,8 @@ export function ladder(options: LadderOptions, sha256: string) {
     }),
   );
   return {
+    /** Of HMAR's sides. */
+    config,
     sides: [...sides, ...others],
     tokenizers: [shared],
     training: { weighted, plain, var: varRecipe(1), model: sha256 },

@@ -6,9 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { armContext, readRow } from "../../evaluate/claim/arms.node.ts";
 import type { Claim } from "../../evaluate/claim/claim.ts";
 import { type ClaimEvent, claimPaths, runClaim } from "../../evaluate/claim/runClaim.node.ts";
+import { fillErrors } from "../inpainting.ts";
 import { tinySetting } from "../testing/tinySetting.ts";
 import { type VarClaimOptions, varClaimOf } from "./claim.ts";
-import { fillErrors } from "./inpainting.ts";
 import { pairOf } from "./sides.ts";
 
 const options: VarClaimOptions = {

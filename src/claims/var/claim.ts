@@ -14,10 +14,15 @@ import {
 import { powerFit } from "../../evaluate/claim/powerFit.ts";
 import type { ResultFigure } from "../../evaluate/claim/result.ts";
 import type { Target } from "../../evaluate/claim/target.ts";
+import type { ModelFile } from "../../formats/modelFile.ts";
+import { codebookName } from "../../regimen/multiScaleModel.ts";
+import type { Device } from "../../runtime/device.ts";
+import { VarGenerator } from "../../systems/var/generate.ts";
+import { buildVar, varModelSchema } from "../../systems/var/varModel.ts";
 import { contestArms } from "../contest/arms.ts";
 import { distanceMeasures, meanChange, ruleMeasures } from "../contest/measures.ts";
 import { type ContestOptions, contestNames } from "../contest/side.ts";
-import { inpaintingArm } from "./inpainting.ts";
+import { inpaintingArm, inpaintingMeasures, type Painter } from "../inpainting.ts";
 import { bestRate, type ScalingOptions, scalingArms, scalingNames } from "./scaling.ts";
 import { type PairOptions, pairOf } from "./sides.ts";
 import { batches, schedules, speedArm } from "./speed.ts";
@@ -69,7 +74,6 @@ const value = (bounds: { atMost?: number; atLeast?: number }): Target => ({
   ...bounds,
 });
 const ratio = (atMost: number): Target => ({ quantity: "ratio", over: "every", atMost });
-const everyChange = (atMost: number): Target => ({ quantity: "relativeChange", over: "every", atMost });
 const raster = "next token, raster order";
 
 function speedMeasures(): ClaimMeasure[] {
@@ -210,25 +214,17 @@ function scalingMeasures(options: ScalingOptions): ClaimMeasure[] {
   ];
 }
 
-function inpaintingMeasures(): ClaimMeasure[] {
-  const told = { arms: ["inpainting"], better: "lower", headline: true } as const;
-  const read = (rows: Rows, name: string) => numbersOf(rows, "inpainting", name);
-  const against = "an independent sample in the same sites";
-  const error = (name: string, number: string): ClaimMeasure => ({
-    ...told,
-    ...{ name, unit: "on a scale of [-1, 1]", baselineName: against, target: [everyChange(0)] },
-    numbers: (rows) => ({ system: read(rows, number), baseline: read(rows, `${number}Independent`) }),
-  });
-  return [
-    {
-      ...told,
-      ...{ name: "kept tokens that in-painting changed, by seed", unit: "tokens", baselineName: "none" },
-      target: [value({ atMost: 0 })],
-      numbers: (rows) => ({ system: read(rows, "changed") }),
+/** The shipped model. */
+function painterOf({ description, weights }: ModelFile, device: Device): Painter {
+  const { tokenizer, transformer } = buildVar(varModelSchema.parse(description.config));
+  const generator = new VarGenerator(tokenizer, transformer, weights, codebookName, device);
+  return {
+    ...{ tokenizer, weights },
+    generator: {
+      generate: (labels, options, streams) => generator.generate(labels, options, { streams }),
+      [Symbol.dispose]: () => generator[Symbol.dispose](),
     },
-    error("squared error of the filled half, by seed", "fill"),
-    error("error of the step across the border, by seed", "border"),
-  ];
+  };
 }
 
 function figures(rows: Rows, options: VarClaimOptions): ResultFigure[] {
@@ -273,7 +269,8 @@ export const varClaimOf =
   (options: VarClaimOptions): ClaimFactory =>
   async (setting): Promise<Claim> => {
     const { quality, scaling, inpainting } = options;
-    const { sha256 } = await setting.model(scaling.model);
+    const shipped = await setting.model(scaling.model);
+    const { sha256 } = shipped;
     const { identities } = setting.features("synth");
     const painted = { model: scaling.model, set: "synth", ...inpainting };
     return {
@@ -284,7 +281,9 @@ export const varClaimOf =
         "parts of a picture stay bit for bit, and what is filled in fits them.",
       arms: [
         ...grids.map((side) => speedArm(side, setting.device, setting.onProgress)),
-        inpaintingArm(setting, painted, sha256),
+        inpaintingArm(setting, { ...painted, size: 32 }, { ...painted, sha256 }, async () =>
+          painterOf(shipped, setting.device),
+        ),
         ...scalingArms(setting, scaling, sha256),
         ...contestArms(setting, { ...quality, set: "synth", size: 32 }, pairOf(quality)),
       ],

@@ -1,33 +1,47 @@
 /**
- * Zero-shot in-painting with the shipped model: the right half of held-out pictures is made anew. Against it stand the
+ * Zero-shot in-painting with a scale-wise model over a residual tokenizer: the right half of held-out pictures is made anew. Against it stand the
  * tokens of an independent sample with the same class, noise and 1 x 1 token, put into the same sites and decoded the same
  * way: residual tokens fit the coarser ones they were drawn on, so both begin with the real one, and nothing differs but
  * whether the model saw the rest of what was kept.
  */
-import { boxMask, editPlan } from "../../codec/editMask.ts";
-import { decodeGraph, reconstructGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
-import { composeContactSheet } from "../../data/contactSheet.ts";
-import { floatToImages } from "../../data/pixels.ts";
-import type { ImageSet } from "../../data/types.ts";
-import type { KeptTokens } from "../../decoding/types.ts";
-import type { Arm, ArmOutcome } from "../../evaluate/claim/arms.node.ts";
-import type { ClaimSetting } from "../../evaluate/claim/claim.ts";
-import type { ModelFile } from "../../formats/modelFile.ts";
-import type { RgbImage } from "../../formats/png.ts";
-import { codebookName } from "../../regimen/multiScaleModel.ts";
-import { firstPictures } from "../../regimen/observing.ts";
-import { compile } from "../../runtime/program.ts";
-import { floats, ints } from "../../runtime/values.ts";
-import { VarGenerator } from "../../systems/var/generate.ts";
-import { buildVar, varModelSchema } from "../../systems/var/varModel.ts";
-import { RandomStream } from "../../tensor/random.ts";
+import { boxMask, editPlan } from "../codec/editMask.ts";
+import { decodeGraph, reconstructGraph, tokenizeGraph } from "../codec/multiScalePrograms.ts";
+import type { MultiScaleTokenizer } from "../codec/multiScaleTokenizer.ts";
+import { composeContactSheet } from "../data/contactSheet.ts";
+import { floatToImages } from "../data/pixels.ts";
+import type { ImageSet } from "../data/types.ts";
+import type { GroupResult } from "../decoding/groupGenerator.ts";
+import type { KeptTokens } from "../decoding/types.ts";
+import type { Arm, ArmContext, ArmOutcome } from "../evaluate/claim/arms.node.ts";
+import { type ClaimMeasure, type ClaimSetting, numbersOf, type Rows } from "../evaluate/claim/claim.ts";
+import type { RgbImage } from "../formats/png.ts";
+import type { Weights } from "../nn/scope.ts";
+import type { Scale } from "../plan/types.ts";
+import { firstPictures } from "../regimen/observing.ts";
+import type { Device } from "../runtime/device.ts";
+import { compile } from "../runtime/program.ts";
+import { floats, ints } from "../runtime/values.ts";
+import { RandomStream } from "../tensor/random.ts";
 
 export interface InpaintingOptions {
-  /** Name of the shipped model. */
-  readonly model: string;
   readonly set: string;
+  /** Pixels along a side. */
+  readonly size: number;
   readonly pictures: number;
   readonly seeds: readonly number[];
+}
+
+/** What in-paints: a residual tokenizer, its weights, and an opened generator of tokens, scale by scale. */
+export interface Painter {
+  readonly tokenizer: MultiScaleTokenizer;
+  readonly weights: Weights;
+  readonly generator: Disposable & {
+    generate(
+      labels: Int32Array,
+      options: typeof sampling & { readonly edit?: KeptTokens; readonly signal?: AbortSignal },
+      streams: readonly RandomStream[],
+    ): AsyncIterable<GroupResult<Scale>>;
+  };
 }
 
 const box = { y0: 0, x0: 0.5, y1: 1, x1: 1 };
@@ -59,31 +73,25 @@ export function fillErrors(made: Float32Array, real: Float32Array, size: number)
 }
 
 /** Everything that one seed needs of an opened model. */
-class InpaintingBench implements AsyncDisposable {
-  readonly #file: ModelFile;
-  readonly #setting: ClaimSetting;
-  readonly #opened: Disposable[] = [];
+class InpaintingBench implements Disposable {
+  readonly #painter: Painter;
+  readonly #device: Device;
+  readonly #opened: Disposable[];
 
-  constructor(file: ModelFile, setting: ClaimSetting) {
-    this.#file = file;
-    this.#setting = setting;
+  constructor(painter: Painter, device: Device) {
+    this.#painter = painter;
+    this.#device = device;
+    this.#opened = [painter.generator];
   }
 
-  get config() {
-    return varModelSchema.parse(this.#file.description.config);
-  }
-
-  /** Compiled programs and the generator over the file's weights. */
+  /** Compiled programs and the generator. */
   async open() {
-    const { device } = this.#setting;
-    const { weights } = this.#file;
-    const { tokenizer, transformer } = buildVar(this.config);
-    const prepared = { device, weights, prepack: false };
+    const { tokenizer, generator, weights } = this.#painter;
+    const prepared = { device: this.#device, weights, prepack: false };
     const tokenize = await compile(tokenizeGraph(tokenizer), prepared);
     const reconstruct = await compile(reconstructGraph(tokenizer), prepared);
     const decode = await compile(decodeGraph(tokenizer), prepared);
-    const generator = new VarGenerator(tokenizer, transformer, weights, codebookName, device);
-    this.#opened.push(tokenize, reconstruct, decode, generator);
+    this.#opened.push(tokenize, reconstruct, decode);
     const { plan, vq, config } = tokenizer;
     const shape = [config.zChannels, vq.side, vq.side] as const;
     const { imageSize } = tokenizer;
@@ -104,7 +112,7 @@ class InpaintingBench implements AsyncDisposable {
     };
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.dispose](): void {
     for (const one of this.#opened) one[Symbol.dispose]();
   }
 }
@@ -121,7 +129,7 @@ async function drawn(
 ): Promise<Int32Array> {
   const ids = new Int32Array(labels.length * plan.length);
   const options = { ...sampling, ...(edit && { edit }), ...(signal && { signal }) };
-  for await (const { group, tokens } of generator.generate(labels, options, { streams }))
+  for await (const { group, tokens } of generator.generate(labels, options, streams))
     for (let b = 0; b < labels.length; b++)
       ids.set(tokens.subarray(b * group.size, (b + 1) * group.size), b * plan.length + group.start);
   return ids;
@@ -180,14 +188,14 @@ function sheet(rows: readonly Float32Array[], size: number): RgbImage {
 
 async function measured(
   setting: ClaimSetting,
+  painter: Painter,
   options: InpaintingOptions,
   signal: AbortSignal | undefined,
 ): Promise<ArmOutcome> {
-  const file = await setting.model(options.model);
-  const { imageSize } = file.description;
+  const { size: imageSize } = options;
   const set: ImageSet = await setting.openData(options.set, imageSize, "test");
   const { images, labels } = firstPictures(set, options.pictures);
-  await using bench = new InpaintingBench(file, setting);
+  using bench = new InpaintingBench(painter, setting.device);
   const opened = await bench.open();
   const lists: Record<string, number[]> = {
     ...{ fill: [], fillIndependent: [], border: [], borderIndependent: [] },
@@ -221,15 +229,42 @@ async function measured(
   return { numbers: { ...lists, keptTokens }, ...(picture && { pictures: { rows: picture } }) };
 }
 
-/** The arm; all of it is cheap enough to be computed again. */
-export function inpaintingArm(setting: ClaimSetting, options: InpaintingOptions, sha256: string): Arm {
+export const inpaintingName = "inpainting";
+
+/** The arm; all of it is cheap enough to be computed again. `definition` holds what decides weights and pictures, as JSON. */
+export function inpaintingArm(
+  setting: ClaimSetting,
+  options: InpaintingOptions,
+  definition: object,
+  open: (context: ArmContext) => Promise<Painter>,
+): Arm {
+  const run = async (context: ArmContext) => measured(setting, await open(context), options, context.signal);
   return {
-    name: "inpainting",
-    definition: { ...options, sha256, box, sampling, version: 3 },
-    run: ({ signal }) => measured(setting, options, signal),
-    recompute: async ({ signal }) => ({
-      numbers: (await measured(setting, options, signal)).numbers,
-      tolerance: 0.02,
-    }),
+    name: inpaintingName,
+    definition: { ...definition, box, sampling, version: 3 },
+    run,
+    recompute: async (context) => ({ numbers: (await run(context)).numbers, tolerance: 0.02 }),
   };
+}
+
+/** Of three lists of the arm's row: nothing kept may change, and what is filled in must fit better than by chance. */
+export function inpaintingMeasures(): ClaimMeasure[] {
+  const told = { arms: [inpaintingName], better: "lower", headline: true } as const;
+  const read = (rows: Rows, name: string) => numbersOf(rows, inpaintingName, name);
+  const error = (name: string, number: string): ClaimMeasure => ({
+    ...{ ...told, name, unit: "on a scale of [-1, 1]" },
+    ...{ baselineName: "an independent sample in the same sites" },
+    target: [{ quantity: "relativeChange", over: "every", atMost: 0 }],
+    numbers: (rows) => ({ system: read(rows, number), baseline: read(rows, `${number}Independent`) }),
+  });
+  return [
+    {
+      ...told,
+      ...{ name: "kept tokens that in-painting changed, by seed", unit: "tokens", baselineName: "none" },
+      target: [{ quantity: "value", over: "every", atMost: 0 }],
+      numbers: (rows) => ({ system: read(rows, "changed") }),
+    },
+    error("squared error of the filled half, by seed", "fill"),
+    error("error of the step across the border, by seed", "border"),
+  ];
 }
