@@ -27,12 +27,17 @@ export interface QuantiserConfig {
   readonly shareQuantResi: number;
 }
 
-/** Number of phi convolutions, and which one each scale uses (nearest tick). Source: code, `PhiPartiallyShared`. */
+/**
+ * Number of phi convolutions, and which one each scale uses (nearest tick). Source: code, `PhiPartiallyShared`: its ticks are
+ * `np.linspace(1/3/K, 1 - 1/3/K, K)`, and for 3, 5, 7, 9, 10 scales some lie halfway between two ticks, so that their last
+ * bit decides: they are rounded as there.
+ */
 export function phiAssignment(scales: number, share: number): { count: number; ids: readonly number[] } {
   const count = share === 0 ? scales : share;
-  const edge = count === 4 ? 1 / (3 * count) : 1 / (2 * count);
+  const edge = count === 4 ? 1 / 3 / count : 1 / 2 / count;
+  const step = (1 - edge - edge) / (count - 1);
   const ticks = Array.from({ length: count }, (_, k) =>
-    count === 1 ? edge : edge + ((1 - 2 * edge) * k) / (count - 1),
+    k > 0 && k === count - 1 ? 1 - edge : k === 0 ? edge : k * step + edge,
   );
   const ids = Array.from({ length: scales }, (_, s) => {
     const at = scales === 1 ? 0 : s / (scales - 1);
