@@ -18,11 +18,11 @@ async function results(folder: string, only?: string) {
   return all;
 }
 
-/** A copy of VAR's case with a changed case.json. */
-function changedCase(change: (text: string) => string): string {
+/** A copy of a case with a changed case.json. */
+function changedCase(change: (text: string) => string, id = "var"): string {
   const folder = mkdtempSync(join(tmpdir(), "nextx-parity-"));
   folders.push(folder);
-  cpSync(join(golden, "var"), folder, { recursive: true });
+  cpSync(join(golden, id), folder, { recursive: true });
   const path = join(folder, "case.json");
   writeFileSync(path, change(readFileSync(path, "utf8")));
   return folder;
@@ -75,6 +75,30 @@ it.each([
     expect(all.filter(({ pass }) => !pass)).toEqual([]);
   },
   120_000,
+);
+
+it("the table of xAR's classes has its rows, whatever the number of classes says", async () => {
+  const folder = changedCase((text) => text.replace(/"class_num": \d+/, '"class_num": 10'), "xar");
+  expect(readFileSync(join(folder, "case.json"), "utf8")).toContain('"class_num": 10');
+  expect((await results(folder, "flow loss")).map(({ pass }) => pass)).toEqual([true]);
+}, 120_000);
+
+it.each([
+  ["var", "var"],
+  ["sar", "var"],
+  ["hmar", "transformer"],
+])(
+  "drop path of a config changes nothing in evaluation mode: %s",
+  async (id, section) => {
+    const folder = changedCase((text) => {
+      const { config, ...rest } = JSON.parse(text);
+      Object.assign(config[section], { drop_path_rate: 0.1 });
+      return JSON.stringify({ ...rest, config });
+    }, id);
+    const all = await results(folder);
+    expect(all.filter(({ pass }) => !pass)).toEqual([]);
+  },
+  300_000,
 );
 
 it("a changed reference number fails", async () => {

@@ -93,10 +93,14 @@ export interface Loop {
 /** Companion matrices, vectors normalised as the official code does. */
 export function companionLoop(space: ClosedStateSpace, order: NormOrder): Loop {
   const [b, k] = [normalised(space.b, order), normalised(space.k, order)];
+  const stateSize = staticDim(dimOf(k, 1), "A companion matrix");
   return {
     A: companionMatrix(normalised(space.a, order)),
-    ...{ stored: space.b, b, c: normalised(space.c, order), next: space.k, openNext: k },
-    k: order === 0 ? b : k, // code: without a norm, b takes k's place
+    ...{ stored: space.b, b, c: normalised(space.c, order), next: space.k },
+    // code: without a norm, b takes k's place in the loop, and open loops divide k by its "norm of order 0", the count of its
+    // non-zero numbers
+    k: order === 0 ? b : k,
+    openNext: order === 0 ? mul(k, 1 / stateSize) : k,
   };
 }
 

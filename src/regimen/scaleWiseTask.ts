@@ -131,12 +131,12 @@ export class ScaleWiseTask implements TrainingTask {
     return { ...values, ...Object.fromEntries(keeps) };
   }
 
-  /** Per residual branch and picture: 0, or 1 / (1 - rate), the rate rising linearly over the layers: [2 depth, B]. */
+  /** Per residual branch and picture: 0, or 1 / (1 - rate), the rate rising linearly from 0 over the layers: [2 depth, B]. */
   #keep(batch: number): Value {
     const { depth, dropPathRate } = this.#model;
     const factors = new Float32Array(2 * depth * batch);
     for (let row = 0; row < 2 * depth; row++) {
-      const rate = depth === 1 ? dropPathRate : (dropPathRate * Math.floor(row / 2)) / (depth - 1);
+      const rate = (dropPathRate * Math.floor(row / 2)) / Math.max(1, depth - 1);
       for (let i = 0; i < batch; i++)
         factors[row * batch + i] = this.#draws.uniform() < rate ? 0 : 1 / (1 - rate);
     }

@@ -34,15 +34,15 @@ export function vqLosses(tokenizer: VqTokenizer, images: Tensor, config: VqTrain
   return { total, l1, l2, vqLoss, commitLoss: commit, entropyLoss: entropy, ids };
 }
 
-/** Training graph. Input: images [B, 3, S, S], of another size where given. Metric `ids` [B, L] feeds the statistics. */
+/** Training graph. Input: images [B, 3, H, W], of the tokenizer's size where none is given. Metric `ids` [B, L] feeds the statistics. */
 export function vqTraining(
   scope: Scope,
   tokenizer: VqTokenizer,
   config: VqTraining,
   weights: VqLossWeights,
-  imageSize = tokenizer.imageSize,
+  { height, width } = { height: tokenizer.imageSize, width: tokenizer.imageSize },
 ) {
-  const specs = { images: float32(symbol("B"), config.inChannels, imageSize, imageSize) };
+  const specs = { images: float32(symbol("B"), config.inChannels, height, width) };
   return trainingGraph(specs, scope, (inputs): Objective => {
     const images = inputs.images as Tensor; // declared above
     const { total, l1, l2, vqLoss, commitLoss, ids } = vqLosses(tokenizer, images, config, weights);

@@ -196,7 +196,10 @@ export class HmarGenerator implements Disposable {
     return { ...chooseTokens(rules, scale, logits), confidence };
   }
 
-  /** Masked passes over one scale; pushes the flags of each to `masked`. Errors: ABORTED, between passes. */
+  /**
+   * Masked passes over one scale; pushes the flags of each to `masked`. What an edit keeps is never masked: it is what the
+   * rest is drawn from, and passes draw their shares of the sites that are free. Errors: ABORTED, between passes.
+   */
   async #refine(
     scale: Scale,
     first: Draft,
@@ -214,12 +217,16 @@ export class HmarGenerator implements Disposable {
       width,
     ]);
     const passes = options.schedule[scale.index] ?? [];
+    const free =
+      options.edit?.keep[scale.index]?.map((kept) => 1 - kept) ?? new Uint8Array(scale.size).fill(1);
+    const share = free.reduce((sum, flag) => sum + flag, 0) / scale.size;
+    if (share === 0) return first;
     const { up, down, phi } = stepMatrices(tokenizer, scale, scale);
-    let [draft, flags]: [Draft, Uint8Array | undefined] = [first, undefined];
+    let [draft, flags] = [first, repeatFlags(free, batch)];
     for (let pass = 1; pass < passes.length; pass++) {
       throwIfAborted(options.signal);
       const left = passes.slice(pass).reduce((a, b) => a + b, 0);
-      flags = leastConfidentSites(draft.confidence, scale.size, left, flags);
+      flags = leastConfidentSites(draft.confidence, scale.size, Math.ceil(left * share), flags);
       masked.push(flags);
       const out = await this.#programs.run("refine", () => refineGraph(tokenizer, model), {
         ...{ x: input, layers, head, up, down, phi },
@@ -236,16 +243,23 @@ export class HmarGenerator implements Disposable {
   }
 }
 
-/** The least confident sites of every picture, among the flagged ones where given: [B * N] flags. */
+/** The same flags for every picture: [N] -> [B * N]. */
+function repeatFlags(flags: Uint8Array, batch: number): Uint8Array {
+  const out = new Uint8Array(flags.length * batch);
+  for (let b = 0; b < batch; b++) out.set(flags, b * flags.length);
+  return out;
+}
+
+/** The least confident sites of every picture, among the flagged ones: [B * N] flags. */
 function leastConfidentSites(
   confidence: Float64Array,
   size: number,
   count: number,
-  among: Uint8Array | undefined,
+  among: Uint8Array,
 ): Uint8Array {
   const flags = new Uint8Array(confidence.length);
   for (let at = 0; at < flags.length; at += size) {
-    const own = among?.subarray(at, at + size);
+    const own = among.subarray(at, at + size);
     flags.set(leastConfident(confidence.subarray(at, at + size), size, count, own), at);
   }
   return flags;

@@ -148,10 +148,30 @@ describe("masked refinement", () => {
       new Float32Array(16).map((_, i) => (i % 4 < 2 ? 1 : 0)),
       ids,
     );
-    const [, , last] = await generate([0], { ...refining, edit });
+    const results = await generate([0, 1], { ...refining, edit });
+    const last = results[2];
     const kept = edit.keep[2] ?? [];
+    const hidden = last?.masked.map((flags) => [...flags].map((flag, at) => flag + 2 * (kept[at % 16] ?? 0)));
+    expect(hidden?.flat()).not.toContain(3); // what is kept is never masked
+    expect(last?.masked.map((flags) => flags.reduce((sum, flag) => sum + flag, 0))).toEqual([12, 8]); // of 8 free sites each
     expect([...kept].filter((flag) => flag === 1)).toHaveLength(8);
     for (const [i, flag] of kept.entries()) if (flag === 1) expect(last?.tokens[i]).toBe(ids[5 + i]);
+  });
+
+  it("begins with a mask vector as large as other embeddings", () => {
+    const wide = { ...config, transformer: { ...config.transformer, embedDim: 64 } };
+    const drawn = initialise(
+      hmarSystem.parameters({ ...description, config: wide }),
+      RandomStream.from(1, "test"),
+    );
+    const [vector = []] = [...drawn].flatMap(([name, { data }]) =>
+      name.includes("mask_embed") ? [data] : [],
+    );
+    const deviation = Math.sqrt(
+      Array.from(vector).reduce((sum, value) => sum + value ** 2, 0) / vector.length,
+    );
+    expect(deviation / Math.sqrt(1 / 64 / 3)).toBeGreaterThan(0.7);
+    expect(deviation / Math.sqrt(1 / 64 / 3)).toBeLessThan(1.1);
   });
 
   it("schedules are read from text and must fix every token", () => {

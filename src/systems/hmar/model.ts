@@ -6,7 +6,7 @@
  */
 import { LevelledTransformer } from "../../mixer/levelledTransformer.ts";
 import type { KeepFactors, LayerOptions } from "../../mixer/types.ts";
-import { type Scope, truncatedNormal } from "../../nn/scope.ts";
+import type { Scope } from "../../nn/scope.ts";
 import type { Plan, Scale } from "../../plan/types.ts";
 import type { TransformerConfig } from "../../regimen/multiScaleConfig.ts";
 import { planAndClasses, type ResidualTransformer } from "../../regimen/multiScaleModel.ts";
@@ -54,7 +54,7 @@ export class MaskedTransformer extends LevelledTransformer {
   ownPart(contributions: Tensor, masked: Tensor): Tensor {
     const codeWidth = staticDim(dimOf(contributions, 2), "Codes");
     const weight = this.#base.in("word_embed").param("weight", [this.width, codeWidth], this.init);
-    const vector = this.#own.in("mask_embed").param("weight", [1, this.width], truncatedNormal(0.02));
+    const vector = this.#own.in("mask_embed").param("weight", [1, this.width], this.init);
     const hidden = reshape(masked, [dimOf(masked, 0), dimOf(masked, 1), 1]);
     return add(
       mul(linear(contributions, weight), sub(1, hidden)),

@@ -42,7 +42,8 @@ export function hmarParity(
   const networks = buildHmar(
     hmarModelSchema.parse({
       tokenizer: fromOfficial(tokenizerSchema, caseConfig(config, "vae")),
-      transformer: fromOfficial(transformerSchema, caseConfig(config, "transformer")),
+      // references are in evaluation mode, without drop path
+      transformer: { ...fromOfficial(transformerSchema, caseConfig(config, "transformer")), dropPathRate: 0 },
       tailLayers: config.n_layers_train,
     }),
   );

@@ -1,18 +1,25 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { LatticeResult } from "../../decoding/latticeGenerator.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
+import type { ParityInputs } from "../../formats/parityCase.ts";
+import { openSafetensors } from "../../formats/safetensors.node.ts";
+import { toValue } from "../../formats/tensorValue.ts";
 import { initialise, parameterCount, type Weights } from "../../nn/scope.ts";
 import { runOnce } from "../../regimen/parityTools.ts";
 import { openCpu } from "../../runtime/device.node.ts";
 import type { Device } from "../../runtime/device.ts";
 import { trace } from "../../runtime/trace.ts";
-import { floats, ints } from "../../runtime/values.ts";
+import { floats, ints, type Value } from "../../runtime/values.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { int32 } from "../../tensor/tensor.ts";
 import { buildNar } from "./build.ts";
 import { narModelSchema, transformerSchema, vqSchema } from "./config.ts";
 import { type GenerateOptions, generateTokens, inRowMajor } from "./generate.ts";
 import { NarModel } from "./narModel.ts";
+import { narParity } from "./parity.ts";
 import { narSystem } from "./system.ts";
 
 const tokenizer = vqSchema.parse({
@@ -128,3 +135,23 @@ it("NAR-B and NAR-L have the published numbers of parameters", () => {
   expect(millions({})).toBe(130);
   expect(millions({ dim: 1024, nLayer: 24, nHead: 16 })).toBe(372);
 }, 60_000);
+
+it("reference pictures need not be square", async () => {
+  const folder = fileURLToPath(new URL("../../../test/fixtures/golden/nar/", import.meta.url));
+  const parityCase = JSON.parse(readFileSync(join(folder, "case.json"), "utf8"));
+  await using file = await openSafetensors(join(folder, parityCase.weights));
+  const weights = new Map<string, Value>();
+  for (const name of file.tensors.keys()) weights.set(name, toValue(await file.read(name)));
+  using table = narParity(parityCase, weights, await openCpu({ threads: 1 }));
+  const image = floats(RandomStream.from(1, "image").normals(2 * 3 * 16 * 24, 1), [2, 3, 16, 24]);
+  const inputs: ParityInputs = {
+    tensor: () => image,
+    args: { model: "vq" },
+    wanted: [],
+    related: () => inputs,
+  };
+  const shapeOf = async (run: string, name: string) => (await table[run]?.(inputs))?.[name]?.shape;
+  expect(await shapeOf("encode-features", "features")).toEqual([2, 12, 8, 12]);
+  expect(await shapeOf("loss", "total")).toEqual([]);
+  expect(await shapeOf("loss-grad", "loss")).toEqual([]);
+});

@@ -36,12 +36,15 @@ const ofTraining = ["token_dropout_p", "resid_dropout_p", "ffn_dropout_p"];
 const ofVideo = ["latent_shape", "use_fixed_pe", "frame_prediction"];
 const pixels = { l1: 0, l2: 1 };
 
-function buildModel(config: ParityCase["config"], name: string) {
+function buildModel(config: ParityCase["config"], name: string, weights: Weights) {
   const official = caseConfig(config, name);
   const rest = Object.entries(official).filter(
     ([key]) => ![...elsewhere, ...ofTraining, ...ofVideo].includes(key),
   );
-  const parsed = fromOfficial(transformerSchema, Object.fromEntries(rest));
+  // Without label dropping the table has no row for "no class" (code): its last class then stands where that would.
+  const rows = weights.get(`${name}.cls_embedding.embedding_table.weight`)?.shape[0];
+  const classes = rows === undefined ? {} : { num_classes: rows - 1 };
+  const parsed = fromOfficial(transformerSchema, { ...Object.fromEntries(rest), ...classes });
   const heads = Number(official.medusa_attention_num ?? 0);
   const own = { ...parsed, order: heads > 0 ? ("neighbour" as const) : ("raster" as const) };
   const shape = official.latent_shape as readonly number[] | undefined;
@@ -59,14 +62,14 @@ export function narParity(
   const run = (graph: Graph, inputs: Record<string, Value>) => runOnce(graph, inputs, weights, device);
   const programs = new Map<string, ProgramStore>();
   const nameOf = ({ args }: ParityInputs) => String(args.model);
-  const built = (inputs: ParityInputs) => buildModel(config, nameOf(inputs));
+  const built = (inputs: ParityInputs) => buildModel(config, nameOf(inputs), weights);
   const isVq = (inputs: ParityInputs) => "codebook_size" in caseConfig(config, nameOf(inputs));
   const tokenizer = (inputs: ParityInputs, images?: Value) => {
     const scope = Scope.root(`${nameOf(inputs)}.`);
     const parsed = fromOfficial(vqSchema, caseConfig(config, nameOf(inputs)));
-    const side = images?.shape[2] ?? 0;
-    const specs = { images: float32(B, parsed.inChannels, side, side) };
-    return { scope, parsed, side, specs, codec: new VqTokenizer(scope, parsed) };
+    const [height = 0, width = 0] = images?.shape.slice(2) ?? [];
+    const specs = { images: float32(B, parsed.inChannels, height, width) };
+    return { scope, parsed, size: { height, width }, specs, codec: new VqTokenizer(scope, parsed) };
   };
   const programsOf = (name: string) => {
     const made = programs.get(name) ?? new ProgramStore(weights, device);
@@ -172,8 +175,8 @@ export function narParity(
       const prefix = `${nameOf(inputs)}.`;
       if (isVq(inputs)) {
         const images = inputs.tensor("image");
-        const { codec, parsed, scope, side } = tokenizer(inputs, images);
-        return renameGradients(await run(vqTraining(scope, codec, parsed, pixels, side), { images }), prefix);
+        const { codec, parsed, scope, size } = tokenizer(inputs, images);
+        return renameGradients(await run(vqTraining(scope, codec, parsed, pixels, size), { images }), prefix);
       }
       const { model, scope } = built(inputs);
       return renameGradients(await run(latticeTraining(scope, model), tokens(inputs)), prefix);

@@ -74,7 +74,8 @@ export function sarParity(
 ): ParityTable & Disposable {
   const scopes = { vae: Scope.root("vae."), var: Scope.root("var.") };
   const tokenizer = new FlexTokenizer(scopes.vae, fromOfficial(tokenizerSchema, official(parityCase, "vq")));
-  const config = fromOfficial(transformerSchema, official(parityCase, "var"));
+  // references are in evaluation mode, without drop path
+  const config = { ...fromOfficial(transformerSchema, official(parityCase, "var")), dropPathRate: 0 };
   const model = new FlexTransformer(scopes.var, config, tokenizer.config.vocabSize);
   const generator = new FlexGenerator(tokenizer, model, weights, device);
   const smoothing = Number(

@@ -72,7 +72,11 @@ export function varParity(
   );
   const transformer = (name: string) => {
     const scope = Scope.root(`${name}.`);
-    const config = fromOfficial(transformerSchema, caseConfig(parityCase.config, name));
+    // references are in evaluation mode, without drop path
+    const config = {
+      ...fromOfficial(transformerSchema, caseConfig(parityCase.config, name)),
+      dropPathRate: 0,
+    };
     return {
       scope,
       model: new VarTransformer(scope, config, tokenizer.config.vocabSize),

@@ -32,12 +32,17 @@ import { flowObjective, flowSpecs, flowTraining, timeValues } from "./objective.
 const bad = (message: string, path: string) => new NextxError("PARITY_BAD_CASE", message, { path });
 
 /** The model of an official configuration: square cells over the map of a picture. */
-function modelOf({ config }: ParityCase, scope: Scope): XarTransformer {
+function modelOf({ config }: ParityCase, scope: Scope, weights: Weights): XarTransformer {
   const { img_size, vae_stride, patch_size, vae_embed_dim, clusters, decoder_embed_dim, ...rest } = config;
   if (Number(patch_size ?? 1) !== 1) throw bad("Patches of latents are not built.", "config.patch_size");
   if (decoder_embed_dim !== undefined && decoder_embed_dim !== rest.encoder_embed_dim)
     throw bad("Encoder and decoder have one width.", "config.decoder_embed_dim");
-  const parsed = fromOfficial(transformerSchema, rest);
+  // The table has 1000 classes and a null class whatever class_num says (code).
+  const rows = weights.get("class_emb.weight")?.shape[0];
+  const parsed = fromOfficial(transformerSchema, {
+    ...rest,
+    ...(rows !== undefined && { class_num: rows - 1 }),
+  });
   const parts = Math.sqrt(Number(clusters ?? 4));
   const side = Number(img_size) / Number(vae_stride);
   return new XarTransformer(scope, { ...parsed, entity: "cell", parts }, side, Number(vae_embed_dim));
@@ -62,7 +67,7 @@ export function xarParity(
   device: Device,
 ): ParityTable & Disposable {
   const scope = Scope.root();
-  const model = modelOf(parityCase, scope);
+  const model = modelOf(parityCase, scope, weights);
   const { plan, valueWidth } = model;
   const programs = new ProgramStore(weights, device);
   const length = plan.length * valueWidth;
