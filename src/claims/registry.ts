@@ -1,6 +1,6 @@
 /** The claims there are, by system; each is composed when it is asked for. */
 import type { ClaimFactory } from "../evaluate/claim/claim.ts";
-import { autoformerClaim } from "./autoformer.ts";
+import { autoformerClaim } from "./autoformer/claim.ts";
 import { flowArClaim } from "./flowar/claim.ts";
 import { hmarClaim } from "./hmar/claim.ts";
 import { narClaim } from "./nar/claim.ts";

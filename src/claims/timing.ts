@@ -1,4 +1,4 @@
-/** Timing of samplers side by side: the runtime's own time and the wall, medians over repeats, the first run left out. */
+/** Timing, of samplers side by side: the runtime's own time and the wall, medians over repeats, the first run left out. */
 import type { Arm } from "../evaluate/claim/arms.node.ts";
 import type { Device } from "../runtime/device.ts";
 import { RandomStream } from "../tensor/random.ts";
@@ -46,6 +46,18 @@ export async function countResults(results: AsyncIterable<unknown>): Promise<num
 /** Middle of an odd number of values. */
 const median = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
+
+/** Median of repeated runs in milliseconds; the first is left out. */
+export async function medianMs(run: () => Promise<unknown>, repeats: number): Promise<number> {
+  await run();
+  const times: number[] = [];
+  for (let i = 0; i < repeats; i++) {
+    const start = performance.now();
+    await run();
+    times.push(performance.now() - start);
+  }
+  return median(times);
+}
 
 export interface Timing {
   readonly images: number;

@@ -12,6 +12,7 @@ import { floats, type Value } from "../../runtime/values.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { float32 } from "../../tensor/tensor.ts";
 import type { Contestant, ForecastBenchmark } from "../series/forecastArms.ts";
+import { medianMs } from "../timing.ts";
 
 const repeats = 7;
 const trainerOptions = {
@@ -19,18 +20,6 @@ const trainerOptions = {
   optimizer: { ...defaultAdamW, beta2: 0.999, clipNorm: 0 },
   ...{ accumulate: 1, emaDecay: 0 },
 } as const;
-
-/** Median of repeated runs in milliseconds; the first is left out. */
-async function medianMs(run: () => Promise<unknown>): Promise<number> {
-  await run();
-  const times: number[] = [];
-  for (let i = 0; i < repeats; i++) {
-    const start = performance.now();
-    await run();
-    times.push(performance.now() - start);
-  }
-  return times.sort((a, b) => a - b)[repeats >> 1] ?? Number.NaN;
-}
 
 export interface KernelOptions {
   readonly kernels: number;
@@ -52,7 +41,7 @@ export function kernelArm({ device, onProgress }: ClaimSetting, options: KernelO
       floats(RandomStream.from(1, name).normals(kernels * stateSize, 1), [kernels, stateSize]);
     const inputs = { a: draw("a"), b: draw("b"), c: draw("c") };
     using program = await compile(graph, { device, weights: new Map(), prepack: false });
-    return await medianMs(() => program.run(inputs));
+    return await medianMs(() => program.run(inputs), repeats);
   };
   return {
     name: "kernels",
@@ -95,7 +84,7 @@ export function stepTimeArm(
           setting.device,
           RandomStream.from(1, "times"),
         );
-        numbers[name] = await medianMs(() => trainer.advance());
+        numbers[name] = await medianMs(() => trainer.advance(), repeats);
       }
       return { numbers };
     },

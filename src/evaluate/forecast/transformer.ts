@@ -5,17 +5,16 @@
  * Shape letters: B batch, I look-back, O horizon, J decoder rows, C channels, D width, F marks.
  */
 import { causalAttention, fullAttention } from "../../mixer/dotProduct.ts";
-import type { HeadMixer } from "../../mixer/headMixer.ts";
 import { SeriesTransformer, type Settled } from "../../mixer/seriesTransformer.ts";
 import { fanInUniform, filled, normal, Scope, zeros } from "../../nn/scope.ts";
-import { circularConv } from "../../nn/series.ts";
+import { circularConv, decompose } from "../../nn/series.ts";
 import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
 import { add, mul } from "../../tensor/ops/elementwise.ts";
 import { linear } from "../../tensor/ops/linear.ts";
 import { layerNorm } from "../../tensor/ops/neural.ts";
 import { pad, slice } from "../../tensor/ops/structure.ts";
 import { constant, dimOf, staticDim, type Tensor } from "../../tensor/tensor.ts";
-import { type ForecastShape, squaredErrorTrainee } from "./squaredError.ts";
+import { type ForecastInputs, type ForecastShape, squaredErrorTrainee } from "./squaredError.ts";
 
 export interface TransformerSizes {
   readonly embedDim: number;
@@ -54,28 +53,50 @@ function norm(scope: Scope, x: Tensor): Tensor {
   return add(mul(layerNorm(x, 1e-5), weight), bias);
 }
 
-export function vanillaTransformer(
-  shape: ForecastShape,
+/** The forecasting function with its parameters under `scope`. */
+function transformerForecast(
+  scope: Scope,
+  { contextLength, predictionLength, labelLength, channels }: ForecastShape,
   sizes: TransformerSizes,
-  encoderMixer: HeadMixer = fullAttention,
-): SeriesTrainee {
-  const scope = Scope.root();
-  const { contextLength, predictionLength, labelLength, channels } = shape;
+): (inputs: ForecastInputs) => Tensor {
   const layers = new SeriesTransformer(
     scope,
     { ...sizes, outputs: channels },
     {
-      encoderMixer,
+      encoderMixer: fullAttention,
       selfMixer: causalAttention,
       crossMixer: fullAttention,
       settle: (at, x): Settled => ({ x: norm(at, x) }),
       finish: norm,
     },
   );
-  return squaredErrorTrainee(scope, shape, ({ past, pastMarks, futureMarks }) => {
+  return ({ past, pastMarks, futureMarks }) => {
     const start = pad(slice(past, 1, contextLength - labelLength, contextLength), 1, 0, predictionLength);
     const memory = layers.encode(embed(scope.in("enc_embedding"), past, pastMarks, sizes.embedDim));
     const decoder = embed(scope.in("dec_embedding"), start, futureMarks, sizes.embedDim);
     return slice(layers.decode(decoder, memory).output, 1, labelLength, labelLength + predictionLength);
+  };
+}
+
+export function vanillaTransformer(shape: ForecastShape, sizes: TransformerSizes): SeriesTrainee {
+  const scope = Scope.root();
+  return squaredErrorTrainee(scope, shape, transformerForecast(scope, shape, sizes));
+}
+
+/**
+ * Decomposition as pre-processing: one transformer forecasts the seasonal part of the look-back, another its trend (moving
+ * average of `window` rows), and the forecasts are added. Source: arXiv 2106.13008, the ablation "Sep".
+ */
+export function separateTransformers(
+  shape: ForecastShape,
+  sizes: TransformerSizes,
+  window: number,
+): SeriesTrainee {
+  const scope = Scope.root();
+  const part = (name: string) => transformerForecast(scope.in(name), shape, sizes);
+  const [ofSeasonal, ofTrend] = [part("seasonal"), part("trend")];
+  return squaredErrorTrainee(scope, shape, ({ past, ...marks }) => {
+    const { seasonal, trend } = decompose(past, window);
+    return add(ofSeasonal({ past: seasonal, ...marks }), ofTrend({ past: trend, ...marks }));
   });
 }

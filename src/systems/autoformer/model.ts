@@ -4,7 +4,7 @@
  * `models/Autoformer.py` (code); parameter names are the official ones.
  * Shape letters: B batch, I look-back rows, O horizon rows, J decoder rows (label and horizon), C channels, D width, F marks.
  */
-import { autoCorrelation, type LagWeights } from "../../mixer/autoCorrelation.ts";
+import type { HeadMixer } from "../../mixer/headMixer.ts";
 import { SeriesTransformer } from "../../mixer/seriesTransformer.ts";
 import { fanInUniform, filled, normal, type Scope, zeros } from "../../nn/scope.ts";
 import { circularConv, decompose } from "../../nn/series.ts";
@@ -45,8 +45,8 @@ export class Autoformer {
     return markCounts[this.config.frequency];
   }
 
-  /** [B, O, C]; `lags` is `ownLags` to forecast and `sharedLags` to train. */
-  forecast({ past, pastMarks, futureMarks }: SeriesWindow, lags: LagWeights): Tensor {
+  /** [B, O, C]; `mixer` is auto-correlation, its lags `ownLags` to forecast and `sharedLags` to train. */
+  forecast({ past, pastMarks, futureMarks }: SeriesWindow, mixer: HeadMixer): Tensor {
     const { contextLength, labelLength, predictionLength, window } = this.config;
     const { seasonal, trend } = decompose(past, window);
     const label = (x: Tensor) => slice(x, 1, contextLength - labelLength, contextLength);
@@ -55,7 +55,7 @@ export class Autoformer {
     const trendStart = concat([label(trend), average], 1); // (B, J, C)
     const seasonalStart = pad(label(seasonal), 1, 0, predictionLength);
 
-    const transformer = this.#transformer(lags);
+    const transformer = this.#transformer(mixer);
     const memory = transformer.encode(this.#embed("enc_embedding", past, pastMarks));
     const { output, trends } = transformer.decode(
       this.#embed("dec_embedding", seasonalStart, futureMarks),
@@ -65,9 +65,8 @@ export class Autoformer {
     return slice(add(total, output), 1, labelLength, labelLength + predictionLength);
   }
 
-  #transformer(lags: LagWeights): SeriesTransformer {
-    const { factor, window, activation, ...sizes } = this.config;
-    const mixer = autoCorrelation(factor, lags);
+  #transformer(mixer: HeadMixer): SeriesTransformer {
+    const { factor: _, window, activation, ...sizes } = this.config;
     return new SeriesTransformer(this.#scope, sizes, {
       encoderMixer: mixer,
       selfMixer: mixer,

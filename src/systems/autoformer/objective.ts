@@ -1,5 +1,5 @@
-/** Mean squared error of the horizon (`exp/exp_main.py`, code: features M, all channels), lags shared by the batch. */
-import { sharedLags } from "../../mixer/autoCorrelation.ts";
+/** Mean squared error of the horizon (`exp/exp_main.py`, code: features M, all channels). */
+import type { HeadMixer } from "../../mixer/headMixer.ts";
 import type { Scope } from "../../nn/scope.ts";
 import { type Objective, trainingGraph } from "../../regimen/objective.ts";
 import { symbol } from "../../tensor/dims.ts";
@@ -22,12 +22,12 @@ export function windowSpecs({ config, marks }: Autoformer) {
 }
 
 /** Training graph. Inputs: those of a forecast and `future` [B, O, C]. */
-export function autoformerTraining(scope: Scope, model: Autoformer) {
+export function autoformerTraining(scope: Scope, model: Autoformer, mixer: HeadMixer) {
   const { predictionLength, outputs } = model.config;
   const specs = { ...windowSpecs(model), future: float32(B, predictionLength, outputs) };
   return trainingGraph(specs, scope, (inputs): Objective => {
     const { past, pastMarks, futureMarks, future } = inputs as { [K in keyof typeof specs]: Tensor }; // declared above
-    const error = sub(model.forecast({ past, pastMarks, futureMarks }, sharedLags), future);
+    const error = sub(model.forecast({ past, pastMarks, futureMarks }, mixer), future);
     const loss = mean(square(error));
     return { loss, metrics: { mae: mean(abs(error)) } };
   });

@@ -6,6 +6,7 @@ import {
   type ParityTable,
 } from "../../formats/parityCase.ts";
 import {
+  autoCorrelation,
   channelLags,
   correlate,
   type LagWeights,
@@ -75,12 +76,18 @@ export function autoformerParity(
   });
   const forecast = (lags: LagWeights) => (inputs: ParityInputs) =>
     run(
-      trace(windowSpecs(model), (x) => ({ forecast: model.forecast(x, lags) })),
+      trace(windowSpecs(model), (x) => ({
+        forecast: model.forecast(x, autoCorrelation(model.config.factor, lags)),
+      })),
       windows(inputs),
     );
+  const trained = autoCorrelation(model.config.factor, sharedLags);
   const training = async (inputs: ParityInputs) => {
     const future = lastRows(inputs.tensor("y"), model.config.predictionLength);
-    return renameGradients(await run(autoformerTraining(scope, model), { ...windows(inputs), future }), "");
+    return renameGradients(
+      await run(autoformerTraining(scope, model, trained), { ...windows(inputs), future }),
+      "",
+    );
   };
   return {
     "series-decomposition": ({ tensor, args }) =>

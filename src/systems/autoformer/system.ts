@@ -12,6 +12,6 @@ export const autoformerSystem: SeriesSystem = {
     "A whole horizon of a multivariate series in one shot: series decomposition inside every layer, auto-correlation instead of attention.",
   configSchema: autoformerSchema,
   smallConfig: smallAutoformer,
-  trainee: autoformerTrainee,
+  trainee: (config) => autoformerTrainee(config),
   parity: autoformerParity,
 };

@@ -1,5 +1,6 @@
 /** Autoformer as a forecaster that learns, and its small form. */
-import { ownLags } from "../../mixer/autoCorrelation.ts";
+import { autoCorrelation, ownLags, sharedLags } from "../../mixer/autoCorrelation.ts";
+import type { HeadMixer } from "../../mixer/headMixer.ts";
 import { Scope } from "../../nn/scope.ts";
 import type { SeriesShape } from "../../regimen/seriesSystem.ts";
 import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
@@ -17,14 +18,28 @@ export const smallAutoformer = ({ contextLength, predictionLength, channels, fre
     ...{ embedDim: 32, numHeads: 4, feedForwardDim: 64, encoderDepth: 2, decoderDepth: 1, factor: 3 },
   });
 
-export function autoformerTrainee(config: unknown): SeriesTrainee {
+/** What mixes over time in training and in forecasts. */
+export interface Mixers {
+  readonly training: HeadMixer;
+  readonly forecast: HeadMixer;
+}
+
+/** Lags are shared by the batch in training, each sample's own in forecasts (code). */
+const correlating = (factor: number): Mixers => ({
+  training: autoCorrelation(factor, sharedLags),
+  forecast: autoCorrelation(factor, ownLags),
+});
+
+/** With auto-correlation, or with other mixers in its place. */
+export function autoformerTrainee(config: unknown, others?: Mixers): SeriesTrainee {
   const scope = Scope.root();
   const model = new Autoformer(scope, autoformerSchema.parse(config));
-  const training = autoformerTraining(scope, model);
+  const mixers = others ?? correlating(model.config.factor);
+  const training = autoformerTraining(scope, model, mixers.training);
   return {
     parameters: scope.specs,
     labelLength: model.config.labelLength,
     training,
-    forecast: trace(windowSpecs(model), (x) => ({ forecast: model.forecast(x, ownLags) })),
+    forecast: trace(windowSpecs(model), (x) => ({ forecast: model.forecast(x, mixers.forecast) })),
   };
 }
