@@ -3,7 +3,7 @@
  * tensor by tensor. Nothing is written unless everything that is needed is there.
  */
 import { convertFloats, type HostTensor, isFloat } from "./formats/hostTensor.ts";
-import { modelMetadata } from "./formats/modelFile.ts";
+import { type InheritedCard, modelMetadata, unknownData } from "./formats/modelFile.ts";
 import { writeSafetensorsFile } from "./formats/safetensors.node.ts";
 import { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
 import type { TensorForm } from "./formats/tensorFile.ts";
@@ -144,6 +144,7 @@ function chosen(candidates: readonly FoundPart[], keys: readonly string[]): Foun
 interface Plan {
   readonly system: ImageSystem;
   readonly description: ModelDescription;
+  readonly card: InheritedCard;
   readonly absent: readonly string[];
 }
 
@@ -168,7 +169,7 @@ function planOf(found: readonly FoundPart[], { settings = {}, classNames }: Conv
     }
     sections[section] = { ...sections[section], [rest[0] as string]: value }; // exactly one
   }
-  const { config, imageSize, numClasses } = describe(form, sections);
+  const { config, imageSize, numClasses, sampling = {} } = describe(form, sections);
   if (classNames && classNames.length !== numClasses) {
     throw new NextxError(
       "CONVERT_CLASS_NAMES",
@@ -180,7 +181,11 @@ function planOf(found: readonly FoundPart[], { settings = {}, classNames }: Conv
   const absent = form.parts
     .map(({ name }) => name)
     .filter((name) => !found.some(({ part }) => part.name === name));
-  return { system, absent, description: { system: system.id, config, classNames: names, imageSize } };
+  const card: InheritedCard = {
+    title: `${system.title}: converted checkpoint`,
+    ...{ system: system.id, licence: "its authors'", data: unknownData, sampling },
+  };
+  return { system, absent, description: { system: system.id, config, classNames: names, imageSize }, card };
 }
 
 function describe(form: OfficialForm, sections: Sections): ReturnType<OfficialForm["describe"]> {
@@ -204,7 +209,7 @@ async function write(
   out: string,
   options: ConvertOptions,
 ): Promise<ConvertReport> {
-  const { system, description, absent } = planOf(found, options);
+  const { system, description, absent, card } = planOf(found, options);
   const all = system.parameters(description);
   const fates: TensorFate[] = [];
   for (const one of found) {
@@ -228,7 +233,7 @@ async function write(
   const { missing, unexpected, "wrong shape": misshapen } = report.counts;
   if (missing + unexpected + misshapen > 0) throw incomplete(report);
   const supply = supplyOf(found, fates, report.isModel, options.dtype);
-  const metadata = report.isModel ? modelMetadata(description) : {};
+  const metadata = report.isModel ? modelMetadata(description, { card }) : {};
   const { sizeBytes } = await writeSafetensorsFile(out, supply, metadata, options.onProgress);
   return { ...report, sizeBytes };
 }

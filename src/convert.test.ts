@@ -11,6 +11,7 @@ import { writeSafetensors } from "./formats/safetensors.ts";
 import { fromValue, toValue } from "./formats/tensorValue.ts";
 import { codeOf } from "./formats/testing/hostile.ts";
 import { op, torchZip } from "./formats/testing/torchFile.ts";
+import { dataOf } from "./heldOut.node.ts";
 import { load } from "./load.node.ts";
 import { findModel } from "./models.node.ts";
 import { initialise, type Weights } from "./nn/scope.ts";
@@ -121,9 +122,12 @@ describe("VAR's own files", () => {
     expect(derivable).toContain("blocks.1.attn.zero_k_bias");
     const found = await findModel(out);
     expect(found.description.imageSize).toBe(64);
+    expect(found.card?.sampling).toEqual({ cfgScale: 1.5, topK: 900, topP: 0.96 }); // what its authors measure with
     for (const [name, { data }] of found.weights)
       expect(data, name).toEqual(toValue(all.get(name) as HostTensor).data);
     using model = await load(out);
+    expect(model.recipe({ class: 3 }).settings).toMatchObject({ topK: 900 });
+    expect(await codeOf(() => dataOf(model))).toBe("EVALUATE_NO_DATA");
     for await (const event of model.sample({ class: 3, seed: 1, topK: 1 }))
       expect(event.pixels).toHaveLength(64 * 64 * 3);
   });

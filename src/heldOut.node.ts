@@ -1,8 +1,10 @@
 /** The held-out pictures that an opened model is measured on. */
+
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { ImageSet } from "./data/types.ts";
+import { unknownData } from "./formats/modelFile.ts";
 import type { Model } from "./model.ts";
 import { RunReader } from "./regimen/runFolderReader.node.ts";
 import { NextxError } from "./tensor/errors.ts";
@@ -26,7 +28,7 @@ const runData = z.looseObject({ data: z.looseObject({ set: z.string() }) });
 
 /** The data set that a model was trained on, by its card or run. @throws NextxError EVALUATE_NO_DATA */
 export async function dataOf(model: Model): Promise<string> {
-  if (model.card) return model.card.data;
+  if (model.card && model.card.data !== unknownData) return model.card.data;
   const run = existsSync(join(model.name, "run.json")) ? await RunReader.read(model.name) : undefined;
   const parsed = runData.safeParse(run?.config);
   if (parsed.success) return parsed.data.data.set;

@@ -24,6 +24,9 @@ const quantisationSchema = z.strictObject({
 });
 export type Quantisation = z.infer<typeof quantisationSchema>;
 
+/** What a card says where nobody knows which data a model was trained on: of checkpoints made elsewhere. */
+export const unknownData = "unknown";
+
 /** What a file carries of its original's card, so that it is used and measured like it. */
 const inheritedCardSchema = z.strictObject({
   title: z.string(),

@@ -68,6 +68,8 @@ export interface OfficialForm {
     readonly config: unknown;
     readonly imageSize: number;
     readonly numClasses: number;
+    /** Sampling settings with which the authors measure, where they differ from the system's defaults. */
+    readonly sampling?: Readonly<Record<string, number>>;
   };
   readonly presets: readonly OfficialPreset[];
 }

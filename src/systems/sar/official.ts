@@ -101,11 +101,19 @@ const presets = (
   return { name: `sar-d${depth}`, description, config, imageSize, numClasses };
 });
 
+/** code: what distances are measured with. */
+const filters = { topK: 900, topP: 0.95 };
+/** paper: guidance by depth. */
+const guidance: Readonly<Record<number, number>> = { 16: 2.2, 20: 2.6, 24: 3.3 };
+
 export const sarOfficial: OfficialForm = {
   parts: [transformer, tokenizer],
   describe({ transformer: own = {}, tokenizer: codes = {} }) {
     const config = validate(sarModelSchema, { transformer: own, tokenizer: codes }, "config");
-    return { config, imageSize: imageSizeOf(config.tokenizer), numClasses: config.transformer.numClasses };
+    const { depth, numClasses } = config.transformer;
+    const cfgScale = Object.hasOwn(guidance, depth) ? guidance[depth] : undefined;
+    const sampling = { ...filters, ...(cfgScale !== undefined && { cfgScale }) };
+    return { config, imageSize: imageSizeOf(config.tokenizer), numClasses, sampling };
   },
   presets,
 };

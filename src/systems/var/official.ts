@@ -202,6 +202,9 @@ const presets = published.map(([depth, schedule, size]): OfficialPreset => {
   return { name: `var-d${depth}`, description, config, imageSize, numClasses };
 });
 
+/** code: what distances are measured with. */
+const sampling = { cfgScale: 1.5, topK: 900, topP: 0.96 };
+
 export const varOfficial: OfficialForm = {
   parts: [transformer, tokenizer],
   describe(sections) {
@@ -209,7 +212,8 @@ export const varOfficial: OfficialForm = {
     const tokenizerSection = { ...sections.tokenizer, ...(patchNums !== undefined && { patchNums }) };
     const given = { tokenizer: tokenizerSection, transformer: sections.transformer ?? {} };
     const config = validate(varModelSchema, given, "config");
-    return { config, imageSize: imageSizeOf(config.tokenizer), numClasses: config.transformer.numClasses };
+    const { numClasses } = config.transformer;
+    return { config, imageSize: imageSizeOf(config.tokenizer), numClasses, sampling };
   },
   presets,
 };
