@@ -28,7 +28,7 @@ import { distanceMeasures, ruleMeasures } from "../contest/measures.ts";
 import { type ContestOptions, contestNames } from "../contest/side.ts";
 import { inpaintingArm, inpaintingMeasures, type Painter } from "../inpainting.ts";
 import { type LadderOptions, ladder, sideNames } from "./sides.ts";
-import { type HmarSpeedOptions, hmarSpeedArm, hmarSpeedName } from "./speed.ts";
+import { type HmarSpeedOptions, hmarSpeedArm, hmarSpeedName, schedulesArm, schedulesName } from "./speed.ts";
 
 export interface HmarClaimOptions extends Omit<LadderOptions, "seed"> {
   readonly contest: Omit<ContestOptions, "set" | "size">;
@@ -54,9 +54,9 @@ export const hmarClaimOptions: HmarClaimOptions = {
   },
   contest: {
     seeds: [1, 2, 3],
-    samples: 10_000,
+    samples: 5_000,
     guidanceGrid: [0, 0.75, 1.5],
-    guidanceSamples: 2_000,
+    guidanceSamples: 1_000,
     guidanceBy: "product",
   },
   inpainting: { pictures: 256, seeds: [1, 2, 3] },
@@ -230,6 +230,8 @@ export const hmarClaimOf =
     const { identities } = setting.features("synth");
     const networks = identities.map(({ name }) => name);
     const { batches, repeats } = speed;
+    const { patchNums } = config.tokenizer;
+    const refined = { patchNums, width: options.transformer.embedDim, batches, repeats };
     const timed = speed.schedules.flatMap((patchNums) =>
       speed.widths.map((width) =>
         hmarSpeedArm({ patchNums, width, batches, repeats }, setting.device, setting.onProgress),
@@ -243,6 +245,7 @@ export const hmarClaimOf =
         "no worse for the same multiply-adds, and fills kept pictures better than by chance.",
       arms: [
         ...timed,
+        schedulesArm(refined, timedSchedules(options), setting.device, setting.onProgress),
         ...contestArms(setting, { ...contest, set: "synth", size: 32 }, contestants),
         inpaintingArm(
           setting,
@@ -251,14 +254,19 @@ export const hmarClaimOf =
           painter,
         ),
       ],
-      measures: [...speedMeasures(options), ...qualityMeasures(options, networks), ...inpaintingMeasures()],
+      measures: [
+        ...speedMeasures(options),
+        ...qualityMeasures(options, networks),
+        ...scheduleMeasures(options),
+        ...inpaintingMeasures(),
+      ],
       notes: [
         "All sides use the tokenizer of the shipped synth-32; VAR trains for as many multiply-adds as both stages of HMAR.",
         "Time is that of the transformer without refinement, guided, with random weights; attention is computed scale by " +
           "scale, because a CPU runtime has no block-sparse kernel. VAR's cache crosses to the host and back at every pass.",
         "Bytes alive follow from shapes and liveness of one guided pass with its cache going in and out; the runtime's own " +
           "scratch space comes on top for both.",
-        "Guidance is chosen per side on 2,000 samples of its first seed, from other noise than the judged samples but with " +
+        "Guidance is chosen per side on 1,000 samples of its first seed, from other noise than the judged samples but with " +
           "the same test pictures: the least product of all networks' distances.",
       ],
       protocol: (rows) => ({
@@ -269,9 +277,59 @@ export const hmarClaimOf =
           .map((side) => `${side} ${numberOf(rows, contestNames.guidance(side), "chosen")}`)
           .join(", "),
       }),
-      figures: (rows) => [timeFigure(rows, options)],
+      figures: (rows) => [timeFigure(rows, options), scheduleFigure(rows, options, networks)],
     };
   };
+
+/** Sampling schedules of one model by name, from none to the longest. */
+const timedSchedules = ({ schedules }: HmarClaimOptions) => ({
+  none: "none",
+  default: "default",
+  ...schedules,
+});
+
+/** The side whose samples a schedule makes. */
+const sideOf = (schedule: string): string =>
+  ({ none: sideNames.markov, default: sideNames.hmar })[schedule] ?? sideNames.schedule(schedule);
+
+const manyMs = (rows: Rows, schedule: string): number =>
+  numbersOf(rows, schedulesName, `${schedule}:ms`).at(-1) ?? Number.NaN;
+
+/** What refinement costs: network time under each schedule against none. */
+function scheduleMeasures(options: HmarClaimOptions): ClaimMeasure[] {
+  const many = options.speed.batches.at(-1);
+  return Object.keys(timedSchedules(options))
+    .filter((name) => name !== "none")
+    .map((name) => ({
+      ...{ name: `network time of ${many} images, schedule ${name}`, unit: "ms", better: "lower" },
+      ...{
+        headline: false,
+        arms: [schedulesName],
+        baselineName: "no refinement",
+        target: ratio({ atMost: 4 }),
+      },
+      numbers: (rows) => ({ system: [manyMs(rows, name)], baseline: [manyMs(rows, "none")] }),
+    }));
+}
+
+/** Distance over time: one model, its schedules, first seed. */
+function scheduleFigure(rows: Rows, options: HmarClaimOptions, networks: readonly string[]): ResultFigure {
+  const { contest, speed } = options;
+  const [seed = 1] = contest.seeds;
+  return {
+    title: "One model, other schedules of refinement: distance over time",
+    x: { label: `ms, ${speed.batches.at(-1)} images`, scale: "linear" },
+    y: { label: "Fréchet distance", scale: "log" },
+    series: networks.map((name, i) => ({
+      name,
+      line: true,
+      points: Object.keys(timedSchedules(options)).map((schedule): [number, number] => [
+        manyMs(rows, schedule),
+        numberOf(rows, contestNames.judging(sideOf(schedule), seed), `distance${i}`),
+      ]),
+    })),
+  };
+}
 
 /** Time over tokens, both sides, every width. */
 function timeFigure(rows: Rows, options: HmarClaimOptions): ResultFigure {

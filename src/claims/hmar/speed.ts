@@ -18,7 +18,7 @@ import { buildHmar } from "../../systems/hmar/build.ts";
 import { type HmarModelConfig, hmarModelSchema } from "../../systems/hmar/config.ts";
 import { HmarGenerator } from "../../systems/hmar/generate.ts";
 import { hmarRecipes } from "../../systems/hmar/recipe.ts";
-import { withoutRefinement } from "../../systems/hmar/refineSchedule.ts";
+import { readSchedule } from "../../systems/hmar/refineSchedule.ts";
 import { hmarSystem } from "../../systems/hmar/system.ts";
 import { VarGenerator } from "../../systems/var/generate.ts";
 import { varSystem } from "../../systems/var/system.ts";
@@ -60,16 +60,18 @@ function configOf({ patchNums, width }: HmarSpeedOptions): HmarModelConfig {
   });
 }
 
-function hmar(config: HmarModelConfig, device: Device): Contender {
+/** Without refinement, or with the passes that `refine` names. */
+function hmar(config: HmarModelConfig, device: Device, refine = "none"): Contender {
   const networks = buildHmar(config);
   const specs = hmarSystem.parameters({ system: "hmar", config, ...about });
   const made = new HmarGenerator(networks, initialise(specs, RandomStream.from(1, "speed")), device);
-  const schedule = withoutRefinement(networks.tokenizer.plan);
+  const schedule = readSchedule(refine, networks.tokenizer.plan);
   return {
     generate: (labels, streams, signal) =>
       countResults(made.generate(labels, { ...sampling, schedule, ...(signal && { signal }) }, streams)),
     counted: {
       pairs: attentionPairs(config.tokenizer.patchNums, ownGroup),
+      modelPasses: schedule.reduce((sum, passes) => sum + passes.length, 0),
       cacheBytes: 0,
       peakBytes: lastScaleBytes(aloneGraph(networks.nextScale, 2), networks.tokenizer.plan),
     },
@@ -115,6 +117,28 @@ export function hmarSpeedArm(
   const name = hmarSpeedName(options);
   return contestArm(
     { name, definition: { config, sampling }, batches, repeats, numClasses, open },
+    device,
+    onProgress,
+  );
+}
+
+export const schedulesName = "schedules";
+
+/** Time and passes of one size under several schedules of refinement, sides by their names. */
+export function schedulesArm(
+  options: HmarSpeedOptions,
+  schedules: Readonly<Record<string, string>>,
+  device: Device,
+  onProgress?: (text: string) => void,
+): Arm {
+  const { batches, repeats } = options;
+  const config = configOf(options);
+  const open = (on: Device) =>
+    Object.fromEntries(
+      Object.entries(schedules).map(([name, refine]) => [name, () => hmar(config, on, refine)] as const),
+    );
+  return contestArm(
+    { name: schedulesName, definition: { config, sampling, schedules }, batches, repeats, numClasses, open },
     device,
     onProgress,
   );

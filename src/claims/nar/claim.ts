@@ -33,9 +33,9 @@ export const narClaimOptions: NarClaimOptions = {
   tokenImages: 20_480,
   contest: {
     seeds: [1, 2, 3],
-    samples: 10_000,
+    samples: 5_000,
     guidanceGrid: [0, 0.75, 1.5],
-    guidanceSamples: 2_000,
+    guidanceSamples: 1_000,
     guidanceBy: "product",
   },
   speed: { ...narSpeedOptions, sides: [8, 16] },
@@ -149,7 +149,7 @@ export const narClaimOf =
         "Both train for the same steps on the tokens of the same tokenizer, LlamaGen's form with L2-normalised codes.",
         "Where heads meet, the ablations let one of them decide while sampling; their weights are those of the average.",
         "Times are with random weights, guided, both sides with the same key/value cache, which crosses to the host and back.",
-        "Guidance is chosen per side on 2,000 samples of its first seed, from other noise than the judged samples but with " +
+        "Guidance is chosen per side on 1,000 samples of its first seed, from other noise than the judged samples but with " +
           "the same test pictures: the least product of all networks' distances.",
       ],
       protocol: (rows) => ({
