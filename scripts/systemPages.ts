@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { dirname, join, posix } from "node:path";
 import { claimIds } from "../src/claim.node.ts";
 import { parseResult } from "../src/evaluate/claim/result.ts";
+import type { DynamicsReport } from "../src/evaluate/dynamics/measure.ts";
 import {
   type PageModel,
   type PageSystem,
@@ -68,8 +69,15 @@ function parityChecks(root: string, id: string): number {
   return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).checks.length : 0;
 }
 
+/** Training dynamics that were committed. */
+function measuredDynamics(root: string): readonly DynamicsReport[] {
+  const path = join(root, "results/dynamics.json");
+  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).models : []; // our own file
+}
+
 function pageSystems(root: string): PageSystem[] {
   const models = shippedModels(join(root, "models"));
+  const dynamics = measuredDynamics(root);
   return [...systems.values()].map(({ id, title, source, description }) => {
     const path = join(root, "results", `${id}.json`);
     return {
@@ -78,6 +86,7 @@ function pageSystems(root: string): PageSystem[] {
       parityChecks: parityChecks(root, id),
       ownLines: ownLines(root, id),
       hasClaim: claimIds().includes(id),
+      dynamics: dynamics.filter(({ model }) => model.system === id),
       ...(existsSync(path) && { result: parseResult(readFileSync(path, "utf8"), path) }),
     };
   });

@@ -1,13 +1,11 @@
 /** Training a system from a recipe into a run folder, and continuing one. */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { arch, cpus, platform, totalmem } from "node:os";
 import { join } from "node:path";
 import { openImageSet } from "./data/imageSets.node.ts";
 import { readWeightFile } from "./data/weightFiles.node.ts";
 import { encodeModel } from "./formats/modelFile.ts";
 import { validate } from "./formats/validate.ts";
-import { findModel } from "./models.node.ts";
 import { RunReader } from "./regimen/runFolderReader.node.ts";
 import type { ImageSystem } from "./regimen/system.ts";
 import type { Json } from "./regimen/trainer.ts";
@@ -17,11 +15,21 @@ import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { seriesProgramme } from "./seriesProgramme.node.ts";
 import { imageSystems, seriesSystems, systemIn } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
+import {
+  type ContinuedModel,
+  modelToContinue,
+  openFitting,
+  requireOwnClasses,
+  requireOwnSize,
+} from "./trainFrom.node.ts";
 
 export interface TrainOptions extends DeviceOptions {
   /** Name of one of the system's recipes; its default one when absent. */
   readonly recipe?: string;
-  /** A model of the same system to go on from: its last stage is trained, with the model's own configuration. */
+  /**
+   * A model of the same system to go on from: its last stage is trained, with the model's own configuration, and with the
+   * data and schedules that its run or card tells, where overrides say nothing else.
+   */
   readonly from?: string;
   /** Values that replace those of the recipe, nested like it. */
   readonly overrides?: Overrides;
@@ -46,22 +54,6 @@ function machine(): Json {
   };
 }
 
-/** A model's bytes, and what of a recipe it fixes. @throws NextxError TRAIN_OTHER_SYSTEM, and the codes of findModel */
-async function modelToContinue(system: ImageSystem, name: string) {
-  const found = await findModel(name);
-  if (found.description.system !== system.id) {
-    throw new NextxError("TRAIN_OTHER_SYSTEM", `${name} is a model of ${found.description.system}.`, {
-      path: "from",
-      hint: `nextx train ${found.description.system} --from ${name}`,
-    });
-  }
-  const { sha256, description } = found;
-  return {
-    ...{ name, sha256, bytes: await readFile(found.path) },
-    ...{ fixed: system.recipeOf(description), usual: system.usualRecipe?.(description) ?? {} },
-  };
-}
-
 /** The recipe of a run folder, or undefined when there is no run. */
 async function begunRecipe(folder: string): Promise<Json | undefined> {
   return existsSync(join(folder, "run.json")) ? (await RunReader.read(folder)).config : undefined;
@@ -71,7 +63,7 @@ async function begunRecipe(folder: string): Promise<Json | undefined> {
 interface Prepared {
   readonly programme: Programme;
   readonly recipeName: string;
-  readonly from?: Awaited<ReturnType<typeof modelToContinue>>;
+  readonly from?: ContinuedModel;
 }
 
 /** The recipe of a begun run, or the named one with what is changed in it. */
@@ -79,13 +71,13 @@ function chosenRecipe(
   system: Trainable,
   begun: Json | undefined,
   options: TrainOptions,
-  { fixed, usual }: { readonly fixed?: unknown; readonly usual?: unknown } = {},
+  { fixed, usual = {} }: Partial<Pick<ContinuedModel, "fixed" | "usual">> = {},
 ) {
   const { recipe, overrides, from } = options;
   const isGiven = [recipe, overrides, from].some((given) => given !== undefined);
   return begun !== undefined && !isGiven
     ? validate(system.recipeSchema, begun, "recipe")
-    : resolveRecipe(system, recipe, merge(merge(usual ?? {}, overrides), fixed) as Overrides); // trees
+    : resolveRecipe(system, recipe, merge(merge(usual, overrides), fixed) as Overrides); // trees
 }
 
 async function imageProgramme(
@@ -95,6 +87,7 @@ async function imageProgramme(
 ): Promise<Prepared> {
   const { dataRoot } = options;
   const from = options.from === undefined ? undefined : await modelToContinue(system, options.from);
+  if (from) requireOwnSize(from, options.overrides);
   const recipe = chosenRecipe(system, begun, options, from);
   const { set, size } = system.data(recipe);
   const data: Programme["data"] = (split) =>
@@ -108,20 +101,16 @@ async function imageProgramme(
       const description = before?.description ?? system.describe(recipe, await data("train"));
       return encodeModel({ description, weights }, "F16");
     },
-    requireFit: async ({ description: { classNames: wants } }) => {
-      if (String((await data("train")).classNames) === String(wants)) return;
-      throw new NextxError("TRAIN_OTHER_CLASSES", "The data has other classes than the model.", {
-        path: "data.set",
-        hint: `The model knows ${wants.join(", ")}.`,
-      });
-    },
+    requireFit: async ({ description: { classNames } }) =>
+      requireOwnClasses(classNames, await openFitting(() => data("train"), { set, size })),
   };
   return { programme, recipeName: options.recipe ?? system.defaultRecipe, ...(from && { from }) };
 }
 
 /**
  * Trains a system; an existing run is continued, and then recipe and overrides may be left out.
- * @throws NextxError RUN_CONFIG_DIFFERS, TRAIN_NOT_FINITE, and codes of recipes, data and files
+ * @throws NextxError RUN_CONFIG_DIFFERS, TRAIN_OTHER_SYSTEM, TRAIN_OTHER_SIZE, TRAIN_OTHER_CLASSES, TRAIN_NOT_FINITE, and
+ * codes of recipes, data and files
  */
 export async function* train(systemId: string, options: TrainOptions): AsyncGenerator<TrainEvent> {
   const { folder, every = {}, signal, onProgress } = options;

@@ -1,10 +1,19 @@
-/** SAR's story on a terminal: live curves while the base is refined, then a table of what was measured now. */
+/** SAR's story on a terminal: live curves while the base is refined, pictures of all models, a table of what was measured. */
 import type { EvaluationReport } from "../evaluate.node.ts";
-import { shippedModels } from "../models.node.ts";
-import { refinementStory, type StoryOptions } from "../refinementStory.node.ts";
-import { type StoryRole, storyModels } from "../storyModels.ts";
-import { duration, ProgressLine, print, printJson } from "./output.ts";
+import {
+  type ComparedEvent,
+  type HeldOutEvent,
+  refinementStory,
+  type StoryEvent,
+  type StoryOptions,
+  storySettings,
+} from "../refinementStory.node.ts";
+import type { StoryRole } from "../storyModels.ts";
+import { requireReplaceable, writeOutput } from "./files.ts";
+import { duration, ProgressLine, print, printColoured, printJson } from "./output.ts";
 import { sparkline, thinned } from "./sparkline.ts";
+import { type PicturesEvent, storyPng, terminalRow } from "./storyPictures.ts";
+import { showsImages } from "./terminalImage.ts";
 
 const titles: Readonly<Record<StoryRole, string>> = {
   base: "base",
@@ -12,82 +21,159 @@ const titles: Readonly<Record<StoryRole, string>> = {
   refined: "refined on itself (SAR)",
 };
 
-/** Runs it. @throws NextxError MODEL_ codes, ABORTED */
-export async function tellStory(options: StoryOptions, json: boolean): Promise<void> {
-  const line = new ProgressLine();
-  const [losses, agreements]: [number[], number[]] = [[], []];
-  const reports = new Map<StoryRole, EvaluationReport>();
-  if (!json)
-    print("Self-autoregressive refinement: a finished model learns to stay good on its own predictions.\n");
+/** Where the pictures go, and how it is told. */
+export interface TellOptions {
+  /** PNG with a row of pictures per model. */
+  readonly out: string;
+  /** Replaces a file that nextx did not make. */
+  readonly force: boolean;
+  readonly json: boolean;
+  /** Of nextx. */
+  readonly version: string;
+}
+
+/** Runs it. @throws NextxError FILE_EXISTS, MODEL_ codes, ABORTED */
+export async function tellStory(options: StoryOptions, told: TellOptions): Promise<void> {
+  requireReplaceable(told.out, told.force);
+  const rows: PicturesEvent[] = [];
+  const teller = told.json ? jsonTeller(told.out) : new Teller();
   for await (const event of refinementStory(options)) {
-    if (json) {
-      printJson(event);
-      continue;
+    if (event.kind === "pictures") {
+      rows.push(event);
+      await writeOutput(told.out, storyPng(rows, told.version));
     }
+    teller.tell(event);
+  }
+  teller.end(told.out);
+}
+
+/** Events as lines of JSON; pictures by the path of the file that has them. */
+const jsonTeller = (path: string) => ({
+  tell(event: StoryEvent): void {
+    if (event.kind === "pictures") {
+      const { pixels: _, size: __, ...rest } = event;
+      printJson({ ...rest, path });
+    } else printJson(event);
+  },
+  end: (): void => undefined,
+});
+
+/** Events for people. */
+class Teller {
+  readonly #line = new ProgressLine();
+  readonly #reports = new Map<StoryRole, EvaluationReport>();
+  #looks: HeldOutEvent[] = [];
+  #compared: ComparedEvent | undefined;
+
+  constructor() {
+    print("Self-autoregressive refinement: a finished model learns to stay good on its own predictions.\n");
+  }
+
+  tell(event: StoryEvent): void {
     switch (event.kind) {
       case "preparing":
-        endRefining(line, losses, agreements);
-        line.update(event.text);
+        this.#endRefining();
+        this.#line.update(event.text);
         break;
       case "step":
-        losses.push(event.studentLoss);
-        agreements.push(event.agreement);
-        line.update(
-          `refining ${duration(event.elapsedMs)}  loss on its own past ${event.studentLoss.toFixed(3)} ` +
-            `${sparkline(thinned(losses, 20))}  agreement ${(100 * event.agreement).toFixed(1)} % ${sparkline(thinned(agreements, 20))}`,
-        );
+        break;
+      case "held-out":
+        this.#looks.push(event);
+        this.#line.update(liveText(this.#looks));
+        break;
+      case "pictures":
+        this.#showPictures(event);
         break;
       case "measured":
-        reports.set(event.role, event.report);
+        this.#reports.set(event.role, event.report);
+        break;
+      case "compared":
+        this.#compared = event;
         break;
       default:
         event satisfies never;
     }
   }
-  line.end();
-  if (!json) showTable(reports);
+
+  /** What the refining did, once, when something else begins. */
+  #endRefining(): void {
+    const text = refinedText(this.#looks);
+    if (text === undefined) return;
+    this.#looks = [];
+    this.#line.end();
+    print(`${text}\n`);
+  }
+
+  #showPictures(event: PicturesEvent): void {
+    if (!showsImages()) return;
+    this.#line.end();
+    print(`${titles[event.role]}:`);
+    printColoured(terminalRow(event, process.stdout.columns));
+  }
+
+  end(out: string): void {
+    this.#line.end();
+    print(
+      `${out}: a row of pictures each of ${Object.values(titles).join(", ")}; the same classes and noise\n`,
+    );
+    showTable(this.#reports);
+    if (this.#compared) print(verdict(this.#compared));
+  }
 }
 
-/** What the refining did, once, when something else begins. */
-function endRefining(line: ProgressLine, losses: number[], agreements: number[]): void {
-  if (losses.length === 0) return;
-  line.end();
-  const ends = (values: readonly number[]) => {
-    const means = thinned(values, 6);
-    return [means[0] ?? 0, means.at(-1) ?? 0] as const;
-  };
-  const [[loss0, loss1], [agree0, agree1]] = [ends(losses), ends(agreements)];
-  print(
-    `A taste of refining, ${losses.length} steps: loss on its own past ${loss0.toFixed(3)} to ${loss1.toFixed(3)}, ` +
-      `agreement of both passes ${(100 * agree0).toFixed(1)} to ${(100 * agree1).toFixed(1)} %.\n`,
+const percent = (share: number): string => (100 * share).toFixed(1);
+
+/** The newest look beside the curves of all. */
+function liveText(looks: readonly HeldOutEvent[]): string {
+  const last = looks.at(-1);
+  if (last === undefined) return "";
+  const curve = (of: (look: HeldOutEvent) => number) => sparkline(thinned(looks.map(of), 20));
+  return (
+    `refining ${duration(last.elapsedMs)}, ${last.step} steps  KL after one step of its own ` +
+    `${last.divergence.toFixed(3)} ${curve(({ divergence }) => divergence)}  ` +
+    `agreement ${percent(last.agreement)} % ${curve(({ agreement }) => agreement)}`
   );
-  losses.length = 0;
+}
+
+/** What refining did, by the first and the last look at the same pictures; undefined for fewer than two. */
+export function refinedText(looks: readonly HeldOutEvent[]): string | undefined {
+  const [first, last] = [looks[0], looks.at(-1)];
+  if (first === undefined || last === undefined || first === last) return undefined;
+  return (
+    `A taste of refining, ${last.step} steps, on ${last.pictures} held-out pictures. After one step of its own: ` +
+    `KL to the true past ${first.divergence.toFixed(3)} to ${last.divergence.toFixed(3)} nats, agreement ` +
+    `${percent(first.agreement)} to ${percent(last.agreement)} %; the price: loss on the true past ` +
+    `${first.loss.toFixed(3)} to ${last.loss.toFixed(3)}.`
+  );
 }
 
 function showTable(reports: ReadonlyMap<StoryRole, EvaluationReport>): void {
   const [any] = reports.values();
   const [network] = any?.features ?? [];
   if (any === undefined || network === undefined) return;
-  print(`Measured now, ${any.count} samples each from the same noise, ${network.name}:`);
+  const settings = Object.entries(storySettings).map(([name, value]) => `${name} ${value}`);
+  print(
+    `Measured now, ${any.count} samples each from the same noise, without guidance (${settings.join(", ")}), ${network.name}:`,
+  );
   for (const [role, report] of reports) {
     const { distance, standardError } = report.features[0]?.frechet ?? { distance: 0, standardError: 0 };
-    const valid = report.validity ? `, ${(100 * report.validity.rate).toFixed(1)} % keep all rules` : "";
+    const valid = report.validity ? `, ${percent(report.validity.rate)} % keep all rules` : "";
     print(
       `  ${titles[role].padEnd(24)} Fréchet distance ${distance.toFixed(2)} ± ${standardError.toFixed(2)}${valid}`,
     );
   }
-  print(verdict(reports));
 }
 
-/** Whether what was measured has the sign that the refined model's card promises. */
-function verdict(reports: ReadonlyMap<StoryRole, EvaluationReport>): string {
-  const distance = (role: StoryRole) => reports.get(role)?.features[0]?.frechet.distance ?? Number.NaN;
-  const change = distance("refined") / distance("control") - 1;
-  const card = shippedModels().find(({ name }) => name === storyModels.refined)?.card;
-  const promised = Number((card?.claim as { change?: number } | undefined)?.change);
-  const percent = (value: number) => `${value > 0 ? "+" : ""}${(100 * value).toFixed(1)} %`;
-  const told = `Refined against trained on: ${percent(change)}`;
-  if (!Number.isFinite(promised)) return `${told}.`;
-  const agrees = Math.sign(promised) === Math.sign(change);
-  return `${told}; the card says ${percent(promised)} over three seeds${agrees ? "." : ": THE SIGN DIFFERS."}`;
+/** Standard errors within which a change may be chance. */
+const withinChance = 2;
+
+/** What was measured beside what the claim measured with the same settings, and whether the signs agree. */
+export function verdict({ change, standardError, recorded }: ComparedEvent): string {
+  const signed = (value: number) => `${value > 0 ? "+" : ""}${percent(value)} %`;
+  const told = `Refined against trained on: ${signed(change)}`;
+  if (recorded === undefined) return `${told}.`;
+  const both = `${told}; the claim measured ${signed(recorded)} without guidance, mean over its seeds`;
+  if (Math.abs(change) < withinChance * standardError)
+    return `${both}. So few samples leave ± ${percent(standardError)} points to chance: --samples 2000 says more.`;
+  return `${both}${Math.sign(recorded) === Math.sign(change) ? "." : ": THE SIGN DIFFERS."}`;
 }

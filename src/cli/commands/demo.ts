@@ -1,4 +1,4 @@
-/** `nextx demo`: the story of SAR in the terminal; with a model's name, a grid of its pictures there and as a PNG. */
+/** `nextx demo`: the story of SAR, or with a model's name a grid of its pictures; in the terminal and as a PNG. */
 import type { Command } from "commander";
 import { load } from "../../load.node.ts";
 import { shippedModels } from "../../models.node.ts";
@@ -25,7 +25,7 @@ export function define(command: Command, context: Context): void {
   command
     .argument("[model]", "shipped model to draw a grid with; the story of SAR when absent")
     .option("-s, --seed <n>", "same seed, same pictures", integer(0, Number.MAX_SAFE_INTEGER), 7)
-    .option("-o, --out <file>", "PNG to write (default: nextx-<model>.png)")
+    .option("-o, --out <file>", "PNG to write (default: nextx-<model>.png, of the story nextx-demo.png)")
     .option("--seconds <n>", "of the story: how long the base is refined", integer(0, 3600), 60)
     .option("--samples <n>", "of the story: pictures per measurement", integer(12, 10_000), 2000)
     .option("--force", "replace a file that nextx did not make")
@@ -34,9 +34,10 @@ export function define(command: Command, context: Context): void {
 }
 
 async function run(name: string | undefined, flags: Flags, { version, json }: Context): Promise<void> {
-  if (name === undefined && flags.out === undefined && canTellStory()) {
-    const { seconds, samples, seed } = flags;
-    return tellStory({ refineMs: 1000 * seconds, samples, seed, signal: interruptSignal() }, json);
+  if (name === undefined && canTellStory()) {
+    const { seconds, samples, seed, out = "nextx-demo.png", force = false } = flags;
+    const story = { refineMs: 1000 * seconds, samples, seed, signal: interruptSignal() };
+    return tellStory(story, { out, force, json, version });
   }
   const names = name === undefined ? shippedModels().map((model) => model.name) : [name];
   const [first] = names;

@@ -53,7 +53,10 @@ export async function define(command: Command, context: Context): Promise<void> 
   addDeviceFlags(command)
     .argument("<system>", "system id, or the folder of a run to continue")
     .option("-r, --recipe <name>", `one of ${Object.keys(system.recipes).join(", ")}`)
-    .option("--from <model>", "train the last stage only, from this model's weights and with its sizes")
+    .option(
+      "--from <model>",
+      "train the last stage only, from this model's weights, with its sizes and the data and schedules it is known for",
+    )
     .option("-o, --out <folder>", "run folder (default: runs/<system>-<recipe>); an unfinished run continues")
     .option("--data <folder>", "folder that holds the data sets (default: NEXTX_DATA)")
     .option("--checkpoint-every <n>", "steps between checkpoints", integer(1, 1_000_000), 250)

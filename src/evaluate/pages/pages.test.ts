@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { formatTick } from "../../regimen/runReportChart.ts";
 import { judge, type Result, type ResultFigure } from "../claim/result.ts";
+import type { DynamicsReport, PastReport } from "../dynamics/measure.ts";
+import type { PerScale } from "../dynamics/scaleMeans.ts";
 import { figureSvg } from "./figureSvg.ts";
 import { type PageSystem, systemPages, withoutOwnLines } from "./systemPage.ts";
 
@@ -66,6 +68,24 @@ const system: PageSystem = {
     },
   ],
 };
+
+/** Dynamics over two scales; `divergence` is the KL after one step at the second. */
+function dynamicsOf(name: string, divergence: number): DynamicsReport {
+  const per = (...scales: number[]): PerScale => ({
+    ...{ scales, standardErrors: scales.map(() => 0.1), overall: scales.at(-1) ?? 0 },
+  });
+  const past = (kl: number): PastReport => ({
+    ...{ loss: per(2, 1), accuracy: per(0.1, 0.2), agreement: per(1, 0.5), divergence: per(0, kl) },
+  });
+  return {
+    model: { name, sha256: "a".repeat(64), system: "x" },
+    data: { set: "synth", split: "test", version: "v1", size: 32 },
+    ...{ runtime: "none", count: 8, seed: 7, corruptRate: 0.25, sides: [1, 2], vocabSize: 64 },
+    ...{ truePast: past(0), oneStep: past(divergence), freeRunning: past(9) },
+    corrupted: [past(0.5), past(0)],
+    difficulty: { bits: [3, 6], share: [0.3, 0.7], tokenShare: [0.2, 0.8], totalBits: 9 },
+  };
+}
 
 describe("a figure", () => {
   const svg = figureSvg(figure);
@@ -138,5 +158,25 @@ describe("pages", () => {
       withoutOwnLines(systemPages([{ ...system, ownLines, title }]).get("SYSTEMS.md") ?? "");
     expect(table(1)).toBe(table(2));
     expect(table(1)).not.toBe(table(1, "Y"));
+  });
+
+  it("show measured dynamics: the change from model to model, every number, the lab's charts as files", () => {
+    const dynamics = [dynamicsOf("before", 2), dynamicsOf("after", 1.5)];
+    const pages = systemPages([{ ...system, dynamics }]);
+    const page = (pages.get("systems/x.md") ?? "").replace(/ +\|/g, " |");
+    expect(page).toContain("nextx dynamics before after --count 8 --seed 7 --corrupt-rate 0.25");
+    expect(page).toContain("| | after against before | – | -25.0 % | -25.0 % |"); // KL after one step
+    expect(page).toContain("| One step: KL(true past \\|\\| own), nats | before | 0.000 | 2.000 | 2.000 |");
+    expect(page).toContain("| before | 1x1 | | 0.500 |");
+    const files = [...pages.keys()].filter((name) => name.includes("dynamics"));
+    expect(files).toHaveLength(9);
+    for (const file of files) {
+      expect(page).toContain(`](${file.replace("systems/", "")})`);
+      const svg = pages.get(file) ?? "";
+      expect(svg).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg" width="\d+" height="\d+"/);
+      for (const name of ["before", "after"]) expect(svg).toContain(`>${name}</text>`);
+      expect(svg).not.toMatch(/NaN|Infinity|undefined|var\(--/);
+    }
+    expect(systemPages([system]).get("systems/x.md")).not.toContain("dynamics");
   });
 });

@@ -4,7 +4,10 @@
  */
 import type { Measure, Result, ResultFigure } from "../claim/result.ts";
 import { quantities, type Target } from "../claim/target.ts";
+import type { DynamicsReport } from "../dynamics/measure.ts";
+import { dynamicsPart } from "./dynamicsPart.ts";
 import { figureSvg } from "./figureSvg.ts";
+import { type PagePart, table } from "./markdown.ts";
 
 /** What a shipped model's card gives to the page. */
 export interface PageModel {
@@ -40,6 +43,8 @@ export interface PageSystem {
   /** Whether `nextx claim` knows it. */
   readonly hasClaim: boolean;
   readonly result?: Result;
+  /** Training dynamics of its models, in the order in which they came about. */
+  readonly dynamics?: readonly DynamicsReport[];
 }
 
 /** Files by path below docs/. */
@@ -49,18 +54,7 @@ const figure = (value: number): string => {
   const text = String(Number(value.toPrecision(4)));
   return Math.abs(value) >= 1e6 ? Number(value.toPrecision(4)).toExponential().replace("e+", "e") : text;
 };
-const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-
-/** A Markdown table with columns as wide as their widest cell, as the formatter wants it. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const cells = [head, ...rows].map((row) => row.map(cell));
-  const widths = head.map((_, i) => Math.max(3, ...cells.map((row) => [...(row[i] ?? "")].length)));
-  const line = (row: readonly string[]) =>
-    `| ${widths.map((size, i) => (row[i] ?? "") + " ".repeat(size - [...(row[i] ?? "")].length)).join(" | ")} |`;
-  const [first = [], ...others] = cells;
-  return [line(first), line(widths.map((size) => "-".repeat(size))), ...others.map(line)];
-}
 
 /** Every number; of three seeds their mean before them. */
 function numbersText(values: readonly number[]): string {
@@ -103,7 +97,7 @@ function figureFiles(id: string, figures: readonly ResultFigure[], kind: string)
   return figures.map((one, i) => [`systems/${id}-${kind}-${i + 1}.svg`, figureSvg(one)]);
 }
 
-function claimPart({ id, result, hasClaim }: PageSystem): { lines: string[]; files: [string, string][] } {
+function claimPart({ id, result, hasClaim }: PageSystem): PagePart {
   if (result === undefined) {
     const how = hasClaim ? `Not measured yet: \`npx nextx claim ${id}\` does it.` : "Not measured yet.";
     return { lines: ["## Claim", "", how, ""], files: [] };
@@ -137,7 +131,7 @@ function heldOutText(heldOut: Readonly<Record<string, unknown>>): string {
     .join(", ");
 }
 
-function modelPart(id: string, model: PageModel): { lines: string[]; files: [string, string][] } {
+function modelPart(id: string, model: PageModel): PagePart {
   const { name, title, data, licence, sha256, sizeBytes, command, stages } = model;
   const drawn = Object.entries(stages).filter(([, { loss }]) => loss.length > 1);
   const figures = drawn.map(
@@ -170,9 +164,10 @@ function modelPart(id: string, model: PageModel): { lines: string[]; files: [str
   return { lines, files };
 }
 
-function systemPage(system: PageSystem): [string, string][] {
-  const { id, title, source, description, models } = system;
+function systemPage(system: PageSystem): (readonly [string, string])[] {
+  const { id, title, source, description, models, dynamics = [] } = system;
   const claim = claimPart(system);
+  const measured = dynamicsPart(id, dynamics);
   const parts = models.map((model) => modelPart(id, model));
   const lines = [
     `# ${title} (\`${id}\`)`,
@@ -184,11 +179,13 @@ function systemPage(system: PageSystem): [string, string][] {
     `Source: ${source}. [Parts, and what is official](../../src/systems/${id}/README.md). ${system.parityChecks} checks against numbers of the authors' code pass in the tests.`,
     "",
     ...claim.lines,
+    ...measured.lines,
     ...(models.length > 0 ? ["## Models that ship", ""] : []),
     ...parts.flatMap((part) => part.lines),
   ];
   const text = `${lines.join("\n").trimEnd()}\n`;
-  return [[`systems/${id}.md`, text], ...claim.files, ...parts.flatMap((part) => part.files)];
+  const files = [...claim.files, ...measured.files];
+  return [[`systems/${id}.md`, text], ...files, ...parts.flatMap((part) => part.files)];
 }
 
 function tableRow({ id, title, models, parityChecks, ownLines, result, hasClaim }: PageSystem): string[] {

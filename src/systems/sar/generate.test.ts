@@ -216,4 +216,17 @@ describe("an opened model", () => {
     const half = await ids({ y0: 0, x0: 0, y1: 0.5, x1: 1 }, {});
     expect(half[2]?.subarray(8, 16)).toEqual(source[2]?.subarray(8, 16));
   });
+
+  it("keeps nothing of a picture at sides that its tokens do not have", async () => {
+    const pixels = Uint8Array.from({ length: 768 }, (_, i) => (i * 37) % 256);
+    const half = { y0: 0, x0: 0, y1: 0.5, x1: 1 };
+    const all = { y0: 0, x0: 0, y1: 1, x1: 1 };
+    const schedule = [1, 2, 6]; // latents have side 4
+    const edit = (box: typeof all, options: object) =>
+      sample({ schedule, ...options }, { edit: { pixels, box, where: "inside" } });
+    const refusal = { code: "SCHEDULE_TOO_FINE", path: "schedule" };
+    await expect(edit(half, {})).rejects.toMatchObject(refusal);
+    await expect(edit(all, { keepScales: 3 })).rejects.toMatchObject(refusal);
+    expect((await edit(all, { keepScales: 2 })).at(-1)?.native?.size).toBe(24);
+  });
 });

@@ -58,6 +58,23 @@ export const sarSamplingSchema = z.strictObject({
     .describe("With an edit: coarse scales taken from the picture as they are, to refine it."),
 });
 
+/**
+ * A picture has tokens up to its latents' side; those of a larger side would describe another picture.
+ * @throws NextxError SCHEDULE_TOO_FINE where one that is kept lies beyond it
+ */
+function requireTrueTokens(plan: Plan<Scale>, latentSide: number, keep: KeptTokens["keep"]): void {
+  const beyond = plan.groups.find(({ side, index }) => side > latentSide && keep[index]?.includes(1));
+  if (beyond === undefined) return;
+  throw new NextxError(
+    "SCHEDULE_TOO_FINE",
+    `A picture's own tokens end at side ${latentSide}: nothing of it can stay at side ${beyond.side}.`,
+    {
+      path: "schedule",
+      hint: `End the schedule at ${latentSide}, or keep coarse scales only (--box 0,0,1,1 --keep-scales 4).`,
+    },
+  );
+}
+
 /** Both models over fresh scopes. */
 export function buildSar(config: SarModelConfig) {
   const scopes = { tokenizer: Scope.root(tokenizerPrefix), transformer: Scope.root(transformerPrefix) };
@@ -168,11 +185,10 @@ export class SarModel implements ImageModel {
     const pool = poolMatrix(tokenizer.config.latentSide, plan);
     const ids = (await program.run({ images, pool })).ids as Value; // the graph's output
     const mask = boxMask(plan.groups.at(-1)?.side ?? 1, box, where === "inside");
-    const { keep } = editPlan(plan, mask, ids.data as Int32Array);
-    return {
-      ids: ids.data as Int32Array,
-      keep: keep.map((flags, scale) => (scale < keepScales ? flags.map(() => 1) : flags)),
-    };
+    const edit = editPlan(plan, mask, ids.data as Int32Array);
+    const keep = edit.keep.map((flags, scale) => (scale < keepScales ? flags.map(() => 1) : flags));
+    requireTrueTokens(plan, tokenizer.config.latentSide, keep);
+    return { ids: ids.data as Int32Array, keep };
   }
 
   [Symbol.dispose](): void {
