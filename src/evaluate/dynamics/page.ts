@@ -53,10 +53,10 @@ const difficultyCards: readonly Card[] = [
   { title: "Loss on the true past, nats per token", values: ({ truePast }) => truePast.loss },
   { title: "Accuracy on the true past, %", values: ({ truePast }) => inPercent(truePast.accuracy) },
   {
-    title: "Share of the bits of a picture, %",
+    title: "Share of a picture's bits, %",
     values: ({ difficulty }) => ({ scales: percent(difficulty.share), overall: 100 }),
     beside: ({ difficulty }) => percent(difficulty.tokenShare),
-    note: "thin: share of the tokens",
+    note: "thin: of its tokens",
   },
 ];
 
