@@ -1,25 +1,26 @@
 /**
- * `nextx export MODEL --onnx FOLDER`: graphs as small .onnx files over one weights.safetensors, and manifest.json, which
- * tells any ONNX runtime the loop. The folder appears whole or not at all.
+ * `nextx export MODEL --onnx FOLDER`: graphs as small .onnx files of standard operators over one weights.safetensors,
+ * manifest.json, which tells any ONNX runtime the loop, and the loop as programs. The folder appears whole or not at all.
  */
 
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { throwIfAborted } from "./decoding/loop.ts";
 import { temporaryName } from "./formats/durable.node.ts";
 import { openSafetensors, writeSafetensorsFile } from "./formats/safetensors.node.ts";
 import { fromValue } from "./formats/tensorValue.ts";
 import { validate } from "./formats/validate.ts";
 import { systemOf } from "./model.ts";
-import { findModel } from "./models.node.ts";
-import type { LoopDescription } from "./regimen/exportLoop.ts";
+import { findModel, packageRoot } from "./models.node.ts";
+import type { LoopDescription, LoopExport } from "./regimen/exportLoop.ts";
 import { openCpu } from "./runtime/device.node.ts";
 import { type ExternalWeight, lowerToOnnx, type WeightSource } from "./runtime/onnx.ts";
 import type { Graph } from "./runtime/trace.ts";
 import type { Value } from "./runtime/values.ts";
 import { shapeText } from "./tensor/dims.ts";
 import { NextxError } from "./tensor/errors.ts";
-import type { Tensor } from "./tensor/tensor.ts";
+import type { Provider, Tensor } from "./tensor/tensor.ts";
 
 /** A tensor that a graph takes or gives; shapes name symbols such as "B". */
 interface Port {
@@ -55,20 +56,30 @@ export interface LoopManifest extends LoopDescription {
 const weightsFile = "weights.safetensors";
 /** Starts the names of the loop's own tensors in the weights' file. */
 const loopPrefix = "loop.";
+/** Programs that run a folder with a plain runtime; each lies in it. */
+const programs = ["loop.mjs", "loop.py"] as const;
+/** Its lowerings take standard operators only: com.microsoft has no kernels for it. */
+const portable: Provider = "webgpu";
+
+export interface ExportLoopOptions {
+  /** Sampling settings that become the folder's defaults: a schedule, a form of guidance. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Replaces a folder that is an export. */
+  readonly force?: boolean;
+  /** Asked before every graph and every tensor that is written. */
+  readonly signal?: AbortSignal;
+}
 
 const port = (name: string, { dtype, shape }: Tensor): Port => ({ name, dtype, shape: shapeText(shape) });
 
 /**
  * Writes the loop of a model with these sampling settings (a schedule, a form of guidance) as defaults.
- * @throws NextxError FILE_EXISTS, EXPORT_NO_LOOP, CONFIG_ codes, and the codes of findModel and of writing
+ * @throws NextxError FILE_EXISTS, EXPORT_NO_LOOP, CONFIG_ codes, ABORTED, and the codes of findModel and of writing
  */
 export async function exportLoop(
   name: string,
   folder: string,
-  {
-    settings = {},
-    force = false,
-  }: { readonly settings?: Readonly<Record<string, unknown>>; readonly force?: boolean } = {},
+  { settings = {}, force = false, signal }: ExportLoopOptions = {},
 ): Promise<LoopManifest> {
   if (existsSync(folder) && !(force && isExport(folder))) {
     throw new NextxError("FILE_EXISTS", `${folder} exists${force ? " and is no export of nextx" : ""}.`, {
@@ -81,42 +92,66 @@ export async function exportLoop(
   if (!system.exportLoop)
     throw new NextxError("EXPORT_NO_LOOP", `${system.title} has no loop to export.`, { path: name });
   const chosen = validate(system.samplingSchema, { ...card?.sampling, ...settings }, "sampling");
+  throwIfAborted(signal);
   const loop = await system.exportLoop(description, weights, chosen, await openCpu({ threads: 2 }));
-  const used = new Map(
-    [...weights].filter(([key]) => Object.values(loop.graphs).some((g) => g.weights.has(key))),
-  );
-  for (const [key, value] of loop.tensors) used.set(loopPrefix + key, value);
+  const model = { name: recipeName, sha256, system: system.id };
+  const { imageSize, classNames } = description;
+  return await appearing(folder, force, async (temporary) => {
+    const written = await writeLoop(temporary, loop, weights, signal);
+    const manifest: LoopManifest = {
+      ...{ format: "nextx-onnx-loop", version: 1, model, imageSize, classNames },
+      ...loop.description,
+      ...written,
+    };
+    await writeFile(join(temporary, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+    for (const file of programs)
+      await copyFile(join(packageRoot(), "examples", "onnx", file), join(temporary, file));
+    throwIfAborted(signal);
+    return manifest;
+  });
+}
+
+/** Fills a folder under another name first; nothing is left of it when that fails. */
+async function appearing<T>(
+  folder: string,
+  force: boolean,
+  fill: (temporary: string) => Promise<T>,
+): Promise<T> {
   const temporary = temporaryName(folder);
   try {
     await mkdir(temporary, { recursive: true });
-    const places = await writeWeights(join(temporary, weightsFile), used);
-    const graphs: Record<string, LoopManifest["graphs"][string]> = {};
-    for (const [key, graph] of Object.entries(loop.graphs))
-      graphs[key] = await writeGraph(temporary, key, graph, places);
-    const tensors = Object.fromEntries(
-      [...loop.tensors].map(([key, { shape }]) => {
-        const { file } = places.get(loopPrefix + key) as ExternalWeight; // written just now
-        return [key, { file: weightsFile, offset: file.offset, shape }];
-      }),
-    );
-    const manifest: LoopManifest = {
-      format: "nextx-onnx-loop",
-      version: 1,
-      model: { name: recipeName, sha256, system: system.id },
-      imageSize: description.imageSize,
-      classNames: description.classNames,
-      ...loop.description,
-      graphs,
-      tensors,
-    };
-    await writeFile(join(temporary, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+    const made = await fill(temporary);
     if (force) await rm(folder, { recursive: true, force: true });
     await rename(temporary, folder);
-    return manifest;
+    return made;
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Writes weights and graphs. */
+async function writeLoop(
+  folder: string,
+  { graphs, tensors }: LoopExport,
+  weights: ReadonlyMap<string, Value>,
+  signal: AbortSignal | undefined,
+): Promise<Pick<LoopManifest, "graphs" | "tensors">> {
+  const used = new Map(
+    [...weights].filter(([key]) => Object.values(graphs).some((graph) => graph.weights.has(key))),
+  );
+  for (const [key, value] of tensors) used.set(loopPrefix + key, value);
+  const places = await writeWeights(join(folder, weightsFile), used, signal);
+  const written: Record<string, LoopManifest["graphs"][string]> = {};
+  for (const [key, graph] of Object.entries(graphs)) {
+    throwIfAborted(signal);
+    written[key] = await writeGraph(folder, key, graph, places);
+  }
+  const own = [...tensors].map(([key, { shape }]) => {
+    const { file } = places.get(loopPrefix + key) as ExternalWeight; // written just now
+    return [key, { file: weightsFile, offset: file.offset, shape }] as const;
+  });
+  return { graphs: written, tensors: Object.fromEntries(own) };
 }
 
 function isExport(folder: string): boolean {
@@ -131,9 +166,13 @@ function isExport(folder: string): boolean {
 async function writeWeights(
   path: string,
   weights: ReadonlyMap<string, Value>,
+  signal: AbortSignal | undefined,
 ): Promise<Map<string, ExternalWeight>> {
   const forms = new Map([...weights].map(([name, { shape }]) => [name, { dtype: "F32", shape } as const]));
-  const read = async (name: string) => fromValue(weights.get(name) as Value); // announced above
+  const read = async (name: string) => {
+    throwIfAborted(signal);
+    return fromValue(weights.get(name) as Value); // announced above
+  };
   await writeSafetensorsFile(path, { tensors: forms, read });
   await using file = await openSafetensors(path);
   return new Map(
@@ -157,7 +196,7 @@ async function writeGraph(
       return place ? [[name, place] as const] : [];
     }),
   );
-  const { bytes, feeds, outputs } = lowerToOnnx(graph, "cpu", own);
+  const { bytes, feeds, outputs } = lowerToOnnx(graph, portable, own);
   await writeFile(join(folder, file), bytes);
   const given = Object.entries<Tensor>(graph.outputs).map(([name, tensor]) => [
     name,

@@ -1,10 +1,21 @@
-/** An exported loop, run by the example with the plain runtime, gives the tokens that sampling gives. */
-import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+/** An exported loop, run by the programs in it with the plain runtime, gives the tokens that sampling gives. */
+import { execFile, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { fromBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema } from "onnx-buf";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exportLoop } from "./exportLoop.node.ts";
 import { encodeModel } from "./formats/modelFile.ts";
@@ -14,13 +25,25 @@ import { tinyDescription, tinyWeights } from "./systems/sar/testing/tiny.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "nextx-loop-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const example = fileURLToPath(new URL("../examples/onnx/loop.mjs", import.meta.url));
+/** What a user has who installed the runtime beside the exports. */
+symlinkSync(fileURLToPath(new URL("../node_modules", import.meta.url)), join(folder, "node_modules"));
 
-/** Token ids that the example prints. */
-async function loop(at: string, ...flags: string[]): Promise<number[][]> {
-  const { stdout } = await promisify(execFile)(process.execPath, [example, at, ...flags]);
+/** Token ids that a program of an export prints, run elsewhere. */
+async function printed(program: string, args: readonly string[]): Promise<number[][]> {
+  const { stdout } = await promisify(execFile)(program, args, { cwd: tmpdir() });
   return JSON.parse(stdout).ids;
 }
+
+const loop = (at: string, ...flags: string[]) => printed(process.execPath, [join(at, "loop.mjs"), ...flags]);
+
+const python = process.env.NEXTX_PYTHON ?? "python3";
+const hasPython = spawnSync(python, ["-c", "import numpy, onnxruntime"]).status === 0;
+/** For the names of tests: why they are skipped. */
+const needsPython = hasPython
+  ? ""
+  : " (skipped: no Python with onnxruntime and numpy; NEXTX_PYTHON names one)";
+
+const pythonLoop = (at: string, ...flags: string[]) => printed(python, [join(at, "loop.py"), ...flags]);
 
 /** Token ids of the model itself. */
 async function sampled(name: string, options: Record<string, unknown>): Promise<number[][]> {
@@ -54,6 +77,14 @@ describe("VAR, as it ships", () => {
       expect(statSync(join(at, file)).size, file).toBeLessThan(weights / 10);
   });
 
+  it("has standard operators only", () => {
+    for (const file of readdirSync(at).filter((name) => name.endsWith(".onnx"))) {
+      const { graph } = fromBinary(ModelProtoSchema, readFileSync(join(at, file)));
+      const foreign = graph?.node.filter(({ domain }) => domain !== "").map(({ opType }) => opType);
+      expect(foreign, file).toEqual([]);
+    }
+  });
+
   it.each([
     [
       "guided, filtered",
@@ -73,6 +104,24 @@ describe("VAR, as it ships", () => {
     expect(ids).toEqual(await sampled("synth-32", options));
     expect(readFileSync(picture).length).toBe(13 + 32 * 32 * 3);
   });
+
+  it.skipIf(!hasPython).each([
+    ["greedy", ["--class=2,4", "--temperature=0"]],
+    ["without guidance", ["--class=2", "--temperature=0", "--cfg-scale=0"]],
+    ["drawn", ["--class=1,5", "--seed=7", "--cfg-scale=2", "--top-k=50", "--top-p=0.9"]],
+    [
+      "a later picture, other temperature",
+      ["--class=3", `--seed=${2 ** 40 + 3}`, "--first=4", "--temperature=0.7"],
+    ],
+  ])(`in Python, %s: the same tokens and picture${needsPython}`, async (_, flags) => {
+    const pictures = ["node.ppm", "python.ppm"].map((name) => join(folder, name));
+    const [ours = "", theirs = ""] = pictures;
+    const ids = await loop(at, ...flags, "--out", ours);
+    expect(await pythonLoop(at, ...flags, "--out", theirs)).toEqual(ids);
+    const [a, b] = [readFileSync(ours), readFileSync(theirs)];
+    expect(b.length).toBe(a.length);
+    expect(Math.max(...a.map((byte, i) => Math.abs(byte - (b[i] as number))))).toBeLessThanOrEqual(1); // as long
+  });
 });
 
 describe("SAR", () => {
@@ -90,6 +139,29 @@ describe("SAR", () => {
     const ids = await loop(at, "--class=0,2", "--seed=5", ...flags);
     expect(ids).toEqual(await sampled(sar, { class: [0, 2], seed: 5, ...settings, ...more }));
   });
+
+  it.skipIf(!hasPython)(`in Python: the same tokens${needsPython}`, async () => {
+    const at = join(folder, "sar-python");
+    await exportLoop(sar, at);
+    const flags = ["--class=0,2", "--temperature=0"];
+    expect(await pythonLoop(at, ...flags)).toEqual(await loop(at, ...flags));
+  });
+});
+
+it("leaves nothing when it is stopped", async () => {
+  const at = join(folder, "stopped");
+  let asked = 0;
+  for (const times of [0, 1, 5, 60]) {
+    asked = 0;
+    const signal = {
+      get aborted() {
+        return asked++ >= times;
+      },
+    };
+    const work = () => exportLoop(sar, at, { signal: signal as AbortSignal });
+    expect(await codeOf(work), `asked ${times} times`).toBe("ABORTED");
+    expect(readdirSync(folder).filter((name) => name.startsWith("stopped"))).toEqual([]);
+  }
 });
 
 it("replaces only what it made", async () => {

@@ -20,7 +20,7 @@ import { suggestion } from "./formats/suggest.ts";
 import type { TensorForm } from "./formats/tensorFile.ts";
 import { type FoundModel, type ModelCard, type ShippedCard, shippedCardSchema } from "./modelCard.ts";
 import { modelFileName } from "./regimen/trainRun.node.ts";
-import { imageSystems } from "./systems/registry.ts";
+import { imageSystems, systems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 /** A model that ships with nextx. */
@@ -91,7 +91,19 @@ function locate(name: string): { path: string; shipped?: ShippedModel } {
     });
   }
   if (existsSync(name)) return { path: name };
-  throw new NextxError("MODEL_NOT_FOUND", `There is no model, run folder or file "${name}".`, {
+  throw unknownModel(name, shipped);
+}
+
+/** For a name that leads nowhere; a system's id does when none of its models ships. */
+function unknownModel(name: string, shipped: readonly ShippedModel[]): NextxError {
+  const system = systems.get(name);
+  if (system) {
+    return new NextxError("MODEL_NOT_FOUND", `No model of ${system.title} ships with nextx.`, {
+      path: name,
+      hint: `Train one, nextx train ${name}, and name its run folder.`,
+    });
+  }
+  return new NextxError("MODEL_NOT_FOUND", `There is no model, run folder or file "${name}".`, {
     path: name,
     hint: suggestion(name, [...shipped.map((model) => model.name), ...imageSystems.keys()]),
   });

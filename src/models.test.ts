@@ -1,4 +1,4 @@
-/** Models above 64 MiB: what is float32 stays in the file, the rest is read. */
+/** Finding models by name, and those above 64 MiB: what is float32 stays in the file, the rest is read. */
 import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,8 +7,10 @@ import { afterAll, expect, it } from "vitest";
 import { hostTensor } from "./formats/hostTensor.ts";
 import { modelMetadata } from "./formats/modelFile.ts";
 import { writeSafetensorsFile } from "./formats/safetensors.node.ts";
-import { findModel } from "./models.node.ts";
+import { findModel, findModelPlace, shippedModels } from "./models.node.ts";
 import { isFileBacked } from "./runtime/values.ts";
+import { imageSystems, systems } from "./systems/registry.ts";
+import { NextxError } from "./tensor/errors.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "nextx-large-"));
 const before = process.env.XDG_CACHE_HOME;
@@ -40,3 +42,28 @@ it("large files give the same numbers, hash and description as small ones", asyn
   expect(found.sha256).toBe(createHash("sha256").update(readFileSync(path)).digest("hex"));
   expect(found.description).toMatchObject(description);
 }, 60_000);
+
+/** The error of a name that leads nowhere. */
+async function unknown(name: string): Promise<NextxError> {
+  const error = await findModelPlace(name).catch((cause: unknown) => cause);
+  expect(error).toBeInstanceOf(NextxError);
+  return error as NextxError; // just checked
+}
+
+it.each([...systems.keys()])("%s is a model that ships, or a hint at how to train one", async (id) => {
+  const ships = shippedModels().some(({ card }) => card.system === id);
+  if (imageSystems.has(id) && ships) {
+    expect((await findModelPlace(id)).description.system).toBe(id);
+    return;
+  }
+  const { code, message, hint } = await unknown(id);
+  expect(code).toBe("MODEL_NOT_FOUND");
+  expect(message).toContain("No model");
+  expect(hint).toContain(`nextx train ${id}`);
+  expect(hint).not.toContain(`"${id}"`);
+});
+
+it("suggests names that are near", async () => {
+  expect((await unknown("synth-33")).hint).toBe('Did you mean "synth-32"?');
+  expect((await unknown("xarr")).hint).toBe('Did you mean "xar"?');
+});

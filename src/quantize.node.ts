@@ -173,7 +173,11 @@ async function fewBits(work: Work, scheme: QuantiseScheme): Promise<Chosen> {
   const kept: { name: string; shape: readonly number[]; why: string }[] = [];
   for (const [name, layer] of first.layers) {
     const why = whyKept(layer, scheme);
-    if (why === undefined) chosen.set(name, quantised(layer, weightOf(name), scheme));
+    if (why === undefined)
+      chosen.set(
+        name,
+        named(name, () => quantised(layer, weightOf(name), scheme)),
+      );
     else kept.push({ name, shape: layer.shape, why });
   }
   if (chosen.size === 0) throw nothing(`${found.name} has no layer that could be quantised.`);
@@ -189,6 +193,17 @@ async function fewBits(work: Work, scheme: QuantiseScheme): Promise<Chosen> {
     ([name, value]) => reported(second.layers.get(name) as ObservedLayer, value.data, weightOf(name)), // the same programs
   );
   return { chosen, layers, kept };
+}
+
+/** Says in an error which weight it is about. */
+function named<T>(name: string, make: () => T): T {
+  try {
+    return make();
+  } catch (cause) {
+    if (!(cause instanceof NextxError)) throw cause;
+    const { code, message, hint } = cause;
+    throw new NextxError(code, message, { path: name, ...(hint !== undefined && { hint }), cause });
+  }
 }
 
 /** All weights rounded to float16, none in few bits. */

@@ -15,12 +15,14 @@ const path = (name: string): string => join(work, `${name}.safetensors`);
 const withCode = (code: string) => expect.objectContaining({ code });
 const models = ["synth-32", "flexvar-synth-32"] as const;
 
-/** The model with its numbers in 32 bits. */
-async function wide(): Promise<string> {
+/** The model with its numbers in 32 bits, those of a weight `times` as large. */
+async function wide(weight?: string, times = 1): Promise<string> {
   const found = await findModelPlace("synth-32");
   const { tensors, metadata } = readSafetensors(readFileSync(found.path));
   const floats = [...tensors].map(([name, tensor]) => {
-    return [name, hostTensor("F32", tensor.shape, toFloat32(tensor))] as const;
+    const values = toFloat32(tensor);
+    const scaled = name === weight ? values.map((value) => value * times) : values;
+    return [name, hostTensor("F32", tensor.shape, scaled)] as const;
   });
   writeFileSync(path("wide"), writeSafetensors(new Map(floats), metadata));
   return path("wide");
@@ -105,6 +107,12 @@ describe("quantize", () => {
     expect(report.layers.some(({ error }) => error > 0.03)).toBe(true);
     expect(report.sizeBytes).toBeLessThan(0.75 * report.sourceBytes);
     expect((await draw(path("four"), { seed: 1 })).pixels.length).toBe(32 * 32 * 3);
+  });
+
+  it("names the weight whose scales float16 does not hold", { timeout: 300_000 }, async () => {
+    const source = await wide("var.head.weight", 1e9);
+    const work = quantize(source, path("huge"), { to: "int4", count: 1 });
+    await expect(work).rejects.toMatchObject({ code: "TENSOR_FLOAT_RANGE", path: "var.head.weight" });
   });
 
   it("halves what has 32 bits", { timeout: 300_000 }, async () => {

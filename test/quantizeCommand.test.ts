@@ -1,8 +1,17 @@
 /** `nextx quantize`, `eval --against` and the benches of models, as a user types them. */
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 
@@ -99,5 +108,63 @@ describe("nextx bench", { timeout: 300_000 }, () => {
     expect(size).toMatchObject({ status: 2, value: { error: { code: "BENCH_UNKNOWN_SIZE" } } });
     const settings = json("bench", "sample-once", "synth-32", "--settings", "[1]");
     expect(settings).toMatchObject({ status: 2, value: { error: { code: "CLI_BAD_SETTINGS" } } });
+  });
+
+  it("checks settings against the system before any work", () => {
+    const topK = ["--settings", '{"topK":900}'];
+    for (const what of ["sample", "sample-once"]) {
+      const bad = json("bench", what, "synth-32", "--settings", '{"topKay":900}');
+      expect(bad).toMatchObject({ status: 2, value: { error: { code: "CONFIG_UNKNOWN_KEY" } } });
+    }
+    const nowhere = { ...process.env, TMPDIR: join(work, "nowhere") }; // work would fail there
+    const args = [bin, "bench", "sample", "--official", "xar-b", ...topK, "--json"];
+    const other = spawnSync(process.execPath, args, { env: nowhere, encoding: "utf8" });
+    expect(JSON.parse(other.stdout)).toMatchObject({ error: { code: "CONFIG_UNKNOWN_KEY" } });
+    expect(other.status).toBe(2);
+    const authors = json("bench", "sample", "--official", "sar-d16", "--authors", ".", "--python", "python3");
+    expect(authors).toMatchObject({ status: 2, value: { error: { code: "CLI_BENCH_OTHER_AUTHORS" } } });
+  });
+
+  it("replaces no file without --force", () => {
+    writeFileSync(join(work, "mine.json"), "mine");
+    const refused = json("bench", "sample-once", "synth-32", "--steps", "1", "--out", "mine.json");
+    expect(refused).toMatchObject({ status: 1, value: { error: { code: "FILE_EXISTS" } } });
+    expect(readFileSync(join(work, "mine.json"), "utf8")).toBe("mine");
+    const args = ["bench", "sample-once", "synth-32", "--steps", "1", "--out", "mine.json", "--force"];
+    expect(json(...args).status).toBe(0);
+    expect(JSON.parse(readFileSync(join(work, "mine.json"), "utf8"))).toMatchObject({ bench: "sample-once" });
+  });
+
+  it("growth: exponents of time and memory, and the decoder alone", () => {
+    const { status, value } = json("bench", "growth", "--trial", "--steps", "1");
+    expect(status).toBe(0);
+    expect(Object.keys(value.growth)).toEqual(["depth", "tokens", "pictures"]);
+    const { points, fits } = value.growth.tokens;
+    expect(points.map(({ tokens }: { tokens: number }) => tokens)).toEqual([5, 21]);
+    for (const { ms, decoderMs, peakBytes } of points) {
+      expect(ms).toBeGreaterThan(0);
+      expect(decoderMs).toBeGreaterThan(0);
+      expect(peakBytes).toBeGreaterThan(5e7);
+    }
+    expect(fits.peakBytes).toMatchObject({ exponent: expect.any(Number), standardError: 0 });
+  });
+
+  it("stopped, it leaves no temporary folder", async () => {
+    const temporary = join(work, "temporary");
+    mkdirSync(temporary);
+    const left = () => readdirSync(temporary).filter((name) => name.startsWith("nextx-bench-"));
+    const child = spawn(process.execPath, [bin, "bench", "quantize", "synth-32", "--json"], {
+      env: { ...process.env, TMPDIR: temporary },
+    });
+    let out = "";
+    child.stdout.on("data", (data) => {
+      out += data;
+    });
+    const ended = new Promise((resolve) => child.on("close", resolve));
+    while (left().length === 0 && child.exitCode === null) await sleep(20);
+    child.kill("SIGINT");
+    expect(await ended).toBe(130);
+    expect(JSON.parse(out)).toMatchObject({ error: { code: "ABORTED" } });
+    expect(left()).toEqual([]);
   });
 });

@@ -1,18 +1,23 @@
 /**
  * Runs a folder that `nextx export MODEL --onnx FOLDER` wrote, with onnxruntime-node and nothing else. The same seed gives
  * the same tokens as `nextx sample`. A server in another language ports this file: everything model-specific is in
- * manifest.json.
+ * manifest.json. loop.py is the same in Python.
  *
  *   node loop.mjs FOLDER --class 0,1 --seed 7 --first 0 --cfg-scale 1.5 --top-k 900 --top-p 0.96 --out picture.ppm
+ *
+ * Without FOLDER it takes the folder it lies in. onnxruntime-node is found from there or from where it is run.
  *
  * Shape letters: G branches (2 with guidance: conditional, unconditional), B pictures, N sites of a scale, M past sites.
  */
 import { closeSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-const ort = createRequire(import.meta.url)("onnxruntime-node");
+const here = dirname(fileURLToPath(import.meta.url));
+const require = createRequire(import.meta.url);
+const ort = require(require.resolve("onnxruntime-node", { paths: [here, process.cwd()] }));
 
 /** Threefry-2x32, 20 rounds: two words from a key and a counter. */
 function threefry(key0, key1, counter0, counter1) {
@@ -240,7 +245,7 @@ if (process.argv[1] !== undefined && import.meta.url.endsWith(process.argv[1].sp
     temperature: values.temperature,
   };
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
-  const { ids, images, size } = await generate(positionals[0], {
+  const { ids, images, size } = await generate(positionals[0] ?? here, {
     labels: values.class.split(",").map(Number),
     seed: Number(values.seed),
     first: Number(values.first),

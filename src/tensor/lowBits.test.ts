@@ -37,6 +37,26 @@ describe("weights of few bits", () => {
     }
   });
 
+  it.each([1, 0.1, 0.01, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5])("four bits keep weights of deviation %f", (size) => {
+    const data = random.normals(64 * 96, 1).map((v) => v * size);
+    const weight = toInt4(data, [64, 96]);
+    const back = fromLowBits(weight);
+    const power = (values: Float32Array) => values.reduce((total, v) => total + v * v, 0);
+    const error = Math.sqrt(power(back.map((v, i) => v - (data[i] as number))) / power(data)); // as long
+    expect(error).toBeLessThan(0.1);
+    for (const scale of weight.scales) expect(Number.isInteger(scale * 2 ** 24), `${scale}`).toBe(true); // float16 ends there
+  });
+
+  it("four bits: what float16 cannot tell from nothing is nothing, what it cannot hold is refused", () => {
+    expect([...fromLowBits(toInt4(Float32Array.of(1e-9, -1e-9), [1, 2]))].map(Math.abs)).toEqual([0, 0]);
+    const most = 8 * 65504;
+    expect(fromLowBits(toInt4(Float32Array.of(-most, most), [1, 2]))[0]).toBe(-most);
+    for (const large of [8 * 65521, -1e30]) {
+      const code = expect.objectContaining({ code: "TENSOR_FLOAT_RANGE" });
+      expect(() => toInt4(Float32Array.of(large, 0), [1, 2])).toThrow(code);
+    }
+  });
+
   it("zeros, single entries and empty matrices", () => {
     expect([...fromLowBits(toInt8(new Float32Array(4), [2, 2], 8))]).toEqual([0, 0, 0, 0]);
     expect([...fromLowBits(toInt4(new Float32Array(4), [2, 2]))].map(Math.abs)).toEqual([0, 0, 0, 0]);

@@ -68,13 +68,28 @@ export function toSevenBits(weight: Int8Weight): Int8Weight {
   return toInt8(fromInt8(weight), weight.shape, 7);
 }
 
-/** A power-of-two-free float16 rounding of a positive or negative scale: 11 significant bits. */
-function toHalfPrecision(value: number): number {
-  const step = 2 ** (Math.floor(Math.log2(Math.abs(value))) - 10);
-  return Math.round(value / step) * step;
+/** Smallest number above 0, and largest, of float16. */
+const half = { least: 2 ** -24, most: 65504 } as const;
+
+/**
+ * The nearest float16 to a scale: 11 significant bits, fewer below 2^-14; never 0, so that codes can be divided by it.
+ * @throws NextxError TENSOR_FLOAT_RANGE
+ */
+function toHalfScale(value: number): number {
+  const size = Math.abs(value);
+  if (size < half.least) return half.least;
+  const step = Math.max(half.least, 2 ** (Math.floor(Math.log2(size)) - 10));
+  const rounded = Math.round(value / step) * step;
+  if (Math.abs(rounded) <= half.most) return rounded;
+  throw new NextxError("TENSOR_FLOAT_RANGE", `A scale of ${value} does not fit float16.`, {
+    hint: "Leave this weight as it is: --keep with the start of its name.",
+  });
 }
 
-/** Nearest of 16 levels per block of 32 inputs; the entry of largest size keeps its value. @throws NextxError QUANTIZE_NOT_FINITE */
+/**
+ * Nearest of 16 levels per block of 32 inputs; the entry of largest size keeps its value, as far as float16 holds an eighth
+ * of it. @throws NextxError QUANTIZE_NOT_FINITE, TENSOR_FLOAT_RANGE
+ */
 export function toInt4(data: Float32Array, shape: readonly number[]): Int4Weight {
   const { rows, width } = rowsOf(data, shape);
   const blocks = blocksOf(width);
@@ -85,8 +100,7 @@ export function toInt4(data: Float32Array, shape: readonly number[]): Int4Weight
       const start = row * width + block * blockSize;
       const values = data.subarray(start, Math.min(start + blockSize, (row + 1) * width));
       const top = values.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a), 0);
-      // float16 ends at 6e-5 with full precision
-      const scale = Math.abs(top) < 8 * 2 ** -14 ? 2 ** -14 : toHalfPrecision(top / -8);
+      const scale = toHalfScale(top / -8);
       const at = row * blocks + block;
       scales[at] = scale;
       for (let i = 0; i < values.length; i++) {

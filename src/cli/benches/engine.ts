@@ -1,5 +1,6 @@
 /** `nextx bench engine`: reference training steps, the runtime's own product, and PyTorch's steps before and after. */
 import { z } from "zod";
+import { throwIfAborted } from "../../decoding/loop.ts";
 import { measureEngine, type StepTime } from "../../evaluate/bench/engine.ts";
 import { type KernelTime, profileStep } from "../../evaluate/bench/profile.node.ts";
 import { convStep, transformerStep } from "../../evaluate/bench/steps.ts";
@@ -51,9 +52,11 @@ const kernelLines = (name: string, kernels: readonly KernelTime[]): string[] => 
 
 export const engineBench: Bench = async (flags) => {
   const before = await references(flags);
+  throwIfAborted(flags.signal);
   const device = await openDevice(flags);
   const times = await measureEngine(device, flags.steps ?? 15);
   const peakBytes = process.resourceUsage().maxRSS * 1024;
+  throwIfAborted(flags.signal);
   const after = await references(flags);
   const profiles = flags.profile
     ? {

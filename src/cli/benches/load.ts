@@ -1,4 +1,5 @@
 /** `nextx bench load`: reading a model that the system has in memory, and building its programs, weights packed or not. */
+import { throwIfAborted } from "../../decoding/loop.ts";
 import { median } from "../../evaluate/bench/engine.ts";
 import { systemOf } from "../../model.ts";
 import { findModel } from "../../models.node.ts";
@@ -22,6 +23,7 @@ async function buildTimes(
   { description, weights }: Found,
   device: Device,
   runs: number,
+  signal: AbortSignal | undefined,
 ): Promise<BuildTime[]> {
   using model = await systemOf(description.system).open(description, weights, device);
   const times: BuildTime[] = [];
@@ -30,6 +32,7 @@ async function buildTimes(
     const unpacked: number[] = [];
     for (let run = 0; run < runs; run++) {
       for (const prepack of [true, false]) {
+        throwIfAborted(signal);
         const start = performance.now();
         using _ = await compile(make(), { device, weights, prepack });
         (prepack ? packed : unpacked).push(performance.now() - start);
@@ -49,13 +52,14 @@ export const loadBench: Bench = async (flags) => {
   let found = await findModel(name); // warm from here on
   const reads: number[] = [];
   for (let run = 0; run < runs; run++) {
+    throwIfAborted(flags.signal);
     const start = performance.now();
     found = await findModel(name);
     reads.push(performance.now() - start);
   }
   const readMs = median(reads);
   const bytes = [...found.weights.values()].reduce((total, { shape }) => total + 4 * elementCount(shape), 0);
-  const builds = await buildTimes(found, device, runs);
+  const builds = await buildTimes(found, device, runs, flags.signal);
   const perGb = (ms: number, size: number) => `${(ms / 1000 / (size / 1e9)).toFixed(2)} s per GB`;
   return {
     device,

@@ -1,5 +1,6 @@
 /** `nextx bench quantize`: how long quantising takes, and how large and exact the result is, beside the original's size. */
 import { join } from "node:path";
+import { throwIfAborted } from "../../decoding/loop.ts";
 import { quantize } from "../../quantize.node.ts";
 import { openDevice } from "../../runtime/device.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
@@ -32,11 +33,13 @@ export const quantizeBench: Bench = async (flags) => {
   const times: FormTime[] = [];
   let sourceBytes = 0;
   for (const [form, options] of Object.entries(forms)) {
+    throwIfAborted(flags.signal);
     const start = performance.now();
     const work = quantize(source, join(folder.path, "out.safetensors"), {
       ...options,
       threads: flags.threads,
       count: 1,
+      ...(flags.signal && { signal: flags.signal }),
     });
     const report = await work.catch((error: unknown) => {
       if (isNothingToDo(error)) return undefined; // halves already

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
+import { throwIfAborted } from "../../decoding/loop.ts";
 import { quantize } from "../../quantize.node.ts";
 import { openDevice } from "../../runtime/device.node.ts";
 import { measureSamplingApart, type SampleTimes } from "../../sampleTimes.node.ts";
@@ -11,52 +12,68 @@ import { NextxError } from "../../tensor/errors.ts";
 import { benchModel, workFolder } from "./benchModel.ts";
 import { reference } from "./python.ts";
 import { timeLines } from "./sampleOnce.ts";
+import { benchSettings, benchSystem } from "./settings.ts";
 import type { Bench, BenchFlags } from "./types.ts";
 
 const authorsSchema = z.looseObject({ torch: z.string(), median_ms: z.number(), peak_bytes: z.number() });
 type Authors = z.infer<typeof authorsSchema>;
 
-/** The setting of the side-by-side: guidance 4, top-k 900, top-p 0.95. */
-const officialSettings = '{"cfgScale":4,"topK":900,"topP":0.95}';
-
-async function authors({
-  authors: folder,
-  python,
-  threads,
-  steps = 5,
-  depth = 16,
-}: BenchFlags): Promise<Authors[]> {
-  if (folder === undefined) return [];
-  if (python === undefined) {
+/** Whether the authors' code can be measured beside. @throws NextxError CLI_BENCH_NEEDS_PYTHON, CLI_BENCH_OTHER_AUTHORS */
+async function requireAuthors(flags: BenchFlags): Promise<void> {
+  if (flags.authors === undefined) return;
+  if (flags.python === undefined) {
     throw new NextxError("CLI_BENCH_NEEDS_PYTHON", "The authors' code needs a Python with PyTorch.", {
       path: "python",
       hint: "Name one: --python /usr/bin/python3",
     });
   }
+  const { id, title } = await benchSystem(flags);
+  if (id === "var") return;
+  throw new NextxError("CLI_BENCH_OTHER_AUTHORS", `The authors' code is VAR's, not that of ${title}.`, {
+    path: "authors",
+    hint: "Measure a published size of VAR: --official var-d16",
+  });
+}
+
+async function authors(flags: BenchFlags): Promise<Authors[]> {
+  const { authors: folder, python, threads, steps = 5, depth = 16, signal } = flags;
+  if (folder === undefined || python === undefined) return [];
   const runs: Authors[] = [];
   for (const pictures of [1, 8]) {
+    throwIfAborted(signal);
     const args = [folder, threads, pictures, steps, depth].map(String);
     runs.push(authorsSchema.parse(await reference(python, "authors_var.py", args)));
   }
   return runs;
 }
 
-const once = (path: string, { device, threads, steps = 5, settings }: BenchFlags): Promise<SampleTimes> =>
-  measureSamplingApart(path, { device, threads, runs: steps, ...(settings !== undefined && { settings }) });
+function once(
+  path: string,
+  { device, threads, steps = 5, settings, signal }: BenchFlags,
+): Promise<SampleTimes> {
+  throwIfAborted(signal);
+  return measureSamplingApart(path, {
+    ...{ device, threads, runs: steps },
+    ...(settings !== undefined && { settings }),
+  });
+}
 
 const msOf = ({ counts }: SampleTimes, i: number): number => counts[i]?.medianMs ?? Number.NaN;
 const meanOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 export const sampleBench: Bench = async (flags) => {
+  const settings = await benchSettings(flags);
+  await requireAuthors(flags);
+  const told: BenchFlags = settings === undefined ? flags : { ...flags, settings: JSON.stringify(settings) };
   using folder = workFolder();
   const source = await benchModel(flags, folder.path);
-  const settings = flags.settings ?? (flags.official === undefined ? undefined : officialSettings);
-  const told: BenchFlags = settings === undefined ? flags : { ...flags, settings };
   const files: [string, string][] = [];
   for (const convolutions of ["float", "calibrated"] as const) {
     const name = convolutions === "float" ? "int8" : "int8, calibrated convolutions";
     const path = join(folder.path, `${convolutions}.safetensors`);
-    await quantize(source, path, { to: "int8", convolutions, count: 1, threads: flags.threads });
+    const { threads, signal } = flags;
+    const options = { ...{ to: "int8", convolutions, count: 1, threads }, ...(signal && { signal }) };
+    await quantize(source, path, options);
     files.push([name, path]);
   }
   const before = await authors(told);
@@ -75,7 +92,7 @@ export const sampleBench: Bench = async (flags) => {
     numbers: {
       model: flags.official ?? source,
       ...(flags.depth !== undefined && { depth: flags.depth }),
-      ...(settings !== undefined && { settings: JSON.parse(settings) }),
+      ...(settings !== undefined && { settings }),
       times: Object.fromEntries(all),
       authorsBefore: before,
       authorsAfter: after,

@@ -1,26 +1,15 @@
 /** `nextx bench sample-once MODEL`: one model in this process, which is what its peak memory belongs to. */
-import { z } from "zod";
 import { openDevice } from "../../runtime/device.node.ts";
 import { measureSampling, type SampleTimes } from "../../sampleTimes.node.ts";
-import { NextxError } from "../../tensor/errors.ts";
+import { usualModel } from "./benchModel.ts";
+import { benchSettings } from "./settings.ts";
 import type { Bench } from "./types.ts";
 
-/** The settings of the flag. @throws NextxError CLI_BAD_SETTINGS */
-export function parseSettings(text = "{}"): Record<string, unknown> {
-  try {
-    return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
-  } catch (cause) {
-    throw new NextxError("CLI_BAD_SETTINGS", `Settings are a JSON object, got ${text}.`, {
-      path: "settings",
-      cause,
-    });
-  }
-}
-
 export const sampleOnceBench: Bench = async (flags) => {
-  const { model: name = "var", steps: runs = 5 } = flags;
+  const { model: name = usualModel, steps: runs = 5, signal } = flags;
+  const settings = await benchSettings({ ...flags, model: name });
   const device = await openDevice(flags);
-  const times = await measureSampling(name, device, runs, parseSettings(flags.settings));
+  const times = await measureSampling(name, device, runs, { ...settings, ...(signal && { signal }) });
   return { device, numbers: { model: name, ...times }, lines: timeLines(times) };
 };
 

@@ -5,6 +5,7 @@
  */
 import { availableParallelism, setPriority } from "node:os";
 import { join } from "node:path";
+import { throwIfAborted } from "../../decoding/loop.ts";
 import { openDevice } from "../../runtime/device.node.ts";
 import { workFolder } from "./benchModel.ts";
 import { cancels } from "./serve/cancels.ts";
@@ -26,7 +27,7 @@ const lineOf = ({ id, text, holds, figures }: Goal): string[] => [
     .join(", ")}`,
 ];
 
-export const serveBench: Bench = async ({ trial = false }) => {
+export const serveBench: Bench = async ({ trial = false, signal }) => {
   using folder = workFolder();
   const load = trial ? trialLoad : fullLoad;
   const threads = Math.max(1, availableParallelism() - 1);
@@ -39,8 +40,12 @@ export const serveBench: Bench = async ({ trial = false }) => {
       await limits(target),
       await exposure(target, { ...options, folder: join(folder.path, "other") }),
     );
-    goals.push(...(await overload(target, load)), await cancels(target, load), await hostile(target, load));
+    throwIfAborted(signal);
+    goals.push(...(await overload(target, load)));
+    throwIfAborted(signal);
+    goals.push(await cancels(target, load), await hostile(target, load));
   }
+  throwIfAborted(signal);
   goals.push(await restart({ ...options, folder: join(folder.path, "jobs") }, load));
   goals.sort((a, b) => a.id.localeCompare(b.id));
   return {

@@ -19,8 +19,14 @@ export interface BenchFlags extends DeviceFlags {
   readonly authors?: string;
   /** Sampling settings, as JSON. */
   readonly settings?: string;
-  /** Short loads of the server, to see that the bench works. */
+  /** Short loads or tiny sizes, to see that the bench works. */
   readonly trial?: boolean;
+  /** Pictures drawn together. */
+  readonly pictures?: number;
+  /** Whether `out` may be replaced. */
+  readonly force?: boolean;
+  /** Asked between the parts of a bench. */
+  readonly signal?: AbortSignal;
 }
 
 /** What a benchmark measured: numbers for machines, lines for people. */

@@ -2,36 +2,56 @@
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Command } from "commander";
+import { throwIfAborted } from "../../decoding/loop.ts";
 import { machineClass } from "../../runtime/device.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { engineBench } from "../benches/engine.ts";
+import { growthBench } from "../benches/growth.ts";
+import { growthOnceBench } from "../benches/growthOnce.ts";
 import { loadBench } from "../benches/load.ts";
 import { quantizeBench } from "../benches/quantize.ts";
 import { sampleBench } from "../benches/sample.ts";
 import { sampleOnceBench } from "../benches/sampleOnce.ts";
 import { serveBench } from "../benches/serve.ts";
-import type { Bench, BenchFlags } from "../benches/types.ts";
+import type { Bench, BenchFlags, BenchReport } from "../benches/types.ts";
 import type { Context } from "../context.ts";
 import { addDeviceFlags } from "../deviceFlags.ts";
-import { writeOutput } from "../files.ts";
+import { requireReplaceable, writeOutput } from "../files.ts";
 import { integer } from "../numbers.ts";
-import { print, printJson } from "../output.ts";
+import { interruptSignal, print, printJson } from "../output.ts";
 
 const benches: Readonly<Record<string, Bench>> = {
   engine: engineBench,
   sample: sampleBench,
   "sample-once": sampleOnceBench,
+  growth: growthBench,
+  "growth-once": growthOnceBench,
   load: loadBench,
   quantize: quantizeBench,
   serve: serveBench,
 };
+
+/** Ends between two parts on Ctrl-C, which also ends the programs that a bench has started. @throws NextxError ABORTED */
+async function stoppable(bench: Bench, flags: BenchFlags): Promise<BenchReport> {
+  const signal = interruptSignal();
+  try {
+    return await bench({ ...flags, signal });
+  } catch (error) {
+    throwIfAborted(signal); // what failed may be a program that was stopped too
+    throw error;
+  }
+}
 
 /** Declares the command. */
 export function define(command: Command, { json }: Context): void {
   addDeviceFlags(command)
     .argument("<what>", Object.keys(benches).join(", "))
     .argument("[model]", "with sample, load, quantize: shipped model, system id, run folder or file")
-    .option("--steps <n>", "measured repetitions (default: 15 of engine, else 5)", integer(1, 10_000))
+    .option(
+      "--steps <n>",
+      "measured repetitions (default: 15 of engine, 3 of growth, else 5)",
+      integer(1, 10_000),
+    )
     .option("--official <size>", "instead of a model: a published size with random weights, such as var-d16")
     .option("--depth <n>", "with --official: fewer transformer blocks", integer(1, 64))
     .option("--settings <json>", "with sample: settings of the system")
@@ -43,9 +63,11 @@ export function define(command: Command, { json }: Context): void {
     .option("--profile", "also where the time goes, kernel by kernel")
     .option(
       "--trial",
-      "with serve: short loads, to see that it works; the full ones take a quarter of an hour",
+      "with serve, growth: short loads or tiny sizes, to see that it works; the full ones take a quarter of an hour",
     )
+    .option("--pictures <n>", "with growth-once: pictures drawn together", integer(1, 64))
     .option("-o, --out <file>", "JSON file to write")
+    .option("--force", "replace an existing file")
     .option("--json", "machine output")
     .action(async (what: string, model: string | undefined, given: BenchFlags) => {
       const flags = model === undefined ? given : { ...given, model };
@@ -54,7 +76,8 @@ export function define(command: Command, { json }: Context): void {
         throw new NextxError("CLI_UNKNOWN_BENCH", `There is no bench "${what}".`, {
           hint: `There is ${Object.keys(benches).join(", ")}.`,
         });
-      const { device, numbers, lines } = await bench(flags);
+      if (flags.out !== undefined) requireReplaceable(flags.out, flags.force === true);
+      const { device, numbers, lines } = await stoppable(bench, flags);
       const machine = machineClass(device);
       const report = { bench: what, machine, ...numbers };
       if (flags.out !== undefined) {

@@ -1,10 +1,11 @@
 /** `nextx export MODEL`: one of the model's programs as .onnx, or its whole loop as a folder for any ONNX runtime. */
+import { join } from "node:path";
 import type { Command } from "commander";
 import { exportLoop } from "../../exportLoop.node.ts";
 import { load } from "../../load.node.ts";
 import type { Context } from "../context.ts";
 import { requireReplaceable, writeOutput } from "../files.ts";
-import { print, printJson } from "../output.ts";
+import { interruptSignal, print, printJson } from "../output.ts";
 
 interface Flags {
   readonly graph?: string;
@@ -33,10 +34,15 @@ export function define(command: Command, { json }: Context): void {
 
 async function exportFolder(name: string, folder: string, flags: Flags, json: boolean): Promise<void> {
   const settings = flags.schedule ? { schedule: flags.schedule } : {};
-  const manifest = await exportLoop(name, folder, { settings, force: flags.force === true });
+  const options = { settings, force: flags.force === true, signal: interruptSignal() };
+  const manifest = await exportLoop(name, folder, options);
   if (json) return printJson({ out: folder, manifest });
-  print(`${folder}: ${Object.keys(manifest.graphs).join(", ")}; weights.safetensors; manifest.json`);
-  print(`next: npm install onnxruntime-node, then node examples/onnx/loop.mjs ${folder} --class 0 --seed 0`);
+  print(
+    `${folder}: ${Object.keys(manifest.graphs).join(", ")}; weights.safetensors; manifest.json; programs`,
+  );
+  const flagsOfBoth = "--class 0 --seed 0 --out picture.ppm";
+  print(`next: npm install onnxruntime-node, then node ${join(folder, "loop.mjs")} ${flagsOfBoth}`);
+  print(`  or: pip install onnxruntime numpy, then python3 ${join(folder, "loop.py")} ${flagsOfBoth}`);
 }
 
 async function exportGraph(name: string, flags: Flags, json: boolean): Promise<void> {

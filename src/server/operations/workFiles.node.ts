@@ -57,7 +57,7 @@ async function perform(
     case "export": {
       const { model, out, schedule } = work;
       const settings = schedule ? { schedule } : {};
-      const { graphs } = await exportLoop(model, out, { settings, force: true });
+      const { graphs } = await exportLoop(model, out, { settings, force: true, signal });
       return { graphs: Object.keys(graphs) };
     }
     default:
