@@ -2,6 +2,8 @@
  * Published checkpoints as model files of nextx: recognised by their tensors, compared with what the model needs, copied
  * tensor by tensor. Nothing is written unless everything that is needed is there.
  */
+import { throwIfAborted } from "./decoding/loop.ts";
+import { groupDicts, groupNames, type TensorGroup } from "./formats/dictGroups.ts";
 import { convertFloats, type HostTensor, isFloat } from "./formats/hostTensor.ts";
 import { type InheritedCard, modelMetadata, unknownData } from "./formats/modelFile.ts";
 import { writeSafetensorsFile } from "./formats/safetensors.node.ts";
@@ -23,14 +25,17 @@ export interface ConvertOptions {
   /** How floating tensors are stored; as they are when absent. */
   readonly dtype?: "F32" | "F16" | "BF16";
   readonly onProgress?: (writtenBytes: number, totalBytes: number) => void;
+  /** Ends it between two tensors; nothing is left behind. */
+  readonly signal?: AbortSignal;
 }
 
-/** A file, and dicts in it that were not taken. */
+/** A file, and tensors in it that belong to no part that was taken. */
 export interface ConvertInput {
   readonly path: string;
   readonly format: TensorFile["format"];
   readonly sizeBytes: number;
-  readonly ignored: readonly { readonly key: string; readonly tensors: number }[];
+  /** By dict; by the start of their names where other tensors of the dict were taken. */
+  readonly ignored: readonly TensorGroup[];
 }
 
 export interface ConvertReport {
@@ -43,7 +48,8 @@ export interface ConvertReport {
   }[];
   readonly inputs: readonly ConvertInput[];
   readonly tensors: readonly TensorFate[];
-  readonly counts: Readonly<Record<TensorFate["fate"], number>>;
+  /** All but the missing ones sum up to the tensors of the inputs. */
+  readonly counts: Readonly<Record<TensorFate["fate"] | "not taken", number>>;
   /** Whether the file can be sampled: all parts are there. */
   readonly isModel: boolean;
   /** Parts that no input has. */
@@ -68,8 +74,8 @@ export function recognise(file: TensorFile): Promise<FoundPart[]> {
  * Reads published checkpoints and writes one safetensors file: a model that `load` opens when all parts are there, else
  * the part under its official names.
  * @throws NextxError CONVERT_UNKNOWN, CONVERT_SYSTEMS, CONVERT_KEY_NEEDED, CONVERT_NO_KEY, CONVERT_UNKNOWN_SCHEDULE,
- * CONVERT_CLASS_NAMES, CONVERT_INCOMPLETE (its cause is a ConvertFailure with the report), CONFIG_ codes, and the codes of
- * openTensors and writeSafetensorsFile
+ * CONVERT_CLASS_NAMES, CONVERT_INCOMPLETE (its cause is a ConvertFailure with the report), CHECKPOINT_DUPLICATE_NAME,
+ * CONFIG_ codes, ABORTED, and the codes of openTensors, findParts and writeSafetensorsFile
  */
 export async function convert(
   inputs: readonly string[],
@@ -78,7 +84,10 @@ export async function convert(
 ): Promise<ConvertReport> {
   const files: TensorFile[] = [];
   try {
-    for (const path of inputs) files.push(await openTensors(path));
+    for (const path of inputs) {
+      throwIfAborted(options.signal);
+      files.push(await openTensors(path));
+    }
     const found = choose((await Promise.all(files.map(recognise))).flat(), options.keys ?? [], inputs);
     return await write(files, found, out, options);
   } finally {
@@ -214,8 +223,9 @@ async function write(
   const fates: TensorFate[] = [];
   for (const one of found) {
     const own = new Map([...all].filter(([name]) => name.startsWith(one.part.prefix)));
-    fates.push(...(await fatesOf(one, own)));
+    for (const fate of await fatesOf(one, own, options.signal)) fates.push(fate);
   }
+  const inputs = files.map((file) => inputOf(file, found));
   const report: ConvertReport = {
     system: system.id,
     parts: found.map(({ part, file, key, section }) => ({
@@ -224,38 +234,47 @@ async function write(
       key,
       summary: part.summary(section),
     })),
-    inputs: files.map((file) => ignoredOf(file, found)),
+    inputs,
     tensors: fates,
-    counts: countFates(fates),
+    counts: countFates(fates, inputs),
     isModel: absent.length === 0,
     absent,
   };
-  const { missing, unexpected, "wrong shape": misshapen } = report.counts;
-  if (missing + unexpected + misshapen > 0) throw incomplete(report);
-  const supply = supplyOf(found, fates, report.isModel, options.dtype);
+  if (fates.some(({ fate }) => isProblem(fate))) throw incomplete(report);
+  const supply = supplyOf(found, fates, report.isModel, options);
   const metadata = report.isModel ? modelMetadata(description, { card }) : {};
   const { sizeBytes } = await writeSafetensorsFile(out, supply, metadata, options.onProgress);
   return { ...report, sizeBytes };
 }
 
-function ignoredOf(
-  { path, format, sizeBytes, dicts }: TensorFile,
-  found: readonly FoundPart[],
-): ConvertInput {
-  const ignored = dicts
-    .filter(
-      ({ key }) =>
-        !found.some((one) => one.file === path && `${one.key}.`.startsWith(key === "" ? "" : `${key}.`)),
-    )
-    .map(({ key, tensors }) => ({ key, tensors: tensors.size }));
-  return { path, format, sizeBytes, ignored };
+/** What of a file is in none of the parts. */
+function inputOf({ path, format, sizeBytes, dicts }: TensorFile, found: readonly FoundPart[]): ConvertInput {
+  const groups = dicts.map((dict) => {
+    const parts = found.filter((one) => one.dict === dict);
+    if (parts.length === 0) return { whole: [{ key: dict.key, tensors: dict.tensors.size }], rest: [] };
+    const taken = new Set(parts.flatMap(({ tensors }) => Array.from(tensors, ([, { inFile }]) => inFile)));
+    const names = [...dict.tensors.keys()].filter((name) => !taken.has(name));
+    return { whole: [], rest: groupNames(dict.key, names) };
+  });
+  const whole = groupDicts(groups.flatMap((group) => group.whole));
+  return { path, format, sizeBytes, ignored: [...groups.flatMap(({ rest }) => rest), ...whole] };
 }
 
-function countFates(fates: readonly TensorFate[]): ConvertReport["counts"] {
-  const counts = { used: 0, renamed: 0, derivable: 0, missing: 0, unexpected: 0, "wrong shape": 0 };
+function countFates(fates: readonly TensorFate[], inputs: readonly ConvertInput[]): ConvertReport["counts"] {
+  const none = { missing: 0, unexpected: 0, "wrong shape": 0, "wrong dtype": 0, "not taken": 0 };
+  const counts = { used: 0, renamed: 0, derivable: 0, ...none };
   for (const { fate } of fates) counts[fate]++;
+  for (const { ignored } of inputs)
+    counts["not taken"] += ignored.reduce((sum, { tensors }) => sum + tensors, 0);
   return counts;
 }
+
+const problems: ReadonlySet<TensorFate["fate"]> = new Set([
+  ...(["missing", "unexpected", "wrong shape", "wrong dtype"] as const),
+]);
+
+/** Whether a tensor keeps the model from being made. */
+export const isProblem = (fate: TensorFate["fate"]): boolean => problems.has(fate);
 
 /** Carries the report of a conversion that cannot be made. */
 export class ConvertFailure extends Error {
@@ -267,12 +286,16 @@ export class ConvertFailure extends Error {
 }
 
 function incomplete(report: ConvertReport): NextxError {
-  const { missing, unexpected, "wrong shape": misshapen } = report.counts;
-  const first = report.tensors.find(({ fate }) => ["missing", "unexpected", "wrong shape"].includes(fate));
-  const what = `${missing} tensors missing, ${unexpected} unexpected, ${misshapen} of another shape`;
+  const { missing, unexpected, "wrong shape": misshapen, "wrong dtype": mistyped } = report.counts;
+  const first = report.tensors.find(({ fate }) => isProblem(fate));
+  const types = mistyped > 0 ? `, ${mistyped} of another dtype` : "";
+  const what = `${missing} tensors missing, ${unexpected} unexpected, ${misshapen} of another shape${types}`;
   return new NextxError("CONVERT_INCOMPLETE", `Nothing was written: ${what}, the first ${first?.name}.`, {
     path: first?.name ?? "",
-    hint: "If the file has a configuration that its shapes do not show, say it: --set tokenizer.numGroups=16",
+    hint:
+      first?.fate === "wrong dtype"
+        ? "Weights of integers are quantised ones: convert the file that they were made from."
+        : "If the file has a configuration that its shapes do not show, say it: --set tokenizer.numGroups=16",
     cause: new ConvertFailure(report),
   });
 }
@@ -282,7 +305,7 @@ function supplyOf(
   found: readonly FoundPart[],
   fates: readonly TensorFate[],
   isModel: boolean,
-  dtype: ConvertOptions["dtype"],
+  { dtype, signal }: ConvertOptions,
 ) {
   const kept = new Set(fates.flatMap(({ as }) => as ?? []));
   const tensors = new Map<string, TensorForm>();
@@ -296,6 +319,7 @@ function supplyOf(
     }
   }
   const read = async (name: string): Promise<HostTensor> => {
+    throwIfAborted(signal);
     const tensor = await (sources.get(name) as () => Promise<HostTensor>)(); // announced above
     return dtype ? convertFloats(tensor, dtype) : tensor;
   };

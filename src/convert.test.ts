@@ -1,10 +1,10 @@
 /** Published checkpoints, small, through reading, recognising, converting, loading and sampling. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type ConvertFailure, convert } from "./convert.node.ts";
+import { type ConvertFailure, type ConvertOptions, convert } from "./convert.node.ts";
 import { type HostTensor, hostTensor, tensorBytes } from "./formats/hostTensor.ts";
 import { readCheckpoint } from "./formats/readCheckpoint.node.ts";
 import { writeSafetensors } from "./formats/safetensors.ts";
@@ -58,20 +58,21 @@ function writePth(path: string, tree: Readonly<Record<string, Tensors>>): void {
         return [op.text(name), op.tensor(storage, 0, shape, strides)];
       }),
     );
-  const nested = (keys: readonly string[], tensors: Tensors): Uint8Array =>
-    keys.length === 0 ? dictOf(tensors) : op.dict(op.text(keys[0] ?? ""), nested(keys.slice(1), tensors));
-  const entries = Object.entries(tree);
-  const root =
-    entries.length === 1 && entries[0]?.[0] === ""
-      ? dictOf(entries[0][1])
-      : op.dict(
-          op.text("epoch"),
-          op.int(3),
-          ...entries.flatMap(([key, tensors]) => {
-            const [first = "", ...rest] = key.split(".");
-            return [op.text(first), nested(rest, tensors)];
-          }),
-        );
+  type Place = readonly [keys: readonly string[], tensors: Tensors];
+  const itemsOf = (places: readonly Place[]): Uint8Array[] =>
+    [...new Set(places.map(([[first = ""]]) => first))].flatMap((name) => {
+      const below = places.flatMap(([[first, ...rest], t]): Place[] => (first === name ? [[rest, t]] : []));
+      return [op.text(name), nested(below)];
+    });
+  const nested = (places: readonly Place[]): Uint8Array => {
+    const [only] = places;
+    return only && only[0].length === 0 ? dictOf(only[1]) : op.dict(...itemsOf(places));
+  };
+  const places = Object.entries(tree).map(
+    ([key, tensors]): Place => [key === "" ? [] : key.split("."), tensors],
+  );
+  const isBare = places[0]?.[0].length === 0;
+  const root = isBare ? nested(places) : op.dict(op.text("epoch"), op.int(3), ...itemsOf(places));
   writeFileSync(path, torchZip(op.pickle(root), storages));
 }
 
@@ -147,6 +148,10 @@ describe("VAR's own files", () => {
     });
     expect(report.isModel).toBe(true);
     expect(report.counts.used).toBe(0);
+    expect(report.inputs[0]?.ignored).toEqual([{ key: "var_shared", tensors: 22 }]);
+    const { missing: _, ...there } = report.counts;
+    const all = await readCheckpoint(fixture("weights.safetensors"));
+    expect(Object.values(there).reduce((a, b) => a + b)).toBe(all.size);
   });
 });
 
@@ -260,6 +265,74 @@ describe("SAR's files", () => {
     expect(of("unexpected").sort()).toEqual(["blocks.0.attn.zero_k_bias", "head.extra"]);
     expect(of("wrong shape")).toEqual(["word_embed.bias"]);
     expect(await codeOf(() => findModel(file("broken.safetensors")))).toBe("MODEL_NOT_FOUND");
+  });
+
+  it("has no room for integers, whatever their shape", async () => {
+    const head = transformer.get("head.weight") as HostTensor;
+    const codes = hostTensor("I64", head.shape, new BigInt64Array(head.data.length));
+    writePth(file("integers.pth"), { "": new Map([...transformer, ["head.weight", codes]]) });
+    const out = file("integers.safetensors");
+    const failure = await convert([file("integers.pth")], out, { settings }).catch((e) => e);
+    expect(failure).toMatchObject({ code: "CONVERT_INCOMPLETE", path: "head.weight" });
+    const { counts, tensors } = (failure.cause as ConvertFailure).report;
+    expect(counts).toMatchObject({ "wrong dtype": 1, missing: 0, unexpected: 0, "wrong shape": 0 });
+    expect(tensors.find(({ fate }) => fate === "wrong dtype")?.why).toContain("I64");
+    expect(existsSync(out)).toBe(false);
+  });
+
+  it("refuses two names of one tensor", async () => {
+    const twice = new Map([
+      ...transformer,
+      ["_orig_mod.head.weight", transformer.get("head.weight") as HostTensor],
+    ]);
+    writePth(file("twice.pth"), { "": twice });
+    const failure = await convert([file("twice.pth")], file("twice.safetensors"), { settings }).catch(
+      (e) => e,
+    );
+    expect(failure).toMatchObject({ code: "CHECKPOINT_DUPLICATE_NAME", path: "_orig_mod.head.weight" });
+    expect(failure.message).toContain('"head.weight"');
+  });
+
+  it("tells of every tensor of the inputs, in groups where many are not taken", async () => {
+    const one: Tensors = new Map([["exp_avg", hostTensor("F32", [1], Float32Array.of(1))]]);
+    const states = Array.from({ length: 30 }, (_, i) => [`optimizer.${i}`, one] as const);
+    const stray: Tensors = new Map([
+      ["steps", hostTensor("I64", [1], BigInt64Array.of(1n))],
+      ["ema.decay", one.get("exp_avg") as HostTensor],
+    ]);
+    writePth(file("all.pth"), {
+      model: new Map([...wrapped(transformer, (name) => `net.${name}`), ...stray]),
+      ...Object.fromEntries(states),
+    });
+    const { counts, inputs } = await convert([file("all.pth")], file("all.safetensors"), { settings });
+    expect(inputs[0]?.ignored).toEqual(
+      expect.arrayContaining([
+        { key: "model", tensors: 1 },
+        { key: "model.ema", tensors: 1 },
+        { key: "optimizer", tensors: 30, dicts: 30 },
+      ]),
+    );
+    const { missing, ...there } = counts;
+    expect(missing).toBe(0);
+    expect(Object.values(there).reduce((a, b) => a + b)).toBe(transformer.size + 2 + 30);
+  });
+
+  it("ends between two tensors when it is told to, and leaves nothing behind", async () => {
+    writePth(file("stopped.pth"), { "": transformer });
+    const controller = new AbortController();
+    let written = 0;
+    const { signal } = controller;
+    const onProgress = () => {
+      written++;
+      controller.abort();
+    };
+    const out = file("stopped.safetensors");
+    const run = (options: ConvertOptions) =>
+      codeOf(() => convert([file("stopped.pth")], out, { settings, ...options }));
+    expect(await run({ signal, onProgress })).toBe("ABORTED");
+    expect(written).toBe(1);
+    expect(await run({ signal: AbortSignal.abort() })).toBe("ABORTED");
+    expect(readdirSync(folder).filter((name) => name.startsWith("stopped.safetensors"))).toEqual([]);
   });
 
   it("refuses what is no model, and parts of different systems", async () => {

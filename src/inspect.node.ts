@@ -10,23 +10,36 @@ import { findModelPlace } from "./models.node.ts";
 import { readPictureRecipe } from "./picture.ts";
 import { RunReader } from "./regimen/runFolderReader.node.ts";
 import { isSeriesModel } from "./seriesProgramme.node.ts";
+import { imageSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 export interface TensorLine extends TensorForm {
   readonly name: string;
 }
 
+/** A dict of a checkpoint: how many tensors it holds, and how many entries that are none. */
+export interface InspectedDict {
+  readonly key: string;
+  readonly tensors: number;
+  readonly others: number;
+}
+
 /** What was found; what else there is depends on `kind`. */
 export type Inspected = Record<string, unknown> & {
   readonly kind: "model" | "run" | "checkpoint" | "picture";
   readonly tensors?: readonly TensorLine[];
+  readonly dicts?: readonly InspectedDict[];
   /** A command that goes on from here. */
   readonly next?: string;
 };
 
+/** Codes that say of a thing that it is no model file: it may be a checkpoint in any form. */
+const noModel = /^(MODEL_NOT_NEXTX|MODEL_NOT_FOUND|SAFETENSORS_.*)$/;
+
 /**
  * Looks at a thing by name or path; reads structure, not weights. `key` names a state dict inside a nested .pth.
- * @throws NextxError MODEL_NOT_FOUND, and the codes of the readers
+ * @throws NextxError MODEL_NOT_FOUND, MODEL_NEWER_VERSION, MODEL_OTHER_TASK, MODEL_BAD_HEAD, CONFIG_ codes for a model that
+ * its system cannot read, and the codes of the readers
  */
 export async function inspect(thing: string, key?: string): Promise<Inspected> {
   if (existsSync(join(thing, "run.json"))) return inspectRun(thing);
@@ -40,7 +53,7 @@ export async function inspect(thing: string, key?: string): Promise<Inspected> {
   try {
     return await inspectModel(thing);
   } catch (error) {
-    if (!(error instanceof NextxError) || !existsSync(thing)) throw error;
+    if (!(error instanceof NextxError && noModel.test(error.code)) || !existsSync(thing)) throw error;
     return inspectCheckpoint(thing, key);
   }
 }
@@ -50,6 +63,7 @@ const lines = (tensors: ReadonlyMap<string, TensorForm>): TensorLine[] =>
 
 async function inspectModel(thing: string): Promise<Inspected> {
   const { description, tensors, ...place } = await findModelPlace(thing);
+  imageSystems.get(description.system)?.recipeOf(description); // reads the configuration
   const next = `nextx sample ${thing} --out a.png`;
   return { kind: "model", ...place, ...description, tensors: lines(tensors), next };
 }
@@ -88,13 +102,14 @@ async function inspectCheckpoint(path: string, key: string | undefined): Promise
 
 function nextStep({ path, dicts }: TensorFile, parts: Awaited<ReturnType<typeof recognise>>): string {
   const names = new Set(parts.map(({ part }) => part.name));
+  const places = new Set(parts.map(({ part, key }) => JSON.stringify([part.name, key]))); // systems may share a part
   const [first] = parts;
   if (first === undefined) {
     return dicts.length > 1
       ? "no published model that nextx knows; look into one dict with --key KEY --tensors"
       : "no published model that nextx knows; --tensors lists its tensors";
   }
-  const keys = names.size < parts.length ? " --key KEY" : "";
+  const keys = names.size < places.size ? " --key KEY" : "";
   if (names.has("transformer") && names.has("tokenizer"))
     return `nextx convert ${path}${keys} OUT.safetensors`;
   return names.has("transformer")

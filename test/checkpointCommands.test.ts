@@ -1,6 +1,15 @@
 /** `inspect`, `convert` and `export --onnx` through the real binary, on files that PyTorch wrote. */
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -90,6 +99,29 @@ describe("convert", () => {
     expect(sampled.err).toBe("");
     expect(existsSync(join(work, "a.png"))).toBe(true);
     expect((await nextx("inspect", "link.safetensors")).out).toContain("next: nextx sample link.safetensors");
+  });
+
+  it("never writes over a checkpoint, and tells when the file to write was forgotten", async () => {
+    const before = readFileSync(join(work, "vae.safetensors"));
+    writeFileSync(join(work, "own.pth"), "x");
+    for (const [last, ...flags] of [
+      ["vae.safetensors"],
+      ["vae.safetensors", "--force"],
+      ["own.pth", "--force"],
+      ["new.ckpt"],
+    ]) {
+      const { code, err } = await nextx("convert", inputs[0] as string, last as string, ...flags);
+      expect([code, err]).toEqual([2, expect.stringContaining("CLI_CONVERT_NEEDS_OUTPUT")]);
+      expect(err).not.toContain("pass --force");
+    }
+    expect(readFileSync(join(work, "vae.safetensors")).equals(before)).toBe(true);
+    expect(readFileSync(join(work, "own.pth"), "utf8")).toBe("x");
+    mkdirSync(join(work, "empty"));
+    const folder = await nextx("convert", ...inputs, "empty", "--force");
+    expect(folder.err).toContain("empty is a folder");
+    const model = await nextx("convert", ...inputs, out);
+    expect(model.err).toContain("pass --force");
+    expect(model.err).not.toContain("not made by nextx");
   });
 
   it("is exported as a folder", async () => {

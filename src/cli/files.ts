@@ -1,5 +1,5 @@
 /** Output files of commands: never over something that was not ours. */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync, type Stats, statSync } from "node:fs";
 import { writeFileDurably } from "../formats/durable.node.ts";
 import { readPngRecipe } from "../formats/png.ts";
 import { NextxError } from "../tensor/errors.ts";
@@ -25,15 +25,29 @@ function isOurPicture(path: string): boolean {
   }
 }
 
+/** What lies at a path, where it can be looked at: writing says what is wrong with others. */
+function lookAt(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
 /**
- * Refuses to replace a file, unless it is a picture of ours or `force` is set; asked before the work begins.
+ * Refuses to replace a folder, and a file unless it is a picture of ours or `force` is set; asked before the work begins.
  * @throws NextxError FILE_EXISTS
  */
 export function requireReplaceable(path: string, force: boolean): void {
-  if (force || !existsSync(path) || isOurPicture(path)) return;
-  throw new NextxError("FILE_EXISTS", `${path} exists and was not made by nextx.`, {
+  const found = lookAt(path);
+  if (found?.isDirectory()) {
+    const hint = "Name a file in it, or another one.";
+    throw new NextxError("FILE_EXISTS", `${path} is a folder.`, { path, hint });
+  }
+  if (force || found === undefined || isOurPicture(path)) return;
+  throw new NextxError("FILE_EXISTS", `${path} exists.`, {
     path,
-    hint: "Choose another name, or pass --force.",
+    hint: "Choose another name, or pass --force to replace it.",
   });
 }
 

@@ -2,9 +2,11 @@ import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  PickleClass,
   PickleDict,
   PickleGlobal,
   PickleList,
+  PickleOpaque,
   type PickleTable,
   PickleTuple,
   type PickleValue,
@@ -15,8 +17,9 @@ import { join, op } from "./testing/torchFile.ts";
 
 const ordered = new PickleGlobal("collections.OrderedDict", () => new PickleDict(true));
 const named = new PickleGlobal("torch.float32");
+const settings = new PickleClass("argparse.Namespace");
 const table: PickleTable = {
-  globals: new Map([ordered, named].map((global) => [global.name, global])),
+  globals: new Map([ordered, named, settings].map((global) => [global.name, global])),
   persistent: (id) => id,
 };
 const refusal = (bytes: Uint8Array, limits = {}) => codeOf(() => readPickle(bytes, table, 0, limits));
@@ -82,11 +85,11 @@ describe.skipIf(!python)("what Python writes", () => {
 
   test("refuses protocols 0 and 1, objects and functions", async () => {
     const lines = `
-import pickle, os, argparse, datetime, functools
+import pickle, os, types, datetime, functools
 class Reduce:
     def __init__(self, *r): self.r = r
     def __reduce__(self): return self.r
-values = [Reduce(os.system, ("echo",)), Reduce(eval, ("1",)), Reduce(getattr, (1, "real")), argparse.Namespace(a=1), datetime.date(2020, 1, 1),
+values = [Reduce(os.system, ("echo",)), Reduce(eval, ("1",)), Reduce(getattr, (1, "real")), types.SimpleNamespace(a=1), datetime.date(2020, 1, 1),
   Reduce(functools.partial, (print,)), Reduce(exec, ("1",)), Reduce(__import__, ("os",)), Reduce(open, ("x", "w")), Reduce(type, ("x", (), {}))]
 print("\\n".join(pickle.dumps(v, protocol=p).hex() for v in values for p in (2, 3, 4, 5)))
 print("-")
@@ -110,7 +113,21 @@ test.each<[string, Uint8Array, string]>([
   ["protocol 6", join(0x80, 6, "N."), "BAD_OPCODE"],
   ["INST", join("(iposix\nsystem\n."), "BAD_OPCODE"],
   ["OBJ", join("(N", "o."), "BAD_OPCODE"],
-  ["NEWOBJ", join(op.global("torch", "float32"), ")", 0x81, "."), "BAD_OPCODE"],
+  ["NEWOBJ of a name", join(op.global("torch", "float32"), ")", 0x81, "."), "FORBIDDEN_CALL"],
+  ["NEWOBJ of a function", join(op.global("collections", "OrderedDict"), ")", 0x81, "."), "FORBIDDEN_CALL"],
+  ["NEWOBJ of text", join(op.text("x"), ")", 0x81, "."), "FORBIDDEN_CALL"],
+  ["NEWOBJ with arguments", join(op.global("argparse", "Namespace"), "N", 0x85, 0x81, "."), "FORBIDDEN_CALL"],
+  [
+    "a class called with arguments",
+    op.pickle(op.call(op.global("argparse", "Namespace"), "N")),
+    "FORBIDDEN_CALL",
+  ],
+  ["attributes of a class", op.pickle(op.global("argparse", "Namespace"), "}b"), "FORBIDDEN_CALL"],
+  [
+    "attributes that are no dict",
+    join(op.global("argparse", "Namespace"), ")", 0x81, "]b."),
+    "FORBIDDEN_CALL",
+  ],
   ["NEWOBJ_EX", join("N)}", 0x92, "."), "BAD_OPCODE"],
   ["EXT1", join(0x82, 1, "."), "BAD_OPCODE"],
   ["PERSID", join("P1\n."), "BAD_OPCODE"],
@@ -158,6 +175,34 @@ test("caps opcodes, stack and memo", async () => {
   expect(await refusal(join("N".repeat(2_000_001)))).toBe("PICKLE_TOO_LARGE");
 });
 
+test.each<[string, Uint8Array]>([
+  ["lists", join("]", "]a".repeat(5), ".")],
+  ["dicts", join("]", "}a".repeat(5), ".")],
+  ["tuples", join("]", "N\x85a".repeat(5), ".")],
+  ["bytes", join("]", "C\x00a".repeat(5), ".")],
+  ["results of calls", join("]", ...Array.from({ length: 5 }, () => join(op.ordered(), "a")), ".")],
+  ["objects", join("]", ...Array(5).fill(join(op.global("argparse", "Namespace"), ")\x81a")), ".")],
+])("caps objects: %s", async (_, bytes) => {
+  expect(await refusal(bytes, { maxObjects: 5 })).toBe("PICKLE_TOO_LARGE");
+  expect(await refusal(bytes, { maxObjects: 6 })).toBe("ok");
+});
+
+test("millions of empty containers are refused", async () => {
+  expect(await refusal(join("]", "}a".repeat(1_000_000), "."))).toBe("PICKLE_TOO_LARGE");
+  expect(await refusal(join("]", ")a".repeat(1_000_000), "."))).toBe("ok"); // one empty tuple for all
+});
+
+test("an object of a known class keeps nothing, however it is made", () => {
+  const [made, called] = [
+    join(op.global("argparse", "Namespace"), ")\x81"),
+    op.call(op.global("argparse", "Namespace")),
+  ];
+  for (const object of [made, called]) {
+    const { value } = readPickle(op.pickle(object, "q", 0, op.dict(op.text("lr"), "N"), "b"), table);
+    expect(value).toEqual(new PickleOpaque("argparse.Namespace"));
+  }
+});
+
 test("a list may hold itself, by the memo", () => {
   const { value } = readPickle(join("]q", 0, "h", 0, "a."), table);
   expect(value instanceof PickleList && value.items[0] === value).toBe(true);
@@ -187,6 +232,8 @@ test("reads from the middle and says where it ended", () => {
 test("random opcodes give values or codes, never another exception", async () => {
   const opcodes = [
     ..."NJKMGXUCB()]}tlaedsuhjqrcRbQ.",
+    "cargparse\nNamespace\n",
+    "\x81",
     "\x80",
     "\x85",
     "\x86",

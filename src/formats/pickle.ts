@@ -9,6 +9,8 @@ import { NextxError } from "../tensor/errors.ts";
 /** What a table entry or a call may produce besides plain data; inert. */
 export abstract class PickleObject {
   abstract readonly kind: string;
+  /** Nesting of containers from here down, of which the machine keeps count. */
+  depth = 1;
 }
 
 /** A name that may be mentioned; `call` is absent for names that may not be called. */
@@ -23,6 +25,27 @@ export class PickleGlobal extends PickleObject {
   }
 }
 
+/** A class whose objects may be mentioned: they are made without arguments and nothing of them is kept. */
+export class PickleClass extends PickleGlobal {
+  constructor(name: string) {
+    super(name, (args) => {
+      if (args.length > 0)
+        throw pickleError("FORBIDDEN_CALL", `The file calls ${name} with arguments.`, name);
+      return new PickleOpaque(name);
+    });
+  }
+}
+
+/** An object of such a class; attributes that are set on it are dropped. */
+export class PickleOpaque extends PickleObject {
+  override readonly kind = "opaque";
+  readonly className: string;
+  constructor(className: string) {
+    super();
+    this.className = className;
+  }
+}
+
 /** A tuple or a frozen set: never changes. */
 export class PickleTuple extends PickleObject {
   override readonly kind = "tuple";
@@ -33,22 +56,45 @@ export class PickleTuple extends PickleObject {
   }
 }
 
+const noItems: readonly PickleValue[] = Object.freeze([]);
+
 /** A list or a set. May contain itself. */
 export class PickleList extends PickleObject {
   override readonly kind = "list";
-  readonly items: PickleValue[] = [];
+  /** Made with the first item: files may hold very many empty lists. */
+  #items: PickleValue[] | undefined;
+
+  get items(): readonly PickleValue[] {
+    return this.#items ?? noItems;
+  }
+
+  add(item: PickleValue): void {
+    this.#items ??= [];
+    this.#items.push(item);
+  }
 }
 
 export type PickleKey = string | number | bigint | boolean;
+const noEntries: ReadonlyMap<PickleKey, PickleValue> = new Map();
 
 /** A dict; `ordered` when it was made by OrderedDict. May contain itself. */
 export class PickleDict extends PickleObject {
   override readonly kind = "dict";
-  readonly entries = new Map<PickleKey, PickleValue>();
   readonly ordered: boolean;
+  /** Made with the first entry. */
+  #entries: Map<PickleKey, PickleValue> | undefined;
   constructor(ordered = false) {
     super();
     this.ordered = ordered;
+  }
+
+  get entries(): ReadonlyMap<PickleKey, PickleValue> {
+    return this.#entries ?? noEntries;
+  }
+
+  set(key: PickleKey, value: PickleValue): void {
+    this.#entries ??= new Map();
+    this.#entries.set(key, value);
   }
 }
 
@@ -68,6 +114,8 @@ export interface PickleLimits {
   readonly maxMemo?: number;
   /** Nesting of containers. */
   readonly maxDepth?: number;
+  /** Containers, byte strings and what calls make: a published checkpoint has about ten of a tensor. */
+  readonly maxObjects?: number;
 }
 
 /** A value and where the pickle ends. */
@@ -100,6 +148,16 @@ export function pickleError(code: string, message: string, path: string, cause?:
   });
 }
 
+const defaultLimits: Required<PickleLimits> = {
+  maxOpcodes: 20_000_000,
+  maxStack: 2_000_000,
+  maxMemo: 5_000_000,
+  maxDepth: 256,
+  maxObjects: 1_000_000,
+};
+
+const emptyTuple = new PickleTuple(noItems);
+
 class PickleMachine {
   private readonly bytes: Uint8Array;
   private readonly view: DataView;
@@ -109,7 +167,7 @@ class PickleMachine {
   /** Stack lengths at the open marks. */
   private readonly marks: number[] = [];
   private readonly memo = new Map<number, PickleValue>();
-  private readonly depths = new WeakMap<PickleObject, number>();
+  private objects = 0;
   private readonly decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   private at: number;
   private opcodeAt = 0;
@@ -119,8 +177,7 @@ class PickleMachine {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.table = table;
     this.at = start;
-    const defaults = { maxOpcodes: 20_000_000, maxStack: 2_000_000, maxMemo: 5_000_000, maxDepth: 256 };
-    this.limits = { ...defaults, ...limits };
+    this.limits = { ...defaultLimits, ...limits };
   }
 
   run(): PickleResult {
@@ -181,12 +238,12 @@ class PickleMachine {
       case 0x8d: // BINUNICODE8
         return this.push(this.utf8(this.uint64()));
       case 0x43: // SHORT_BINBYTES
-        return this.push(this.raw(this.uint8()));
+        return this.pushNew(this.raw(this.uint8()));
       case 0x42: // BINBYTES
-        return this.push(this.raw(this.uint32()));
+        return this.pushNew(this.raw(this.uint32()));
       case 0x8e: // BINBYTES8
       case 0x96: // BYTEARRAY8
-        return this.push(this.raw(this.uint64()));
+        return this.pushNew(this.raw(this.uint64()));
       default:
         return false;
     }
@@ -199,7 +256,7 @@ class PickleMachine {
         this.marks.push(this.stack.length);
         return true;
       case 0x29: // EMPTY_TUPLE
-        return this.push(new PickleTuple([]));
+        return this.push(emptyTuple);
       case 0x85: // TUPLE1
       case 0x86: // TUPLE2
       case 0x87: // TUPLE3
@@ -209,18 +266,18 @@ class PickleMachine {
         return this.pushTuple(this.popToMark());
       case 0x5d: // EMPTY_LIST
       case 0x8f: // EMPTY_SET
-        return this.push(new PickleList());
+        return this.pushNew(new PickleList());
       case 0x6c: // LIST
-        return this.append(this.popToMark(), () => this.push(new PickleList()));
+        return this.append(this.popToMark(), () => this.pushNew(new PickleList()));
       case 0x61: // APPEND
         return this.append(this.popMany(1));
       case 0x65: // APPENDS
       case 0x90: // ADDITEMS
         return this.append(this.popToMark());
       case 0x7d: // EMPTY_DICT
-        return this.push(new PickleDict());
+        return this.pushNew(new PickleDict());
       case 0x64: // DICT
-        return this.setItems(this.popToMark(), () => this.push(new PickleDict()));
+        return this.setItems(this.popToMark(), () => this.pushNew(new PickleDict()));
       case 0x73: // SETITEM
         return this.setItems(this.popMany(2));
       case 0x75: // SETITEMS
@@ -260,6 +317,8 @@ class PickleMachine {
       }
       case 0x52: // REDUCE
         return this.call();
+      case 0x81: // NEWOBJ
+        return this.newObject();
       case 0x62: // BUILD
         return this.build();
       case 0x51: // BINPERSID
@@ -289,13 +348,24 @@ class PickleMachine {
       const name = callee instanceof PickleGlobal ? callee.name : "something that is no function";
       throw pickleError("FORBIDDEN_CALL", `The file calls ${name}.`, name);
     }
-    return this.push(callee.call(args.items));
+    return this.pushNew(callee.call(args.items));
   }
 
-  /** Attributes of an OrderedDict (a state dict's `_metadata`) are dropped; nothing else has attributes. */
+  private newObject(): boolean {
+    const [made, args] = this.popMany(2);
+    if (!(made instanceof PickleClass) || made.call === undefined || !(args instanceof PickleTuple)) {
+      const name = made instanceof PickleGlobal ? made.name : "something that is no class";
+      throw pickleError("FORBIDDEN_CALL", `The file makes an object of ${name}.`, name);
+    }
+    return this.pushNew(made.call(args.items));
+  }
+
+  /** Attributes of an OrderedDict (a state dict's `_metadata`) and of opaque objects are dropped; nothing else has any. */
   private build(): boolean {
     const [target, state] = this.popMany(2);
-    if (!(target instanceof PickleDict && target.ordered && state instanceof PickleObject)) {
+    const isOrdered = target instanceof PickleDict && target.ordered && state instanceof PickleObject;
+    const isOpaque = target instanceof PickleOpaque && state instanceof PickleDict;
+    if (target === undefined || !(isOrdered || isOpaque)) {
       throw pickleError("FORBIDDEN_CALL", "The file sets attributes of an object.", `byte ${this.opcodeAt}`);
     }
     return this.push(target);
@@ -307,7 +377,7 @@ class PickleMachine {
     if (!(list instanceof PickleList)) throw this.badValue("items appended to what is no list");
     for (const item of items) {
       this.nest(list, item);
-      list.items.push(item);
+      list.add(item);
     }
     return true;
   }
@@ -323,23 +393,24 @@ class PickleMachine {
         throw this.error("BAD_KEY", "a key that is neither text nor a number");
       }
       this.nest(dict, value);
-      dict.entries.set(key, value);
+      dict.set(key, value);
     }
     return true;
   }
 
   private pushTuple(items: readonly PickleValue[]): boolean {
+    if (items.length === 0) return this.push(emptyTuple);
     const tuple = new PickleTuple(items);
     for (const item of items) this.nest(tuple, item);
-    return this.push(tuple);
+    return this.pushNew(tuple);
   }
 
   /** Keeps count of the nesting below each container. */
   private nest(container: PickleObject, item: PickleValue): void {
-    const below = item instanceof PickleObject ? (this.depths.get(item) ?? 1) + 1 : 1;
-    if (below <= (this.depths.get(container) ?? 1)) return;
+    const below = item instanceof PickleObject ? item.depth + 1 : 1;
+    if (below <= container.depth) return;
     if (below > this.limits.maxDepth) throw this.tooDeep();
-    this.depths.set(container, below);
+    container.depth = below;
   }
 
   private recall(index: number): boolean {
@@ -357,6 +428,12 @@ class PickleMachine {
   private push(value: PickleValue): boolean {
     this.stack.push(value);
     return true;
+  }
+
+  /** What takes memory of its own. */
+  private pushNew(value: PickleValue): boolean {
+    if (++this.objects > this.limits.maxObjects) throw this.tooLarge("objects");
+    return this.push(value);
   }
 
   /** Values above the last mark. */

@@ -111,6 +111,36 @@ test("parameters, untyped storages, classes of tensors, buffers with attributes"
   expect([read3.dtype, tensorBytes(read3)]).toEqual(["U32", data.slice(8, 16)]);
 });
 
+const namespace = op.global("argparse", "Namespace");
+test.each<[string, Uint8Array]>([
+  ["made", join(namespace, ")\x81")],
+  ["called", op.call(namespace)],
+  ["named on the stack", join(op.text("argparse"), op.text("Namespace"), 0x93, ")\x81")],
+])("a training checkpoint's command line is passed over: %s", async (_, object) => {
+  const settings = join(
+    object,
+    op.dict(op.text("lr"), op.int(1), op.text("w"), op.tensor(storage, 0, [6], [1])),
+    "b",
+  );
+  const weights = op.dict(op.text("w"), op.tensor(storage, 0, [6], [1]));
+  const bytes = torchZip(op.pickle(op.dict(op.text("args"), settings, op.text("model"), weights)), {
+    0: data,
+  });
+  expect((await openPth(bytesSource(bytes))).keys).toEqual([{ key: "model", tensors: 1 }]);
+  expect((await read(bytes)).get("w")?.shape).toEqual([6]);
+});
+
+test.each<[string, Uint8Array]>([
+  ["another class", join(op.global("types", "SimpleNamespace"), ")\x81}b")],
+  ["a class below it", join(op.global("argparse", "Namespace.__init__"), ")\x81}b")],
+  ["arguments", op.call(namespace, op.dict(op.text("lr"), op.int(1)))],
+  ["state that is no dict", join(namespace, ")\x81", op.list(op.int(1)), "b")],
+  ["state of the class", join(namespace, "}b")],
+  ["an object of a tensor function", join(op.global("torch._utils", "_rebuild_tensor_v2"), ")\x81")],
+])("refuses %s like a command line", async (_, value) => {
+  expect(await refusal(torchZip(w(value), {}))).toMatch(/^PICKLE_FORBIDDEN_(GLOBAL|CALL)$/);
+});
+
 test("shared storages are read once", async () => {
   const first = op.tensor(storage, 0, [3], [1]);
   const second = op.tensor(storage, 3, [3], [1]);
@@ -236,6 +266,8 @@ test.each<[string, Uint8Array, string]>([
   ["sparse", rebuild("_rebuild_sparse_tensor", join("N")), "PTH_UNSUPPORTED_TENSOR"],
   ["quantised", rebuild("_rebuild_qtensor", storage), "PTH_UNSUPPORTED_TENSOR"],
   ["complex", stored(op.storage("ComplexFloatStorage", "0", 3)), "PTH_UNSUPPORTED_TENSOR"],
+  ["float8", stored(op.storage("Float8_e4m3fnStorage", "0", 24)), "PTH_UNSUPPORTED_TENSOR"],
+  ["a float8 dtype", torchZip(w(op.global("torch", "float8_e5m2")), {}), "PTH_UNSUPPORTED_TENSOR"],
   // Storages.
   ["storage missing", torchZip(good, {}), "PTH_BAD_STORAGE"],
   ["storage short", torchZip(good, { 0: data.slice(0, 20) }), "PTH_BAD_STORAGE"],

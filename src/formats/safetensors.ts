@@ -1,7 +1,7 @@
 /**
  * The safetensors format: a JSON header, then the tensors' bytes without holes. A file is read only when every byte is
  * accounted for; the rules and their order are those of the reference reader, plus refusals that are stricter: duplicate
- * names, unknown keys, numbers not spelled as integers, more than 100,000 tensors.
+ * names, unknown keys, numbers not spelled as integers, more than 100,000 tensors, more than 64 axes.
  * Source: https://github.com/huggingface/safetensors, safetensors/src/tensor.rs.
  */
 import { NextxError } from "../tensor/errors.ts";
@@ -38,6 +38,10 @@ export interface SafetensorsHeader {
 const lengthBytes = 8;
 export const maxHeaderBytes = 100_000_000;
 export const maxTensors = 100_000;
+/** PyTorch's own limit of most operations. */
+const maxRank = 64;
+/** JSON values of a header for each tensor there may be: an entry takes six, and one for each axis. */
+const valuesPerTensor = 16;
 const metadataKey = "__metadata__";
 
 function refuse(code: string, message: string, path: string | undefined, cause?: unknown): NextxError {
@@ -124,17 +128,23 @@ export function parseHeader(header: Uint8Array, fileBytes: number, path?: string
 }
 
 function tooMany(path: string | undefined): NextxError {
-  return refuse("TOO_MANY_TENSORS", "More than 100,000 tensors.", path);
+  return refuse("TOO_MANY_TENSORS", "More than 100,000 tensors, or as many numbers as those take.", path);
 }
 
 function parseJson(header: Uint8Array, path: string | undefined): ReadonlyMap<string, StrictJson> {
   let json: StrictJson;
   try {
     // Deeper than 4 is nothing that could pass; one member more for the metadata.
-    json = parseStrictJson(header, { maxDepth: 16, maxMembers: maxTensors + 1 });
+    const maxValues = valuesPerTensor * maxTensors;
+    json = parseStrictJson(header, {
+      ...{ maxDepth: 16, maxMembers: maxTensors + 1, maxValues, maxItems: maxRank },
+    });
   } catch (error) {
     if (!(error instanceof NextxError)) throw error;
     if (error.code === "JSON_TOO_LARGE") throw tooMany(path);
+    if (error.code === "JSON_LONG_ARRAY") {
+      throw refuse("BAD_ENTRY", `The header's entry of a tensor has more than ${maxRank} axes.`, path, error);
+    }
     if (error.code === "JSON_NOT_UTF8") throw refuse("HEADER_NOT_UTF8", error.message, path, error);
     if (error.code === "JSON_DUPLICATE_KEY") throw refuse("DUPLICATE_NAME", error.message, path, error);
     throw refuse("HEADER_BAD_JSON", error.message, path, error);
@@ -249,7 +259,7 @@ export function layOutSafetensors(
     const { dtype, shape } = formOf(name);
     const start = end;
     end += (checkedElementCount(shape) ?? Number.NaN) * dtypeBytes(dtype);
-    if (!Number.isSafeInteger(end)) {
+    if (!Number.isSafeInteger(end) || shape.length > maxRank) {
       throw new NextxError("TENSOR_BAD_SHAPE", `[${shape.join(", ")}] is no shape.`, { path: name });
     }
     offsets.set(name, [start, end]);

@@ -50,11 +50,13 @@ export function encodeSeriesModel({ description, weights }: SeriesModelFile): Ui
 
 /** Nesting that a description may have: schemas walk down it. */
 const maxHeadDepth = 64;
+/** Values in it: most are names of classes, of which systems take a million. */
+const maxHeadValues = 1_100_000;
 
 /** The text of a file's description as JSON: no duplicate keys, not deep. @throws NextxError MODEL_BAD_HEAD */
 export function parseModelHead(text: string, path: string): unknown {
   try {
-    parseStrictJson(new TextEncoder().encode(text), { maxDepth: maxHeadDepth });
+    parseStrictJson(new TextEncoder().encode(text), { maxDepth: maxHeadDepth, maxValues: maxHeadValues });
     return JSON.parse(text);
   } catch (cause) {
     const reason = cause instanceof NextxError ? cause.message.replace(/\.$/, "") : "it cannot be parsed";

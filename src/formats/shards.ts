@@ -8,6 +8,7 @@ import { isJsonObject, parseStrictJson } from "./strictJson.ts";
 
 export const maxIndexBytes: number = 2 ** 26;
 const maxShards = 1000;
+const maxTensors = 100_000;
 const plainName = /^(?!\.)[A-Za-z0-9._-]{1,200}$/;
 
 function bad(path: string, what: string): NextxError {
@@ -24,7 +25,7 @@ function bad(path: string, what: string): NextxError {
 export function parseShardIndex(bytes: Uint8Array, path: string): ReadonlyMap<string, string> | undefined {
   let json: unknown;
   try {
-    json = parseStrictJson(bytes, { maxDepth: 16, maxMembers: 100_000 });
+    json = parseStrictJson(bytes, { maxDepth: 16, maxMembers: maxTensors, maxValues: 2 * maxTensors });
   } catch (cause) {
     if (!(cause instanceof NextxError)) throw cause;
     throw new NextxError("SHARDS_BAD_INDEX", `${path} is no index: ${cause.message}`, { path, cause });

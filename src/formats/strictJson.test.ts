@@ -102,3 +102,8 @@ test.each([
 ])("%s asked for as an integer", (text, value) => {
   expect(jsonInteger(parseStrictJson(bytes(text)))).toBe(value);
 });
+
+test("an array may have as many items as allowed", async () => {
+  const read = (text: string) => codeOf(() => parseStrictJson(bytes(text), { maxItems: 2 }));
+  expect([await read("[[1,2],[]]"), await read("[[1,2,3]]")]).toEqual(["ok", "JSON_LONG_ARRAY"]);
+});

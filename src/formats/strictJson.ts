@@ -32,11 +32,14 @@ export interface StrictJsonLimits {
   readonly maxValues?: number;
   /** Most members of one object; default 1 million. */
   readonly maxMembers?: number;
+  /** Most items of one array; as many as there may be values when absent. */
+  readonly maxItems?: number;
 }
 
 /**
  * Parses one JSON value with white space around it.
- * @throws NextxError JSON_SYNTAX, JSON_NOT_UTF8, JSON_DUPLICATE_KEY, JSON_TOO_DEEP, JSON_TOO_LARGE; `path` is the byte offset
+ * @throws NextxError JSON_SYNTAX, JSON_NOT_UTF8, JSON_DUPLICATE_KEY, JSON_TOO_DEEP, JSON_TOO_LARGE, JSON_LONG_ARRAY; `path`
+ * is the byte offset
  */
 export function parseStrictJson(bytes: Uint8Array, limits: StrictJsonLimits = {}): StrictJson {
   return new Parser(bytes, limits).document();
@@ -67,6 +70,7 @@ class Parser {
   private readonly bytes: Uint8Array;
   private readonly maxDepth: number;
   private readonly maxMembers: number;
+  private readonly maxItems: number;
   private valuesLeft: number;
   private at = 0;
   private readonly decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -75,6 +79,7 @@ class Parser {
     this.bytes = bytes;
     this.maxDepth = limits.maxDepth ?? 64;
     this.maxMembers = limits.maxMembers ?? 1_000_000;
+    this.maxItems = limits.maxItems ?? Number.POSITIVE_INFINITY;
     this.valuesLeft = limits.maxValues ?? 4_000_000;
   }
 
@@ -134,8 +139,11 @@ class Parser {
     this.enter(depth);
     const items: StrictJson[] = [];
     if (this.closes(0x5d)) return items;
-    do items.push(this.value(depth));
-    while (this.continues(0x5d));
+    do {
+      if (items.length === this.maxItems)
+        throw this.error("JSON_LONG_ARRAY", `an array of more than ${this.maxItems} items`);
+      items.push(this.value(depth));
+    } while (this.continues(0x5d));
     return items;
   }
 

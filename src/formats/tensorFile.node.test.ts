@@ -108,6 +108,11 @@ test.each<[string, Record<string, Uint8Array | string>, string]>([
   ["a number for a file", { ...good, [name]: index({ w: 1 }) }, "SHARDS_BAD_INDEX"],
   ["a list for a map", { ...good, [name]: index(["w"]) }, "SHARDS_BAD_INDEX"],
   ["no tensors", { ...good, [name]: index({}) }, "SHARDS_BAD_INDEX"],
+  [
+    "numbers without end",
+    { ...good, [name]: `{"weight_map": {"w": "a-1.safetensors"}, "metadata": [${"1,".repeat(300_000)}1]}` },
+    "SHARDS_BAD_INDEX",
+  ],
   ["itself", { [name]: index({ w: name }) }, "SHARDS_BAD_INDEX"],
   [
     "one name twice",

@@ -6,6 +6,7 @@
 import { NextxError } from "../tensor/errors.ts";
 import { checkedElementCount, type DType, dtypeBytes } from "./hostTensor.ts";
 import {
+  PickleClass,
   PickleDict,
   PickleGlobal,
   PickleList,
@@ -84,8 +85,12 @@ const elementDTypes: readonly (readonly [string, DType])[] = [
   ["uint8", "U8"],
   ["bool", "BOOL"],
 ];
+/** What training scripts keep their command line in, beside the weights. */
+const settingsClass = "argparse.Namespace";
+
+const smallFloats = ["e4m3fn", "e4m3fnuz", "e5m2", "e5m2fnuz", "e8m0fnu"];
 /** Named so that the error can say what the tensor is. */
-const unsupported = [
+const unsupported: readonly string[] = [
   "torch._utils._rebuild_sparse_tensor",
   "torch._utils._rebuild_nested_tensor",
   "torch._utils._rebuild_qtensor",
@@ -98,6 +103,8 @@ const unsupported = [
   "torch.QInt32Storage",
   "torch.QUInt4x2Storage",
   "torch.QUInt2x4Storage",
+  ...smallFloats.flatMap((form) => [`torch.Float8_${form}Storage`, `torch.float8_${form}`]),
+  ...["torch.complex32", "torch.complex64", "torch.complex128"],
 ];
 
 /** The table for one file; storages are checked against what `sizeOf` knows (undefined: not known yet). */
@@ -118,6 +125,7 @@ export function torchTable(sizeOf: (key: string) => number | undefined): TorchTa
     storageTypes.set(add(`${module}.UntypedStorage`), undefined);
   for (const [name, dtype] of elementDTypes) dtypes.set(add(`torch.${name}`), dtype);
   addContainers(add);
+  globals.set(settingsClass, new PickleClass(settingsClass));
   add("torch._utils._rebuild_tensor", (args) => rebuildTensor(args, undefined));
   add("torch._utils._rebuild_tensor_v2", (args) => rebuildTensor(args, undefined));
   add("torch._utils._rebuild_tensor_v3", (args) => rebuildTensor(args, dtypes.get(args[6] ?? null)));
@@ -177,7 +185,7 @@ function addContainers(add: Add): void {
     for (const pair of pairs.items) {
       const [key, value] = pair instanceof PickleList || pair instanceof PickleTuple ? pair.items : [];
       if (typeof key !== "string" || value === undefined) throw badArguments("OrderedDict");
-      dict.entries.set(key, value);
+      dict.set(key, value);
     }
     return dict;
   });

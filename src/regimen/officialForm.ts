@@ -5,9 +5,14 @@
 import type { HostTensor } from "../formats/hostTensor.ts";
 import type { NextxError } from "../tensor/errors.ts";
 
+/** Names of tensors, to ask for and to walk through. */
+export interface TensorNames extends Iterable<string> {
+  has(name: string): boolean;
+}
+
 /** The tensors of one part, under official names. */
 export interface OfficialTensors {
-  readonly names: ReadonlySet<string>;
+  readonly names: TensorNames;
   /** Undefined when there is no such tensor. */
   shape(name: string): readonly number[] | undefined;
   /** Small ones only: all data of one. */

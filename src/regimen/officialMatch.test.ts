@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import type { TensorDict } from "../formats/tensorFile.ts";
 import type { OfficialForm, OfficialPart } from "./officialForm.ts";
-import { findParts } from "./officialMatch.ts";
+import { type FoundPart, fatesOf, findParts } from "./officialMatch.ts";
 
 /** A dict of these names; `walks` counts how often all of them were gone through. */
 function dictOf(names: readonly string[], walks = { count: 0 }): TensorDict {
@@ -41,8 +41,8 @@ it("finds parts behind prefixes and wrappers, the shortest prefix first", async 
   const found = await find(dictOf(names));
   expect(found.map(({ key }) => key)).toEqual(["", "net", "module.ema"]);
   expect(found[0]?.tensors.size).toBe(names.length);
-  expect(found[1]?.section).toEqual({ names: ["table.weight", "a.b"] });
-  expect(found[2]?.section).toEqual({ names: ["table.weight", "b"] });
+  expect(found[1]?.section).toEqual({ names: ["a.b", "table.weight"] });
+  expect(found[2]?.section).toEqual({ names: ["b", "table.weight"] });
   expect(found[1]?.tensors.get("a.b")).toMatchObject({ shape: [0], inFile: "net._orig_mod.a._orig_mod.b" });
 });
 
@@ -52,4 +52,23 @@ it("looks at 64 prefixes, the shortest, and goes through the dict once", async (
   const found = await find(dictOf([...names, "table.weight"], walks));
   expect(found.map(({ key }) => key)).toEqual(["", ...names.slice(0, 63).map((name) => name.split(".")[0])]);
   expect(walks.count).toBe(1);
+});
+
+it("refuses names that lie below very many prefixes of models", async () => {
+  const prefixes = Array.from({ length: 64 }, (_, i) => "a.".repeat(i));
+  const names = [
+    ...prefixes.map((prefix) => `${prefix}table.weight`),
+    ...Array.from({ length: 50_000 }, (_, i) => `${"a.".repeat(64)}${i}`),
+  ];
+  await expect(find(dictOf(names))).rejects.toMatchObject({ code: "CHECKPOINT_TOO_NESTED", path: "f" });
+  expect(await find(dictOf(names.slice(0, 1000)))).toHaveLength(64);
+});
+
+it("refuses two names of one tensor when the part is taken", async () => {
+  const found = await find(dictOf(["table.weight", "_orig_mod.table.weight", "_orig_mod.b", "x.b"]));
+  expect(found).toHaveLength(1);
+  await expect(fatesOf(found[0] as FoundPart, new Map())).rejects.toMatchObject({
+    code: "CHECKPOINT_DUPLICATE_NAME",
+    path: "_orig_mod.table.weight",
+  });
 });

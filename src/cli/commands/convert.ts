@@ -1,12 +1,20 @@
 /** `nextx convert IN... OUT`: published checkpoints as one safetensors file, with the fate of every tensor. */
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { ConvertFailure, type ConvertOptions, type ConvertReport, convert } from "../../convert.node.ts";
+import {
+  ConvertFailure,
+  type ConvertOptions,
+  type ConvertReport,
+  convert,
+  isProblem,
+} from "../../convert.node.ts";
+import type { TensorGroup } from "../../formats/dictGroups.ts";
+import { openTensors } from "../../formats/tensorFile.node.ts";
 import type { TensorFate } from "../../regimen/officialMatch.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
 import { requireReplaceable } from "../files.ts";
-import { ProgressLine, print, printJson } from "../output.ts";
+import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
 
 interface Flags {
   readonly key?: readonly string[];
@@ -61,11 +69,9 @@ export function define(command: Command, context: Context): void {
 
 async function run(paths: readonly string[], flags: Flags, { json }: Context): Promise<void> {
   const [inputs, out] = [paths.slice(0, -1), paths.at(-1)];
-  if (inputs.length === 0 || out === undefined) {
-    throw new NextxError("CLI_CONVERT_NEEDS_OUTPUT", "Name the checkpoints, then the file to write.", {
-      hint: "nextx convert var_d16.pth vae_ch160v4096z32.pth var-d16.safetensors",
-    });
-  }
+  if (inputs.length === 0 || out === undefined)
+    throw needsOutput("Name the checkpoints, then the file to write.");
+  await requireOutput(out);
   requireReplaceable(out, flags.force === true);
   const line = new ProgressLine(5000);
   const options: ConvertOptions = {
@@ -76,6 +82,7 @@ async function run(paths: readonly string[], flags: Flags, { json }: Context): P
     onProgress: (written, total) => {
       if (total > slowBytes) line.update(`${megabytes(written)} of ${megabytes(total)}`);
     },
+    signal: interruptSignal(),
   };
   try {
     const report = await convert(inputs, out, options);
@@ -90,6 +97,34 @@ async function run(paths: readonly string[], flags: Flags, { json }: Context): P
   }
 }
 
+const needsOutput = (message: string): NextxError =>
+  new NextxError("CLI_CONVERT_NEEDS_OUTPUT", message, {
+    hint: "nextx convert var_d16.pth vae_ch160v4096z32.pth var-d16.safetensors",
+  });
+
+/** Names of files that are read, never written. */
+const inputName = /\.(pth|pt|ckpt|bin|npz|index\.json)$/i;
+
+/** Whether a checkpoint lies there that does not say it is a model of nextx. */
+async function isForeignCheckpoint(path: string): Promise<boolean> {
+  try {
+    await using file = await openTensors(path);
+    return !file.metadata.has("nextx");
+  } catch {
+    return false; // whatever it is, it is no checkpoint, or not there
+  }
+}
+
+/**
+ * The last file is written. Where it is a checkpoint, it was meant to be read and the one to write was forgotten: with
+ * --force too, it stays.
+ * @throws NextxError CLI_CONVERT_NEEDS_OUTPUT
+ */
+async function requireOutput(out: string): Promise<void> {
+  const message = `${out} comes last, so it would be written. Name the checkpoints, then the file to write.`;
+  if (inputName.test(out) || (await isForeignCheckpoint(out))) throw needsOutput(message);
+}
+
 function readLines(path: string): string[] {
   try {
     return readFileSync(path, "utf8").trim().split(/\r?\n/);
@@ -100,6 +135,14 @@ function readLines(path: string): string[] {
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const shapeOf = (shape: readonly number[] = []): string => `[${shape.join(", ")}]`;
+
+/** Groups of tensors that are listed for each file. */
+const shownGroups = 20;
+
+function groupText({ key, tensors, dicts }: TensorGroup): string {
+  const where = key === "" ? "" : ` at "${key}"`;
+  return `${tensors} tensors${where}${dicts === undefined ? "" : ` in ${dicts} dicts`}`;
+}
 
 function fateLine({ fate, name, as, shape, expected, why }: TensorFate): string {
   const notes = [
@@ -115,12 +158,13 @@ function printReport(report: ConvertReport, out: string | undefined, all: boolea
   for (const { part, file, key, summary } of report.parts)
     print(`${part}: ${summary}\n  from ${file}${key === "" ? "" : `, ${key}`}`);
   for (const { path, ignored } of report.inputs) {
-    for (const { key, tensors } of ignored) print(`not taken: "${key}" of ${path}, ${tensors} tensors`);
+    for (const group of ignored.slice(0, shownGroups)) print(`not taken: ${groupText(group)} of ${path}`);
+    if (ignored.length > shownGroups)
+      print(`not taken: ${ignored.length - shownGroups} more groups of ${path}`);
   }
   const counts = Object.entries(report.counts).filter(([, count]) => count > 0);
   print(`tensors: ${counts.map(([fate, count]) => `${count} ${fate}`).join(", ")}`);
-  const problems = ["missing", "unexpected", "wrong shape"];
-  for (const fate of report.tensors) if (all || problems.includes(fate.fate)) print(fateLine(fate));
+  for (const fate of report.tensors) if (all || isProblem(fate.fate)) print(fateLine(fate));
   if (out === undefined) return;
   print(`${out}: ${megabytes(report.sizeBytes ?? 0)}`);
   if (report.isModel) print(`next: nextx sample ${out} --class 0 --out a.png`);

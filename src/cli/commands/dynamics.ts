@@ -120,7 +120,7 @@ function requireOurs(folder: string, force: boolean): void {
   ] as const) {
     const path = join(folder, name);
     if (force || !existsSync(path) || isOurs(readFileSync(path, "utf8"))) continue;
-    throw new NextxError("FILE_EXISTS", `${path} exists and was not made by nextx.`, {
+    throw new NextxError("FILE_EXISTS", `${path} exists and is no page of dynamics.`, {
       path,
       hint: "Choose another folder, or pass --force.",
     });

@@ -1,6 +1,7 @@
 /** `nextx inspect THING`: what a model, run folder, checkpoint or picture is and holds, and what to do with it. */
 import type { Command } from "commander";
-import { inspect } from "../../inspect.node.ts";
+import { groupDicts } from "../../formats/dictGroups.ts";
+import { type InspectedDict, inspect } from "../../inspect.node.ts";
 import type { Context } from "../context.ts";
 import { print, printJson } from "../output.ts";
 
@@ -15,7 +16,8 @@ export function define(command: Command, { json }: Context): void {
       const found = await inspect(thing, flags.key);
       if (json) return printJson(found);
       const { tensors, next, ...rest } = found;
-      print(JSON.stringify(rest, null, 2));
+      const dicts = rest.dicts && { dicts: grouped(rest.dicts) };
+      print(JSON.stringify({ ...rest, ...dicts }, null, 2));
       if (tensors) {
         const count = tensors.reduce((t, { shape }) => t + shape.reduce((a, b) => a * b, 1), 0);
         print(`${tensors.length} tensors, ${count} numbers`);
@@ -24,4 +26,12 @@ export function define(command: Command, { json }: Context): void {
       }
       if (next !== undefined) print(`next: ${next}`);
     });
+}
+
+/** An optimiser's dicts, one for each weight, as one line. */
+function grouped(dicts: readonly InspectedDict[]): readonly unknown[] {
+  const byKey = new Map(dicts.map((dict) => [dict.key, dict]));
+  return groupDicts(dicts.map(({ key, tensors }) => ({ key, tensors }))).map((group) =>
+    group.dicts === undefined ? byKey.get(group.key) : group,
+  );
 }

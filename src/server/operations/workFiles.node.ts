@@ -1,5 +1,5 @@
 /** Converting, quantising and exporting, as the commands do it. Each output appears whole or not at all. */
-import { ConvertFailure, type ConvertReport, convert } from "../../convert.node.ts";
+import { ConvertFailure, type ConvertReport, convert, isProblem } from "../../convert.node.ts";
 import { exportLoop } from "../../exportLoop.node.ts";
 import { quantize } from "../../quantize.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
@@ -8,8 +8,6 @@ import { type WorkContext, type WorkEnd, WorkFailure, type Working } from "./wor
 
 type FileWork = Work & { readonly kind: "convert" | "quantize" | "export" };
 
-/** Fates that somebody has to look at. */
-const problemFates: ReadonlySet<string> = new Set(["missing", "unexpected", "wrong shape"]);
 const maxTold = 200;
 
 /** A report for the page: counts, parts, and the tensors that do not fit. */
@@ -17,7 +15,7 @@ const convertTold = ({ system, parts, counts, tensors, isModel, absent, sizeByte
   ...{ system, counts, isModel, absent, sizeBytes: sizeBytes ?? null },
   parts: parts.map(({ part, key, summary }) => ({ part, key, summary })),
   problems: tensors
-    .filter(({ fate }) => problemFates.has(fate))
+    .filter(({ fate }) => isProblem(fate))
     .slice(0, maxTold)
     .map(({ name, fate, shape, expected }) => ({
       name,
@@ -37,7 +35,7 @@ async function perform(
       const { inputs, out, options } = work;
       try {
         const onProgress = (done: number, total: number) => onText(`written ${done} of ${total} bytes`);
-        return convertTold(await convert(inputs, out, { ...options, onProgress }));
+        return convertTold(await convert(inputs, out, { ...options, onProgress, signal }));
       } catch (error) {
         if (!(error instanceof NextxError && error.cause instanceof ConvertFailure)) throw error;
         throw new WorkFailure(error, convertTold(error.cause.report));

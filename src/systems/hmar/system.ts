@@ -4,6 +4,7 @@ import type { ImageSet } from "../../data/types.ts";
 import { aloneGraph, startGraph } from "../../decoding/groupPrograms.ts";
 import { positionsGraph } from "../../mixer/levelledTransformer.ts";
 import { scalePlan } from "../../plan/scales.ts";
+import { modelConfigs, sameSchedules } from "../../regimen/modelConfigs.ts";
 import { multiScaleSubject } from "../../regimen/multiScaleSubject.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { buildHmar } from "./build.ts";
@@ -20,6 +21,11 @@ function describe(recipe: unknown, set: ImageSet): ModelDescription {
   return { system: "hmar", config, classNames: set.classNames, imageSize: set.size };
 }
 
+const configs = modelConfigs(hmarModelSchema, (config) => ({
+  imageSize: buildHmar(config).tokenizer.imageSize,
+  agreements: [sameSchedules(config)],
+}));
+
 export const hmarSystem: ImageSystem = {
   id: "hmar",
   title: "Hierarchical Masked Autoregressive Modeling",
@@ -32,13 +38,13 @@ export const hmarSystem: ImageSystem = {
   data: (recipe) => hmarRecipeSchema.parse(recipe).data,
   stages: (recipe) => hmarStages(hmarRecipeSchema.parse(recipe), (set) => describe(recipe, set)),
   describe,
-  recipeOf: ({ config }) => {
-    const { tokenizer, transformer, tailLayers } = hmarModelSchema.parse(config);
+  recipeOf: (description) => {
+    const { tokenizer, transformer, tailLayers } = configs.read(description);
     const { numClasses: _, patchNums: __, ...rest } = transformer;
     return { tokenizer, transformer: rest, tailLayers };
   },
-  parameters: ({ config }) => {
-    const { tokenizer, nextScale, masked, scopes } = buildHmar(hmarModelSchema.parse(config));
+  parameters: (description) => {
+    const { tokenizer, nextScale, masked, scopes } = buildHmar(configs.read(description));
     for (const graph of [tokenizeGraph, decodeGraph]) graph(tokenizer); // describing asks for every parameter
     for (const model of [nextScale, masked]) startGraph(model, 1, model.firstSize);
     aloneGraph(nextScale, 1);
@@ -47,15 +53,15 @@ export const hmarSystem: ImageSystem = {
     advanceGraph(tokenizer, nextScale);
     return new Map([...scopes.tokenizer.specs, ...scopes.nextScale.specs, ...scopes.masked.specs]);
   },
-  tokensPerPicture: ({ config }, settings) => {
-    const plan = scalePlan(hmarModelSchema.parse(config).tokenizer.patchNums);
+  tokensPerPicture: (description, settings) => {
+    const plan = scalePlan(configs.read(description).tokenizer.patchNums);
     const schedule = readSchedule(hmarSamplingSchema.parse(settings).refine, plan);
     return plan.groups.reduce((sum, { size, index }) => sum + size * (schedule[index]?.length ?? 1), 0);
   },
   open: async (description, weights, device) =>
-    new HmarModel(description, hmarModelSchema.parse(description.config), weights, device),
-  scaleWise: ({ config }, weights, sides) => {
-    const { tokenizer, nextScale } = buildHmar(hmarModelSchema.parse(config));
+    new HmarModel(description, configs.readWhole(description), weights, device),
+  scaleWise: (description, weights, sides) => {
+    const { tokenizer, nextScale } = buildHmar(configs.read(description));
     return multiScaleSubject(tokenizer, nextScale, weights, sides);
   },
   parity: hmarParity,

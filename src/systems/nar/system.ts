@@ -2,6 +2,7 @@
 import { idsGraph, pictureGraph } from "../../codec/vqTokenizer.ts";
 import type { ImageSet } from "../../data/types.ts";
 import { latticeGraph } from "../../decoding/latticeGenerator.ts";
+import { modelConfigs } from "../../regimen/modelConfigs.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { buildNar } from "./build.ts";
 import { narModelSchema } from "./config.ts";
@@ -14,6 +15,10 @@ function describe(recipe: unknown, set: ImageSet): ModelDescription {
   const config = modelConfig(narRecipeSchema.parse(recipe), set.classNames.length);
   return { system: "nar", config, classNames: set.classNames, imageSize: set.size };
 }
+
+const configs = modelConfigs(narModelSchema, (config) => ({
+  imageSize: buildNar(config).tokenizer.imageSize,
+}));
 
 export const narSystem: ImageSystem = {
   id: "nar",
@@ -28,20 +33,20 @@ export const narSystem: ImageSystem = {
   data: (recipe) => narRecipeSchema.parse(recipe).data,
   stages: (recipe) => narStages(narRecipeSchema.parse(recipe), (set) => describe(recipe, set)),
   describe,
-  recipeOf: ({ config }) => {
-    const { tokenizer, transformer } = narModelSchema.parse(config);
+  recipeOf: (description) => {
+    const { tokenizer, transformer } = configs.read(description);
     const { numClasses: _, ...rest } = transformer;
     return { tokenizer, transformer: rest };
   },
-  parameters: ({ config }) => {
-    const { tokenizer, transformer, scopes } = buildNar(narModelSchema.parse(config));
+  parameters: (description) => {
+    const { tokenizer, transformer, scopes } = buildNar(configs.read(description));
     for (const graph of [idsGraph, pictureGraph]) graph(tokenizer); // describing asks for every parameter
     latticeGraph(transformer, 1, "prefix");
     latticeGraph(transformer, 1, "group");
     return new Map([...scopes.tokenizer.specs, ...scopes.transformer.specs]);
   },
-  tokensPerPicture: ({ config }) => narModelSchema.parse(config).tokenizer.latentSide ** 2,
+  tokensPerPicture: (description) => configs.read(description).tokenizer.latentSide ** 2,
   open: async (description, weights, device) =>
-    new NarModel(description, narModelSchema.parse(description.config), weights, device),
+    new NarModel(description, configs.readWhole(description), weights, device),
   parity: narParity,
 };

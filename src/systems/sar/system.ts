@@ -2,6 +2,7 @@
 import type { ImageSet } from "../../data/types.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import { scalePlan } from "../../plan/scales.ts";
+import { modelConfigs } from "../../regimen/modelConfigs.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { sarLoop } from "./exportLoop.ts";
 import { sarOfficial } from "./official.ts";
@@ -17,6 +18,10 @@ function describe(recipe: unknown, set: ImageSet): ModelDescription {
   return { system: "sar", config, classNames: set.classNames, imageSize: set.size };
 }
 
+const configs = modelConfigs(sarModelSchema, (config) => ({
+  imageSize: buildSar(config).tokenizer.imageSize,
+}));
+
 export const sarSystem: ImageSystem = {
   id: "sar",
   title: "Self-Autoregressive Refinement",
@@ -29,17 +34,17 @@ export const sarSystem: ImageSystem = {
   data: (recipe) => sarRecipeSchema.parse(recipe).data,
   stages: (recipe) => sarStages(sarRecipeSchema.parse(recipe), (set) => describe(recipe, set)),
   describe,
-  recipeOf: ({ config }) => {
-    const { tokenizer, transformer } = sarModelSchema.parse(config);
+  recipeOf: (description) => {
+    const { tokenizer, transformer } = configs.read(description);
     const { numClasses: _, ...rest } = transformer;
     return { tokenizer, transformer: rest };
   },
-  usualRecipe: ({ config }) => {
-    const schedules = usualSchedules(sarModelSchema.parse(config).transformer.patchNums);
+  usualRecipe: (description) => {
+    const schedules = usualSchedules(configs.read(description).transformer.patchNums);
     return schedules ? { schedules } : {};
   },
-  parameters: ({ config }) => {
-    const parsed = sarModelSchema.parse(config);
+  parameters: (description) => {
+    const parsed = configs.read(description);
     const { tokenizer, transformer, scopes } = buildSar(parsed);
     for (const graph of [tokenizeGraph, decodeGraph]) graph(tokenizer); // describing asks for every parameter
     startGraph(transformer, 1, (parsed.transformer.patchNums[0] ?? 1) ** 2);
@@ -48,14 +53,15 @@ export const sarSystem: ImageSystem = {
     advanceGraph(tokenizer, transformer);
     return new Map([...scopes.tokenizer.specs, ...scopes.transformer.specs]);
   },
-  tokensPerPicture: ({ config }, settings) => {
+  tokensPerPicture: (description, settings) => {
     const { schedule } = sarSamplingSchema.parse(settings);
-    return scalePlan(schedule ?? sarModelSchema.parse(config).transformer.patchNums).length;
+    return scalePlan(schedule ?? configs.read(description).transformer.patchNums).length;
   },
   open: async (description, weights, device) =>
-    new SarModel(description, sarModelSchema.parse(description.config), weights, device),
-  scaleWise: ({ config }, weights, sides) => sarSubject(sarModelSchema.parse(config), weights, sides),
-  exportLoop: sarLoop,
+    new SarModel(description, configs.readWhole(description), weights, device),
+  scaleWise: (description, weights, sides) => sarSubject(configs.read(description), weights, sides),
+  exportLoop: async (description, ...rest) =>
+    sarLoop({ ...description, config: configs.readWhole(description) }, ...rest),
   official: sarOfficial,
   parity: sarParity,
 };

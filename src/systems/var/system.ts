@@ -5,6 +5,7 @@ import type { ImageSet } from "../../data/types.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import { positionsGraph } from "../../mixer/levelledTransformer.ts";
 import { scalePlan } from "../../plan/scales.ts";
+import { modelConfigs, sameSchedules } from "../../regimen/modelConfigs.ts";
 import { multiScaleSubject } from "../../regimen/multiScaleSubject.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { varLoop } from "./exportLoop.ts";
@@ -19,6 +20,11 @@ function describe(recipe: unknown, set: ImageSet): ModelDescription {
   return { system: "var", config, classNames: set.classNames, imageSize: set.size };
 }
 
+const configs = modelConfigs(varModelSchema, (config) => ({
+  imageSize: buildVar(config).tokenizer.imageSize,
+  agreements: [sameSchedules(config)],
+}));
+
 export const varSystem: ImageSystem = {
   id: "var",
   title: "Visual Autoregressive Modeling",
@@ -31,13 +37,13 @@ export const varSystem: ImageSystem = {
   data: (recipe) => varRecipeSchema.parse(recipe).data,
   stages: (recipe) => varStages(varRecipeSchema.parse(recipe), (set) => describe(recipe, set)),
   describe,
-  recipeOf: ({ config }) => {
-    const { tokenizer, transformer } = varModelSchema.parse(config);
+  recipeOf: (description) => {
+    const { tokenizer, transformer } = configs.read(description);
     const { numClasses: _, patchNums: __, ...rest } = transformer;
     return { tokenizer, transformer: rest };
   },
-  parameters: ({ config }) => {
-    const { tokenizer, transformer, scopes } = buildVar(varModelSchema.parse(config));
+  parameters: (description) => {
+    const { tokenizer, transformer, scopes } = buildVar(configs.read(description));
     for (const graph of [tokenizeGraph, decodeGraph]) graph(tokenizer); // describing asks for every parameter
     startGraph(transformer, 1, transformer.firstSize);
     stepGraph(transformer, 1);
@@ -45,14 +51,15 @@ export const varSystem: ImageSystem = {
     advanceGraph(tokenizer, transformer);
     return new Map([...scopes.tokenizer.specs, ...scopes.transformer.specs]);
   },
-  tokensPerPicture: ({ config }) => scalePlan(varModelSchema.parse(config).tokenizer.patchNums).length,
+  tokensPerPicture: (description) => scalePlan(configs.read(description).tokenizer.patchNums).length,
   open: async (description, weights, device) =>
-    new VarModel(description, varModelSchema.parse(description.config), weights, device),
-  scaleWise: ({ config }, weights, sides) => {
-    const { tokenizer, transformer } = buildVar(varModelSchema.parse(config));
+    new VarModel(description, configs.readWhole(description), weights, device),
+  scaleWise: (description, weights, sides) => {
+    const { tokenizer, transformer } = buildVar(configs.read(description));
     return multiScaleSubject(tokenizer, transformer, weights, sides);
   },
-  exportLoop: varLoop,
+  exportLoop: async (description, weights, settings) =>
+    varLoop({ ...description, config: configs.readWhole(description) }, weights, settings),
   official: varOfficial,
   parity: varParity,
 };

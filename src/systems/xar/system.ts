@@ -3,6 +3,7 @@ import { latentsGraph, picturesGraph } from "../../codec/klAutoencoder.ts";
 import type { ImageSet } from "../../data/types.ts";
 import { flowGroupGraph } from "../../decoding/flowGroupGenerator.ts";
 import { entityPlan } from "../../plan/entities.ts";
+import { modelConfigs } from "../../regimen/modelConfigs.ts";
 import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { buildXar } from "./build.ts";
 import { xarModelSchema } from "./config.ts";
@@ -16,6 +17,10 @@ function describe(recipe: unknown, set: ImageSet): ModelDescription {
   const config = modelConfig(xarRecipeSchema.parse(recipe), set.classNames.length);
   return { system: "xar", config, classNames: set.classNames, imageSize: set.size };
 }
+
+const configs = modelConfigs(xarModelSchema, (config) => ({
+  imageSize: buildXar(config).tokenizer.imageSize,
+}));
 
 export const xarSystem: ImageSystem = {
   id: "xar",
@@ -31,24 +36,24 @@ export const xarSystem: ImageSystem = {
   data: (recipe) => xarRecipeSchema.parse(recipe).data,
   stages: (recipe) => xarStages(xarRecipeSchema.parse(recipe), (set) => describe(recipe, set)),
   describe,
-  recipeOf: ({ config }) => {
-    const { tokenizer, transformer } = xarModelSchema.parse(config);
+  recipeOf: (description) => {
+    const { tokenizer, transformer } = configs.read(description);
     const { numClasses: _, ...rest } = transformer;
     return { tokenizer, transformer: rest };
   },
-  parameters: ({ config }) => {
-    const { tokenizer, transformer, scopes } = buildXar(xarModelSchema.parse(config));
+  parameters: (description) => {
+    const { tokenizer, transformer, scopes } = buildXar(configs.read(description));
     for (const graph of [latentsGraph, picturesGraph]) graph(tokenizer); // describing asks for every parameter
     flowGroupGraph(transformer, 1);
     return new Map([...scopes.tokenizer.specs, ...scopes.transformer.specs]);
   },
-  tokensPerPicture: ({ config }, settings) => {
-    const { tokenizer, transformer } = xarModelSchema.parse(config);
+  tokensPerPicture: (description, settings) => {
+    const { tokenizer, transformer } = configs.read(description);
     const { length } = entityPlan(transformer.entity, tokenizer.latentSide, transformer.parts);
     return length * xarSamplingSchema.parse(settings).steps;
   },
   open: async (description, weights, device) =>
-    new XarModel(description, xarModelSchema.parse(description.config), weights, device),
+    new XarModel(description, configs.readWhole(description), weights, device),
   parity: xarParity,
   official: xarOfficial,
 };
