@@ -1,5 +1,4 @@
 /** The server, from the page: models, events of a request, recipes in pictures. Nothing else is ever asked. */
-import { EventSourceParserStream } from "eventsource-parser/stream";
 import type {
   DynamicsEvent,
   ErrorBody,
@@ -9,24 +8,16 @@ import type {
   ServerEvent,
   SystemInfo,
 } from "../src/server/protocol.ts";
+import { ApiError, offline } from "./apiError.ts";
+import { readEvents } from "./eventStream.ts";
 import { isStatic, siteDynamics } from "./site.ts";
-
-/** What the server answered instead of what was asked for. */
-export class ApiError extends Error {
-  readonly code: string;
-  readonly hint: string | undefined;
-  constructor({ message, code, hint }: ErrorBody["error"]) {
-    super(message);
-    this.code = code;
-    this.hint = hint;
-  }
-}
+import { tabKeeper } from "./storage.ts";
 
 const tokenKey = "nextx-token";
 
 /** Keeps a token for this tab; an address ending in #token=... brings one along. */
 export function keepToken(token: string): void {
-  sessionStorage.setItem(tokenKey, token);
+  tabKeeper.set(tokenKey, token);
 }
 
 const fromAddress = /^#token=(.+)$/.exec(location.hash)?.[1];
@@ -37,8 +28,8 @@ if (fromAddress !== undefined) {
 
 /** What a request to the server carries besides its own. */
 export function tokenHeaders(): Record<string, string> {
-  const token = sessionStorage.getItem(tokenKey);
-  return token === null ? {} : { Authorization: `Bearer ${token}` };
+  const token = tabKeeper.get(tokenKey);
+  return token === undefined ? {} : { Authorization: `Bearer ${token}` };
 }
 
 /** An answer of the server. @throws ApiError for every other */
@@ -46,13 +37,7 @@ export async function ask(path: string, init: RequestInit = {}): Promise<Respons
   const headers = { ...(init.headers as Record<string, string> | undefined), ...tokenHeaders() }; // all ours are records
   const response = await fetch(path, { ...init, headers }).catch((cause: unknown) => {
     if (init.signal?.aborted) throw cause;
-    throw new ApiError({
-      message: "The server does not answer.",
-      code: "OFFLINE",
-      type: "",
-      param: null,
-      hint: "Is `nextx serve` still running?",
-    });
+    throw offline();
   });
   if (response.ok) return response;
   const body = (await response.json().catch(() => undefined)) as ErrorBody | undefined;
@@ -120,17 +105,4 @@ async function* events<E>(path: string, request: unknown, signal: AbortSignal): 
     signal,
   });
   yield* readEvents<E>(response);
-}
-
-/** Server-sent events of an answer. */
-export async function* readEvents<E>(response: Response): AsyncGenerator<E> {
-  const parsed = response.body
-    ?.pipeThrough(new TextDecoderStream())
-    .pipeThrough(new EventSourceParserStream());
-  const reader = parsed?.getReader();
-  for (;;) {
-    const next = await reader?.read();
-    if (next === undefined || next.done) return;
-    yield { kind: next.value.event, ...JSON.parse(next.value.data) } as E; // our own server's
-  }
 }

@@ -11,80 +11,129 @@ export interface Axis<E> {
   /** How it is written. */
   readonly unit: string;
   readonly isLog: boolean;
+  /** Which end is good. */
+  readonly better: "lower" | "higher";
   /** Null where an entry has none. */
   value(entry: E): number | null;
 }
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
+/** One line of the tables below. */
+const axis = <E>(
+  id: string,
+  title: string,
+  unit: string,
+  scale: "log" | "linear",
+  better: "lower" | "higher",
+  value: (entry: E) => number | null,
+): Axis<E> => ({ id, title, unit, isLog: scale === "log", better, value });
+
 export const imageCosts: readonly Axis<ImageEntry>[] = [
-  { id: "one", title: "Time of 1 picture", unit: "ms", isLog: true, value: ({ oneMs }) => oneMs },
-  { id: "eight", title: "Time of 8 pictures", unit: "ms", isLog: true, value: ({ eightMs }) => eightMs },
-  {
-    ...{ id: "runs", title: "Calls of the runtime per picture", unit: "", isLog: true },
-    value: ({ programRuns }) => programRuns,
-  },
-  {
-    ...{ id: "memory", title: "Peak memory of 8 pictures", unit: "MiB", isLog: false },
-    value: ({ peakBytes }) => peakBytes / 2 ** 20,
-  },
-  {
-    ...{ id: "steps", title: "Training steps in the budget", unit: "", isLog: true },
-    value: ({ steps }) => sum(steps),
-  },
-  {
-    ...{ id: "parameters", title: "Parameters", unit: "M", isLog: false },
-    value: ({ parameters }) => parameters / 1e6,
-  },
+  axis("one", "Time of 1 picture", "ms", "log", "lower", ({ oneMs }) => oneMs),
+  axis("eight", "Time of 8 pictures", "ms", "log", "lower", ({ eightMs }) => eightMs),
+  axis("runs", "Calls of the runtime per picture", "", "log", "lower", ({ programRuns }) => programRuns),
+  axis(
+    "memory",
+    "Peak memory of 8 pictures",
+    "MiB",
+    "linear",
+    "lower",
+    ({ peakBytes }) => peakBytes / 2 ** 20,
+  ),
+  axis("steps", "Training steps in the budget", "", "log", "higher", ({ steps }) => sum(steps)),
+  axis("parameters", "Parameters", "M", "linear", "lower", ({ parameters }) => parameters / 1e6),
 ];
+
+const percent = (share: number | null): number | null => (share === null ? null : 100 * share);
 
 /** Distances under each network, then what else tells quality. */
 export function imageQualities({ entries }: ImageArena): readonly Axis<ImageEntry>[] {
   const networks = entries[0]?.distances.map(({ network }) => network) ?? [];
   return [
-    ...networks.map((network, i) => ({
-      ...{ id: `distance${i}`, title: `Fréchet distance, ${network}`, unit: "", isLog: true },
-      value: ({ distances }: ImageEntry) => distances[i]?.distance ?? null,
-    })),
-    {
-      ...{ id: "accuracy", title: "Samples of the right class", unit: "%", isLog: false },
-      value: ({ accuracy }) => (accuracy === null ? null : 100 * accuracy),
-    },
-    {
-      ...{ id: "validity", title: "Samples that keep the rules", unit: "%", isLog: false },
-      value: ({ validity }) => (validity === null ? null : 100 * validity),
-    },
+    ...networks.map((network, i) =>
+      axis<ImageEntry>(
+        `distance${i}`,
+        `Fréchet distance, ${network}`,
+        "",
+        "log",
+        "lower",
+        ({ distances }) => distances[i]?.distance ?? null,
+      ),
+    ),
+    axis("accuracy", "Samples of the right class", "%", "linear", "higher", ({ accuracy }) =>
+      percent(accuracy),
+    ),
+    axis("validity", "Samples that keep the rules", "%", "linear", "higher", ({ validity }) =>
+      percent(validity),
+    ),
   ];
 }
 
 export const seriesCosts: readonly Axis<SeriesEntry>[] = [
-  {
-    id: "window",
-    title: "Time of a forecast",
-    unit: "ms",
-    isLog: true,
-    value: ({ windowMs }) => windowMs || null,
-  },
-  {
-    id: "steps",
-    title: "Training steps in the budget",
-    unit: "steps",
-    isLog: true,
-    value: ({ steps }) => steps || null,
-  },
-  {
-    id: "parameters",
-    title: "Parameters",
-    unit: "",
-    isLog: true,
-    value: ({ parameters }) => parameters || null,
-  },
+  axis("window", "Time of a forecast", "ms", "log", "lower", ({ windowMs }) => windowMs),
+  axis("steps", "Training steps in the budget", "steps", "log", "higher", ({ steps }) => steps),
+  axis("parameters", "Parameters", "", "log", "lower", ({ parameters }) => parameters),
 ];
 
 export const seriesQualities: readonly Axis<SeriesEntry>[] = [
-  { id: "mse", title: "Mean squared error", unit: "", isLog: false, value: ({ mse }) => mse },
-  { id: "mae", title: "Mean absolute error", unit: "", isLog: false, value: ({ mae }) => mae },
+  axis("mse", "Mean squared error", "", "linear", "lower", ({ mse }) => mse),
+  axis("mae", "Mean absolute error", "", "linear", "lower", ({ mae }) => mae),
 ];
+
+/** An axis with its unit. */
+export const titleOf = <E>({ title, unit }: Axis<E>): string => (unit === "" ? title : `${title} (${unit})`);
+
+/** An entry in the plot; `index` tells its colour. */
+export interface Placed<E> {
+  readonly entry: E;
+  readonly index: number;
+  readonly a: number;
+  readonly b: number;
+}
+
+/** Entries as points; those that cost nothing where costs are logarithmic are levels, lines across the plot. */
+export function placed<E>(
+  entries: readonly E[],
+  x: Axis<E>,
+  y: Axis<E>,
+): { readonly points: readonly Placed<E>[]; readonly levels: readonly Placed<E>[] } {
+  const all = entries.flatMap((entry, index): Placed<E>[] => {
+    const [a, b] = [x.value(entry), y.value(entry)];
+    return a === null || b === null ? [] : [{ entry, index, a, b }];
+  });
+  const isLevel = ({ a }: Placed<E>) => x.isLog && a <= 0;
+  return { points: all.filter((one) => !isLevel(one)), levels: all.filter(isLevel) };
+}
+
+/** Where a label of about `length` pixels stands beside a point at `x`: right of it, left of it, or above it where neither fits. */
+export function labelAt(
+  x: number,
+  length: number,
+  width: number,
+): { readonly x: number; readonly above: boolean; readonly anchor: "start" | "end" } {
+  const gap = 11;
+  if (x + gap + length <= width) return { x: x + gap, above: false, anchor: "start" };
+  if (x - gap - length >= 0) return { x: x - gap, above: false, anchor: "end" };
+  return { x: Math.max(0, Math.min(x, width - length)), above: true, anchor: "start" };
+}
+
+/** What the address says of the page: a contest, a benchmark of series, an entry. Empty where nothing is said. */
+export interface ArenaPlace {
+  readonly kind: "image" | "series";
+  readonly benchmark: string;
+  readonly name: string;
+}
+
+/** `NAME` is an entry of the pictures, `series:BENCHMARK:NAME` one of the series. */
+export function readPlace(rest: string): ArenaPlace {
+  const [kind = "", benchmark = "", name = ""] = rest.split(":");
+  if (kind === "series") return { kind, benchmark, name };
+  return { kind: "image", benchmark: "", name: rest };
+}
+
+export const placeText = ({ kind, benchmark, name }: ArenaPlace): string =>
+  kind === "image" ? name : `series:${benchmark}:${name}`;
 
 /** Places on a scale from 0 to 1 with some air at both ends, and round numbers to mark. */
 export interface Scale {
@@ -116,6 +165,7 @@ function evenNumbers(low: number, high: number): number[] {
 
 /** A scale over values; logarithmic where it is asked for and all are above 0. */
 export function scaleOf(values: readonly number[], isLog: boolean): Scale {
+  if (values.length === 0) return { place: () => 0.5, ticks: [] };
   const log = isLog && values.every((value) => value > 0);
   const map = log ? Math.log : (value: number) => value;
   const mapped = values.map(map);

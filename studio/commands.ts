@@ -1,4 +1,5 @@
 /** Everything that can be done with a key or a button, once: buttons, keys and the list of keys derive from it. */
+import { tick } from "svelte";
 import type { Studio } from "./studio.svelte.ts";
 
 export interface Command {
@@ -19,7 +20,7 @@ export const commands: readonly Command[] = [
     key: "Enter",
     ctrl: true,
     inFields: true,
-    run: (studio) => void studio.run(),
+    run: submit,
   },
   { id: "cancel", title: "Stop", key: "Escape", inFields: true, run: (studio) => studio.cancel() },
   {
@@ -29,7 +30,7 @@ export const commands: readonly Command[] = [
     run: (studio) => {
       if (studio.isBusy) return;
       studio.newSeed();
-      void studio.run();
+      void tick().then(() => submit(studio)); // the field holds the new seed then
     },
   },
   {
@@ -41,6 +42,11 @@ export const commands: readonly Command[] = [
   { id: "earlier", title: "One scale back", key: "ArrowLeft", run: (studio) => step(studio, -1) },
   { id: "later", title: "One scale on", key: "ArrowRight", run: (studio) => step(studio, 1) },
 ];
+
+/** As the button does: the form's bounds hold. */
+function submit(studio: Studio): void {
+  if (!studio.isBusy) document.querySelector<HTMLFormElement>("form#settings")?.requestSubmit();
+}
 
 function step(studio: Studio, by: number): void {
   const last = studio.steps - 1;

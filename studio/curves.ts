@@ -76,6 +76,28 @@ function linesOf(rows: readonly MetricsRow[], name: string, width: number): Line
   }));
 }
 
+/** Metrics with one line per run: of lists per scale, their mean. */
+export function metricsOfRuns(rows: ReadonlyMap<string, readonly MetricsRow[]>): Metric[] {
+  const found = new Map<string, Metric>();
+  for (const [id, own] of rows) {
+    for (const { name, title, lines } of metricsOf(own)) {
+      const [first] = lines;
+      if (first === undefined) continue;
+      const mean = first.values.map((_, i) => meanOf(lines.map(({ values }) => values[i] ?? null)));
+      const line = { name: id, steps: first.steps, values: lines.length === 1 ? first.values : mean };
+      const suffix = lines.length > 1 ? ", mean over scales" : "";
+      const before = found.get(name) ?? { name, title: title.replace(" per scale", "") + suffix, lines: [] };
+      found.set(name, { ...before, lines: [...before.lines, line] });
+    }
+  }
+  return [...found.values()];
+}
+
+function meanOf(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length < values.length ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
+}
+
 /**
  * Exponential mean of the raw values: `weight` 0 leaves them, towards 1 it looks back further. The start is not pulled
  * towards 0; what was not finite stays a gap and counts for nothing.

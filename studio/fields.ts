@@ -4,7 +4,7 @@ export interface Field {
   readonly name: string;
   readonly label: string;
   readonly help: string;
-  readonly kind: "slider" | "integer" | "switch" | "choice" | "numbers";
+  readonly kind: "slider" | "integer" | "switch" | "choice" | "numbers" | "text";
   readonly min: number;
   readonly max: number;
   readonly step: number;
@@ -41,6 +41,7 @@ function kindOf({ type, enum: choices }: Property): Field["kind"] | undefined {
   if (type === "number") return "slider";
   if (type === "integer") return "integer";
   if (type === "boolean") return "switch";
+  if (type === "string") return "text";
   return type === "array" ? "numbers" : undefined;
 }
 
@@ -52,10 +53,16 @@ export function fieldsOf(schema: Readonly<Record<string, unknown>>): Field[] {
     .flatMap(([name, property]): Field[] => {
       const kind = kindOf(property);
       if (kind === undefined) return [];
-      const max = Math.min(property.maximum ?? 100, softMax[name] ?? Number.POSITIVE_INFINITY);
+      const most = property.maximum ?? (kind === "integer" ? Number.MAX_SAFE_INTEGER : 100);
+      const max = Math.min(most, softMax[name] ?? Number.POSITIVE_INFINITY);
       const { minimum: min = 0, description: help = "", enum: choices = [] } = property;
       const step = kind === "slider" ? (max <= 2 ? 0.01 : 0.1) : 1;
       return [{ name, label: labels[name] ?? words(name), help, kind, min, max, step, choices }];
     })
     .sort((a, b) => rank(a.name) - rank(b.name));
+}
+
+/** What was typed as a whole number within a field's bounds; 0, or what is nearest to it, for what is no number. */
+export function boundedInteger({ min, max }: Pick<Field, "min" | "max">, value: number): number {
+  return Math.min(max, Math.max(min, Math.floor(value) || 0));
 }

@@ -1,4 +1,5 @@
 /** The form as plain data: what to make, and how it is asked for, told to a terminal, and read from a picture. */
+import { maxPictures } from "../src/server/limits.ts";
 import type { GenerateInput, ModelInfo } from "../src/server/protocol.ts";
 import type { PictureRecipe } from "./api.ts";
 import { trainedHere } from "./trainings.ts";
@@ -38,6 +39,16 @@ export function balancedColumns(count: number, wanted: number): number {
 export const maxSeed = Number.MAX_SAFE_INTEGER;
 export const startBox = { y0: 0.25, x0: 0.25, y1: 0.75, x1: 0.75 };
 
+const within = (value: number, min: number, max: number): number =>
+  Math.min(max, Math.max(min, Math.floor(value) || 0));
+
+/** The form with numbers that can be asked for; fields may hold anything, or nothing. */
+export const bounded = (form: FormValues): FormValues => ({
+  ...form,
+  count: within(form.count, 1, maxPictures),
+  seed: within(form.seed, 0, maxSeed),
+});
+
 export function sideOf(model: ModelInfo): Side {
   return { model: model.id, settings: { ...model.defaults } };
 }
@@ -58,23 +69,34 @@ export function requestOf({ classes, count, seed, first, edit }: FormValues, sid
 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
-/** What the command line calls a model; one trained in the page must be saved first. */
-const fileOf = (model: string): string =>
-  model === trainedHere ? `${trainedHere}.safetensors` : model.replace(/^run:/, "runs/");
+/** As one word of a shell. */
+const quoted = (text: string): string =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
-/** The same on the command line; an edit's picture must be saved first. */
+/** Name of the file that a model of this page or of the server's files must be saved to; undefined for others. */
+export function fileToSave(model: string): string | undefined {
+  if (model === trainedHere) return `${trainedHere}.safetensors`;
+  const name = /^file:(.+)-[0-9a-f]{6}$/.exec(model)?.[1];
+  return name && `${name}.safetensors`;
+}
+
+/**
+ * The same on the command line. A model that only the page or the server's files have must be saved first, as `file`;
+ * likewise an edit's picture.
+ */
 export function commandOf(
   { classes, count, seed, first, edit }: FormValues,
   { model, settings }: Side,
+  file = fileToSave(model),
 ): string {
   const flags = Object.entries(settings).map(([name, value]) => {
     if (typeof value === "boolean") return value ? `--${kebab(name)}` : `--no-${kebab(name)}`;
-    return `--${kebab(name)} ${String(value)}`;
+    return `--${kebab(name)} ${quoted(String(value))}`;
   });
   const box =
     edit && [edit.box.y0, edit.box.x0, edit.box.y1, edit.box.x1].map((side) => side.toFixed(3)).join(",");
   return [
-    `npx nextx sample ${fileOf(model)}`,
+    `npx nextx sample ${quoted(file ?? model.replace(/^run:/, "runs/"))}`,
     classes.length > 0 ? `--class ${classes.join(",")}` : "",
     `--count ${count} --seed ${seed}`,
     first > 0 ? `--first ${first}` : "",
@@ -86,10 +108,11 @@ export function commandOf(
     .join(" ");
 }
 
-/** Classes whose cycle gives these labels; empty for all of them in turn, or none. */
-function classesOf(labels: readonly (number | null)[], first: number, numClasses: number): number[] {
+/** Classes whose cycle gives these labels; empty for none, or, without an edit, for all of them in turn. */
+function classesOf({ labels, first = 0, edit }: PictureRecipe, numClasses: number): number[] {
   const numbers = labels.filter((label) => label !== null);
-  if (numbers.every((label, i) => label === (first + i) % numClasses) && numbers.length > 1) return [];
+  const inTurn = numbers.length > 1 && numbers.every((label, i) => label === (first + i) % numClasses);
+  if (inTurn && !edit) return [];
   for (let period = 1; period <= numbers.length; period++) {
     if (numbers.every((label, i) => label === numbers[i % period])) return numbers.slice(0, period);
   }
@@ -101,7 +124,7 @@ export function formOfRecipe(recipe: PictureRecipe, model: ModelInfo): FormValue
   const { labels, seed, first = 0, settings, edit } = recipe;
   return {
     sides: [{ model: model.id, settings: { ...settings } }],
-    classes: classesOf(labels, first, model.classNames.length),
+    classes: classesOf(recipe, model.classNames.length),
     count: labels.length,
     seed,
     first,

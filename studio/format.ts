@@ -8,12 +8,14 @@ export function duration(ms: number): string {
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Four digits, no rubbish like 0.30000000000000004. */
+/** Four digits, no rubbish like 0.30000000000000004; millions as "1.235 M". */
 export function figure(value: number | null | undefined): string {
   if (value === null || value === undefined) return "–";
   if (Number.isInteger(value) && Math.abs(value) < 1e6) return value.toLocaleString("en");
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-3) return value.toExponential(2);
+  if (size >= 1e6 && size < 1e12)
+    return `${Number((value / 1e6).toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 })} M`;
+  if (size >= 1e12 || size < 1e-3) return value.toExponential(2);
   return String(Number(value.toPrecision(4)));
 }
 
@@ -27,4 +29,12 @@ export function when(ms: number): string {
   return new Date(ms).toLocaleString(undefined, {
     ...{ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
   });
+}
+
+/** What is told of progress aloud: each quarter once, nothing before the first. */
+export function milestone(done: number, total: number): string {
+  const quarters = total > 0 ? Math.floor((4 * done) / total) : 0;
+  return ["", "A quarter is done.", "Half is done.", "Three quarters are done.", "All steps are done."][
+    Math.min(4, Math.max(0, quarters))
+  ] as string; // in range
 }

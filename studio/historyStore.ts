@@ -61,6 +61,10 @@ export async function addHistory(entry: HistoryEntry): Promise<boolean> {
   }
 }
 
+export async function removeHistory(id: number): Promise<void> {
+  await withStore("readwrite", (store) => store.delete(id)).catch(() => undefined); // nothing was kept
+}
+
 export async function clearHistory(): Promise<void> {
   await withStore("readwrite", (store) => store.clear()).catch(() => undefined); // nothing was kept
 }

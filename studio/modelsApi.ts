@@ -2,6 +2,8 @@
 import type { FileInfo, Inspection } from "../src/server/modelProtocol.ts";
 import type { OperationInfo } from "../src/server/runProtocol.ts";
 import { ask } from "./api.ts";
+import { fileToSave } from "./form.ts";
+import { shelfName } from "./uploadNames.ts";
 
 /** Bytes per request: what the server takes at once. */
 const partBytes = 8 * 2 ** 20;
@@ -24,29 +26,27 @@ export async function readSamples(id: string): Promise<string> {
   return URL.createObjectURL(await response.blob());
 }
 
-/** Sends a file part by part; gives its id. An aborted one is removed. */
-export async function bring(
+/** A place for a file that will come. */
+export const announceFile = ({ name, size }: File): Promise<FileInfo> =>
+  post("v1/files", { name: shelfName(name), sizeBytes: size });
+
+/** Sends a file part by part from an offset. What came stays when it is aborted, and can be continued. */
+export async function sendFile(
+  id: string,
   file: File,
+  from: number,
   onProgress: (done: number, total: number) => void,
   signal: AbortSignal,
-): Promise<string> {
-  const name = file.name.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[^A-Za-z0-9]+/, "");
-  const { id } = await post<FileInfo>("v1/files", { name, sizeBytes: file.size });
-  try {
-    for (let at = 0; at < file.size; at += partBytes) {
-      onProgress(at, file.size);
-      await ask(`v1/files/${id}/parts?offset=${at}`, {
-        method: "POST",
-        headers: { "Content-Type": "application/octet-stream" },
-        body: file.slice(at, at + partBytes),
-        signal,
-      });
-    }
-  } catch (error) {
-    await removeFile(id).catch(() => undefined); // the first failure is the one to report
-    throw error;
+): Promise<void> {
+  for (let at = from; at < file.size; at += partBytes) {
+    onProgress(at, file.size);
+    await ask(`v1/files/${id}/parts?offset=${at}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/octet-stream" },
+      body: file.slice(at, at + partBytes),
+      signal,
+    });
   }
-  return id;
 }
 
 export function inspectFile(id: string, key?: string): Promise<Inspection> {
@@ -55,6 +55,13 @@ export function inspectFile(id: string, key?: string): Promise<Inspection> {
 
 export async function removeFile(id: string): Promise<void> {
   await ask(`v1/files/${id}`, { method: "DELETE" });
+}
+
+/** The name under which a model of the server's files is saved. */
+export async function savedName(model: string): Promise<string | undefined> {
+  const files = await listFiles().catch((): FileInfo[] => []); // then by its id
+  const parts = files.find(({ id }) => `file:${id}` === model)?.parts ?? [];
+  return parts.find(({ name }) => name.endsWith(".safetensors"))?.name ?? fileToSave(model);
 }
 
 /** Saves a part of a file under its name. */

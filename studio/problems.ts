@@ -1,5 +1,5 @@
 /** Failures as one line for people. */
-import { ApiError } from "./api.ts";
+import { ApiError } from "./apiError.ts";
 
 export const textOf = (error: unknown): string =>
   error instanceof ApiError

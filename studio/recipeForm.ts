@@ -96,15 +96,20 @@ export function withValue(
   return isEmpty ? others : { ...others, [key]: next };
 }
 
-/** Text of a field as a value; undefined for text that is none. */
-export function parseField(kind: RecipeField["kind"], text: string): unknown {
-  if (kind === "text" || kind === "choice") return text;
+/** Text of a field as a value, undefined where it is empty; or what is wrong with it. */
+export function parseField(
+  kind: RecipeField["kind"],
+  text: string,
+): { readonly value: unknown } | { readonly problem: string } {
+  if (kind === "text" || kind === "choice") return { value: text };
   const numbers = text
     .split(/[\s,;]+/)
     .filter((part) => part !== "")
     .map(Number);
-  if (numbers.length === 0 || !numbers.every(Number.isFinite)) return undefined;
-  return kind === "numbers" ? numbers : numbers[0];
+  if (numbers.length === 0) return { value: undefined };
+  if (!numbers.every(Number.isFinite) || (kind !== "numbers" && numbers.length > 1))
+    return { problem: kind === "numbers" ? "Numbers, with commas between them." : "A number." };
+  return { value: kind === "numbers" ? numbers : numbers[0] };
 }
 
 /** A value as text of a field. */

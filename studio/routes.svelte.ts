@@ -18,10 +18,11 @@ const needServer: ReadonlySet<string> = new Set<PageId>(["runs", "models"]);
 /** Pages whose data are not there yet. */
 const empty = $state<PageId[]>(["arena"]);
 
-/** Shows a page whose data are there. */
-export function showPage(id: PageId): void {
+/** Shows a page whose data are there, or hides one that can do nothing here. */
+export function setShown(id: PageId, isShown: boolean): void {
   const at = empty.indexOf(id);
-  if (at >= 0) empty.splice(at, 1);
+  if (isShown && at >= 0) empty.splice(at, 1);
+  if (!isShown && at < 0) empty.push(id);
 }
 
 /** Pages that work here, with their titles. */

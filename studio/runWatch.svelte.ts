@@ -1,7 +1,8 @@
 /** One run as the page follows it: what is on disk, what happens now, the rows of the stage that is shown. */
 import type { OperationEvent, RunDetail } from "../src/server/runProtocol.ts";
+import { pause } from "./follow.ts";
 import { isAbort, textOf } from "./problems.ts";
-import { type MetricsRow, readMetrics, readRun, watch } from "./runsApi.ts";
+import { type MetricsRow, readMetrics, readMore, readRun, watch } from "./runsApi.ts";
 
 type StepEvent = OperationEvent & { kind: "step" };
 
@@ -114,14 +115,13 @@ export class RunWatch {
     if (this.stage === stage) this.rows = rows;
   }
 
-  /** Rows since the last one, which a look at held-out data may follow in the same step. */
+  /** Rows since the last one. */
   async #more(): Promise<void> {
     if (performance.now() - this.#askedMs < rowsEveryMs) return;
     this.#askedMs = performance.now();
     const { stage } = this;
-    const last = this.rows.at(-1)?.step ?? 0;
-    const rows = await readMetrics(this.id, stage, last - 1);
-    if (this.stage === stage) this.rows = [...this.rows.filter(({ step }) => step < last), ...rows];
+    const rows = await readMore(this.id, stage, this.rows);
+    if (this.stage === stage) this.rows = rows;
   }
 
   async #try(work: () => Promise<void>): Promise<boolean> {
@@ -134,15 +134,4 @@ export class RunWatch {
       return false;
     }
   }
-}
-
-/** Waits, unless it is over before. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

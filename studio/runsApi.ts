@@ -4,13 +4,15 @@ import type {
   ClaimInfo,
   MetricsPart,
   OperationEvent,
+  OperationState,
   RunDetail,
   RunInfo,
   RunList,
   TrainInput,
   TrainingInfo,
 } from "../src/server/runProtocol.ts";
-import { ask, readEvents } from "./api.ts";
+import { ask } from "./api.ts";
+import { readEvents } from "./eventStream.ts";
 
 export type MetricsRow = MetricsPart["rows"][number];
 
@@ -52,6 +54,17 @@ export async function readMetrics(id: string, stage: string, after = -1): Promis
   }
 }
 
+/** The rows with those since; the last step is read again, because a look at held-out data may have followed it. */
+export async function readMore(
+  id: string,
+  stage: string,
+  rows: readonly MetricsRow[],
+): Promise<readonly MetricsRow[]> {
+  const last = rows.at(-1)?.step ?? 0;
+  const more = await readMetrics(id, stage, last - 1);
+  return [...rows.filter(({ step }) => step < last), ...more];
+}
+
 /** A picture, as an address of this page; revoke it when it is not shown any more. */
 export async function sampleUrl(id: string, stage: string, step: number): Promise<string> {
   const response = await ask(`${of(id)}/samples/${encodeURIComponent(stage)}/${step}`);
@@ -83,6 +96,9 @@ export async function beginClaim(system: string, arms?: readonly string[]): Prom
 export async function changeOperation(id: string, action: "stop" | "resume"): Promise<void> {
   await post(`v1/operations/${id}/${action}`);
 }
+
+/** Whether work goes on, or will. */
+export const isActiveState = (state: OperationState): boolean => state === "running" || state === "queued";
 
 export async function forgetOperation(id: string): Promise<void> {
   await ask(`v1/operations/${id}`, { method: "DELETE" });

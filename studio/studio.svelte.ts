@@ -1,18 +1,22 @@
 /** State of the page, and what can be done with it. Components show it and call it; none holds state of its own work. */
 import type { ModelInfo } from "../src/server/protocol.ts";
-import { ApiError } from "./api.ts";
+import { ApiError, offline } from "./apiError.ts";
 import { type Backend, serverBackend } from "./backend.ts";
 import type { DeviceInfo } from "./compute/messages.ts";
 import { PageBackend } from "./compute/pageBackend.ts";
-import { type FormValues, formOfRecipe, maxSeed, requestOf, type Side, sideOf, startBox } from "./form.ts";
-import { addHistory, clearHistory, type HistoryEntry, readHistory } from "./historyStore.ts";
+import { bounded, type FormValues, formOfRecipe, requestOf, type Side, sideOf, startBox } from "./form.ts";
+import { addHistory, clearHistory, type HistoryEntry, readHistory, removeHistory } from "./historyStore.ts";
 import { keepSite, keepUsed } from "./offline/keep.ts";
 import { decode, squarePng } from "./pictures.ts";
+import { isAbort } from "./problems.ts";
 import { isStatic } from "./site.ts";
+import { browserKeeper } from "./storage.ts";
 
 /** Pictures of one side as they come. */
 export interface Result {
   readonly side: Side;
+  /** What was asked for. */
+  readonly form: FormValues;
   readonly size: number;
   readonly count: number;
   readonly labels: readonly (number | null)[];
@@ -20,7 +24,7 @@ export interface Result {
   frames: ImageBitmap[];
   /** Scales in all; 0 until known. */
   total: number;
-  state: "waiting" | "running" | "finished" | "failed";
+  state: "waiting" | "running" | "finished" | "stopped" | "failed";
   pictures: readonly string[];
   grid: string;
   computedMs: number;
@@ -50,7 +54,7 @@ export class Studio {
   history = $state.raw<HistoryEntry[]>([]);
   needsToken = $state(false);
   /** Who computes; a static site has no server. */
-  place = $state<Place>(isStatic || localStorage.getItem(placeKey) === "page" ? "page" : "server");
+  place = $state<Place>(isStatic || browserKeeper.get(placeKey) === "page" ? "page" : "server");
   /** What computes in the page, once it has started. */
   device = $state.raw<DeviceInfo | undefined>(undefined);
   /** Share of the model that was fetched; undefined when nothing is. */
@@ -62,6 +66,11 @@ export class Studio {
     keepUsed(device.files);
   });
   #work = $state.raw<AbortController | undefined>(undefined);
+  /** Until what is computed is over. */
+  #running: Promise<void> = Promise.resolve();
+  /** Whether there were pictures, or somebody asked for some. */
+  #isBegun = false;
+  #isForgetful = false;
 
   get isBusy(): boolean {
     return this.#work !== undefined;
@@ -84,46 +93,64 @@ export class Studio {
     return Math.max(1, ...this.results.map(({ total }) => total));
   }
 
-  /** Reads models and history, and makes first pictures. */
-  async start(): Promise<void> {
-    if (this.place === "page") this.page.compute.warm();
+  /** Reads models and history; whether they came. */
+  async open(): Promise<boolean> {
     void keepSite().then((isKept) => {
       this.isKept = isKept;
     });
     this.history = await readHistory();
-    await this.#try(async () => {
+    return await this.#try(async () => {
       this.models = await this.#backend.listModels();
       this.needsToken = false;
       const [model] = this.models;
-      if (model === undefined) return;
-      this.form.sides = [sideOf(model)];
-      await this.run();
+      if (model !== undefined && this.form.sides.length === 0) this.form.sides = [sideOf(model)];
     });
+  }
+
+  /** The newest pictures of the history, or first ones, where nothing has been shown. */
+  async showFirst(): Promise<void> {
+    if (this.#isBegun || this.form.sides.length === 0) return;
+    this.#isBegun = true;
+    if (this.place === "page") this.page.compute.warm();
+    const [newest] = this.history;
+    await (newest ? this.restore(newest) : this.run());
   }
 
   /** Lets the server or this page compute from now on. */
   async choosePlace(place: Place): Promise<void> {
     if (this.isBusy || place === this.place) return;
     this.place = place;
-    localStorage.setItem(placeKey, place);
+    browserKeeper.set(placeKey, place);
     if (place === "page") this.page.compute.warm();
     await this.refreshModels();
   }
 
-  /** Makes pictures with a model that only this page has. */
-  async useOwn(id: string): Promise<void> {
-    if (this.isBusy) return;
-    await this.choosePlace("page");
-    await this.refreshModels();
+  /** Makes pictures with one model and nothing else: what is computed is stopped, an edit and a comparison are left. */
+  async show(place: Place, id: string): Promise<void> {
+    this.#isBegun = true;
+    await this.#stopped();
+    await this.choosePlace(place);
+    if (!(await this.refreshModels())) return;
     this.form.edit = undefined;
     if (this.form.sides.length > 1) this.toggleComparison();
+    if (this.model(id) === undefined) {
+      this.problem = {
+        code: "MODEL_NOT_HERE",
+        message: `${id} is not here.`,
+        hint: place === "page" ? "It may be too large for a page: let the server compute." : undefined,
+      };
+      return;
+    }
     this.choose(0, id);
     await this.run();
   }
 
-  async refreshModels(): Promise<void> {
-    await this.#try(async () => {
+  /** Whether the models came. */
+  refreshModels(): Promise<boolean> {
+    return this.#try(async () => {
       this.models = await this.#backend.listModels();
+      const [model] = this.models;
+      if (model !== undefined && this.form.sides.length === 0) this.form.sides = [sideOf(model)];
       this.#chooseKnown();
     });
   }
@@ -170,13 +197,24 @@ export class Studio {
     this.#work?.abort();
   }
 
+  /** Until nothing is computed any more. */
+  async #stopped(): Promise<void> {
+    this.cancel();
+    await this.#running;
+  }
+
   /** Makes what the form says; both sides of a comparison use the same seed, classes and count. */
   async run(): Promise<void> {
     if (this.isBusy || this.form.sides.length === 0) return;
-    const form = $state.snapshot(this.form) as FormValues; // plain data
-    form.seed = Math.min(maxSeed, Math.max(0, Math.floor(form.seed) || 0));
+    this.#isBegun = true;
     const controller = new AbortController();
     this.#work = controller;
+    this.#running = this.#run(controller);
+    await this.#running;
+  }
+
+  async #run(controller: AbortController): Promise<void> {
+    const form = bounded($state.snapshot(this.form) as FormValues); // plain data
     this.problem = undefined;
     this.notice = "";
     this.frame = undefined;
@@ -189,8 +227,14 @@ export class Studio {
       this.#work = undefined;
       this.loading = undefined;
     }
-    if (controller.signal.aborted) this.notice = "Stopped.";
-    else if (this.results.every(({ state }) => state === "finished")) await this.#remember(form);
+    if (this.results.every(({ state }) => state === "finished")) {
+      this.notice = readyText(form);
+      await this.#remember(form);
+      return;
+    }
+    const state = this.problem === undefined ? "stopped" : "failed";
+    this.results = this.results.map((one) => (one.state === "finished" ? one : { ...one, state }));
+    if (state === "stopped") this.notice = "Stopped.";
   }
 
   /** Shows an entry of the history and puts its values into the form. */
@@ -198,16 +242,23 @@ export class Studio {
     if (this.isBusy) return;
     this.form = structuredClone(form);
     await this.#try(async () => {
-      this.results = await Promise.all(
+      const found = await Promise.all(
         results.map(async ({ grid, pictures }, i) => {
           const empty = this.#emptyResult(form, form.sides[i] as Side); // one result per side
           const frames = [await stack(await Promise.all(pictures.map(decode)))];
           return { ...empty, frames, total: 1, state: "finished" as const, pictures, grid };
         }),
       );
+      if (this.isBusy) return; // something newer came
+      this.results = found;
       this.frame = undefined;
       this.#chooseKnown();
     });
+  }
+
+  async forget({ id }: HistoryEntry): Promise<void> {
+    await removeHistory(id);
+    this.history = this.history.filter((entry) => entry.id !== id);
   }
 
   async forgetAll(): Promise<void> {
@@ -217,7 +268,7 @@ export class Studio {
 
   /** A dropped file: a picture with a recipe restores the form, any other becomes the source of an edit. */
   async take(file: File): Promise<void> {
-    if (this.isBusy) return;
+    await this.#stopped();
     await this.#try(async () => {
       try {
         const { recipe, model: id } = await this.#backend.readRecipe(file);
@@ -250,14 +301,15 @@ export class Studio {
     });
   }
 
-  #emptyResult({ count, classes, first, edit }: FormValues, side: Side): Result {
+  #emptyResult(form: FormValues, side: Side): Result {
+    const { count, classes, first, edit } = form;
     const { imageSize = 32, classNames = [] } = this.model(side.model) ?? {};
     const labels = Array.from({ length: count }, (_, i) => {
       if (classes.length > 0) return classes[i % classes.length] as number; // not empty
       return edit ? null : (first + i) % Math.max(1, classNames.length);
     });
     const empty = { frames: [], total: 0, state: "waiting" as const, pictures: [], grid: "", computedMs: 0 };
-    return { side, size: imageSize, count, labels, ...empty };
+    return { side, form, size: imageSize, count, labels, ...empty };
   }
 
   #update(index: number, change: Partial<Result>): void {
@@ -281,6 +333,8 @@ export class Studio {
         throw new ApiError(event.error);
       }
     }
+    const isOver = signal.aborted || this.results[index]?.state === "finished";
+    if (!isOver) throw offline("The pictures ended before they were finished.");
   }
 
   async #remember(form: FormValues): Promise<void> {
@@ -288,21 +342,34 @@ export class Studio {
     const entry = { id: Date.now(), form, results };
     if (JSON.stringify(this.history[0]?.form) === JSON.stringify(form)) return;
     this.history = [entry, ...this.history].slice(0, 60);
-    await addHistory(entry);
+    if ((await addHistory(entry)) || this.#isForgetful) return;
+    this.#isForgetful = true; // told once
+    this.notice = `${this.notice} This browser keeps no history: save what you want to have again.`;
   }
 
-  async #try(work: () => Promise<unknown>): Promise<void> {
+  /** Whether it went well; what did not is told. */
+  async #try(work: () => Promise<unknown>): Promise<boolean> {
     try {
       await work();
+      return true;
     } catch (error) {
-      if (error instanceof DOMException && error.name === "AbortError") return;
+      if (isAbort(error)) return false;
       this.needsToken ||= error instanceof ApiError && error.code === "AUTH_TOKEN_NEEDED";
       const { message } = error as Error; // only errors are thrown
       const known = error instanceof ApiError ? error : undefined;
       this.problem = { message, hint: known?.hint, code: known?.code ?? "PAGE" };
       this.#work?.abort();
+      return false;
     }
   }
+}
+
+/** What is told when everything is there. */
+function readyText({ count, sides }: FormValues): string {
+  const pictures = count === 1 ? "1 picture" : `${count} pictures`;
+  return sides.length > 1
+    ? `${pictures} of each are ready.`
+    : `${pictures} ${count === 1 ? "is" : "are"} ready.`;
 }
 
 /** Pictures below each other, as previews come. */

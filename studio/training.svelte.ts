@@ -1,12 +1,14 @@
 /** A training in the page: its state, and what can be done with it. It goes on while other pages of the studio are shown. */
+import { maxPageModelBytes } from "../src/server/limits.ts";
 import type { ModelInfo } from "../src/server/protocol.ts";
 import type { Running } from "./compute/client.ts";
 import type { TaskEvents } from "./compute/messages.ts";
 import type { Line } from "./curves.ts";
 import { keepUsed } from "./offline/keep.ts";
+import { saveBytes } from "./pictures.ts";
 import { textOf } from "./problems.ts";
 import type { Studio } from "./studio.svelte.ts";
-import { type TrainingPlan, trainedHere } from "./trainings.ts";
+import { canStart, type TrainingPlan, trainedHere } from "./trainings.ts";
 
 type TrainEvent = TaskEvents["train"];
 
@@ -36,6 +38,7 @@ export class Training {
   file = $state.raw<Uint8Array<ArrayBuffer> | undefined>(undefined);
   /** Whether a model was trained in this page. */
   hasTrained = $state(false);
+  isSaved = $state(false);
   readonly #studio: Studio;
   #running: Running<"train"> | undefined;
   #controller: AbortController | undefined;
@@ -49,9 +52,22 @@ export class Training {
     return this.state === "preparing" || this.state === "running" || this.state === "held";
   }
 
-  /** Whether a plan's first model is there. */
-  canStart({ from }: TrainingPlan): boolean {
-    return from !== trainedHere || this.hasTrained;
+  /** Whether leaving the page would lose something. */
+  get isUnsaved(): boolean {
+    return this.isBusy || (this.file !== undefined && !this.isSaved);
+  }
+
+  /** Whether a plan's first model is there, and small enough for a page. */
+  canStart(plan: TrainingPlan): boolean {
+    const there = this.#studio.models.filter(({ sizeBytes }) => sizeBytes <= maxPageModelBytes);
+    return canStart(plan, [...there.map(({ id }) => id), ...(this.hasTrained ? [trainedHere] : [])]);
+  }
+
+  /** Saves the trained model as a file. */
+  save(): void {
+    if (this.file === undefined) return;
+    saveBytes(this.file, `${trainedHere}.safetensors`);
+    this.isSaved = true;
   }
 
   /** Trains until it is finished, reset or failed. */
@@ -116,6 +132,7 @@ export class Training {
     this.looks = [];
     this.problem = "";
     this.file = undefined;
+    this.isSaved = false;
     this.#lastMs = undefined;
   }
 
@@ -171,6 +188,6 @@ export class Training {
 
   /** Shows the trained model's pictures on the page Generate. */
   async use(): Promise<void> {
-    await this.#studio.useOwn(trainedHere);
+    await this.#studio.show("page", trainedHere);
   }
 }

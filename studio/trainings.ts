@@ -66,3 +66,6 @@ export const trainingPlans: readonly TrainingPlan[] = [
     overrides: refine,
   },
 ];
+
+/** Whether the model that a plan begins with is among these. */
+export const canStart = ({ from }: TrainingPlan, models: readonly string[]): boolean => models.includes(from);

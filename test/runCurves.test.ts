@@ -4,7 +4,7 @@ import { z } from "zod";
 import { leaves } from "../src/cli/flags.ts";
 import { resolveRecipe } from "../src/resolveRecipe.ts";
 import { imageSystems } from "../src/systems/registry.ts";
-import { metricsOf, onOneAxis, smoothed } from "../studio/curves.ts";
+import { metricsOf, metricsOfRuns, onOneAxis, smoothed } from "../studio/curves.ts";
 import { parseField, recipeGroups, valueAt, withValue } from "../studio/recipeForm.ts";
 
 describe("curves of a log", () => {
@@ -30,6 +30,22 @@ describe("curves of a log", () => {
     const [first, gap, next] = smoothed([8, null, 2], 0.5);
     expect([first, gap]).toEqual([8, null]);
     expect(next).toBeCloseTo((0.25 * 8 + 0.5 * 2) / 0.75, 12);
+  });
+
+  it("has one line per run to compare, of lists per scale their mean", () => {
+    const rows = new Map([
+      ["a", [{ step: 1, loss: 3, scaleLoss: [4, 2] }]],
+      ["b", [{ step: 2, loss: 1 }]],
+    ]);
+    const metrics = metricsOfRuns(rows);
+    expect(metrics.map(({ title }) => title)).toEqual(["Loss", "Loss, mean over scales"]);
+    expect(metrics.map(({ lines }) => lines.map(({ name, values }) => [name, values]))).toEqual([
+      [
+        ["a", [3]],
+        ["b", [1]],
+      ],
+      [["a", [3]]],
+    ]);
   });
 
   it("puts lines of different steps on one axis without inventing values", () => {
@@ -76,9 +92,18 @@ describe("the form of a recipe", () => {
   });
 
   it("reads what people type", () => {
-    expect(parseField("numbers", "1, 2 3")).toEqual([1, 2, 3]);
-    expect(parseField("integer", "12")).toBe(12);
-    expect(parseField("number", "x")).toBeUndefined();
-    expect(parseField("text", "synth")).toBe("synth");
+    expect(parseField("numbers", "1, 2 3")).toEqual({ value: [1, 2, 3] });
+    expect(parseField("integer", "12")).toEqual({ value: 12 });
+    expect(parseField("number", " ")).toEqual({ value: undefined });
+    expect(parseField("text", "synth")).toEqual({ value: "synth" });
+  });
+
+  it("does not take what it cannot read for the recipe's value", () => {
+    for (const [kind, text] of [
+      ["numbers", "1, 2, 4, x"],
+      ["number", "x"],
+      ["number", "1 2"],
+    ] as const)
+      expect(parseField(kind, text), text).toHaveProperty("problem");
   });
 });

@@ -2,7 +2,7 @@
  * The computing worker, from the page: starts it when it is first needed, and again after a failure that a runtime does
  * not survive.
  */
-import { ApiError } from "../api.ts";
+import { ApiError } from "../apiError.ts";
 import type { DeviceInfo, FromWorker, PlainError, Task, TaskEvents, ToWorker } from "./messages.ts";
 
 type AnyEvent = TaskEvents[keyof TaskEvents];

@@ -10,6 +10,7 @@ import {
   runtimeFiles,
 } from "../../src/index.web.ts";
 import type { DeviceInfo } from "./messages.ts";
+import { SharedLoads } from "./sharedLoads.ts";
 
 /** Models kept open. */
 const maxModels = 3;
@@ -24,6 +25,7 @@ export class OpenModels {
   readonly #files: string;
   readonly #onDevice: (device: DeviceInfo) => void;
   readonly #models = new Map<string, Model>();
+  readonly #loads = new SharedLoads<Model>();
   #device: Promise<Device> | undefined;
 
   /** `files` is the folder of the runtime's files. */
@@ -55,31 +57,49 @@ export class OpenModels {
     return device;
   }
 
-  /** The runtime starts while the file comes. */
+  /** Kept open from then on. The runtime starts while the file comes. */
   async #fetch(
     address: ModelAddress,
     onProgress: (done: number, total: number) => void,
     signal: AbortSignal,
   ): Promise<Model> {
     const [device, found] = await Promise.all([this.device(), fetchModel(address, { onProgress, signal })]);
-    return openModel(found, device);
+    const model = await openModel(found, device);
+    const before = this.#models.get(address.sha256); // of a load that was given up too late
+    if (before) model[Symbol.dispose]();
+    this.#keep(address.sha256, before ?? model);
+    return before ?? model;
   }
 
-  /** Fetched and checked when it is not open. The one not used for longest goes. */
+  /** Fetched and checked when it is not open, once for all who ask at the same time. */
   async model(
     address: ModelAddress,
     onProgress: (done: number, total: number) => void,
     signal: AbortSignal,
   ): Promise<Model> {
-    const known = this.#models.get(address.sha256);
-    this.#models.delete(address.sha256);
-    const model = known ?? (await this.#fetch(address, onProgress, signal));
-    this.#models.set(address.sha256, model);
+    const { sha256 } = address;
+    const known = this.#models.get(sha256);
+    if (known) {
+      this.#keep(sha256, known);
+      return known;
+    }
+    return this.#loads.get(
+      sha256,
+      (tell, shared) => this.#fetch(address, tell, shared),
+      onProgress,
+      signal,
+      () => new NextxError("ABORTED", "The work was cancelled."),
+    );
+  }
+
+  /** The one not used for longest goes. */
+  #keep(sha256: string, model: Model): void {
+    this.#models.delete(sha256);
+    this.#models.set(sha256, model);
     for (const [oldest, unused] of this.#models) {
       if (this.#models.size <= maxModels) break;
       this.#models.delete(oldest);
       unused[Symbol.dispose]();
     }
-    return model;
   }
 }

@@ -2,7 +2,8 @@
 import type { ModelAddress } from "../../src/index.web.ts";
 import { maxPageModelBytes } from "../../src/server/limits.ts";
 import type { GenerateInput, ModelInfo, ServerEvent } from "../../src/server/protocol.ts";
-import { ApiError, listModels, type PictureRecipe, tokenHeaders } from "../api.ts";
+import { listModels, type PictureRecipe, tokenHeaders } from "../api.ts";
+import { ApiError } from "../apiError.ts";
 import type { Backend, GenerateEvent } from "../backend.ts";
 import { keepUsed } from "../offline/keep.ts";
 import { addressOf, isStatic, runtimeFolder, siteModels } from "../site.ts";

@@ -75,6 +75,7 @@ describe.skipIf(chromium === undefined)(
         .filter({ hasText: /web page/ })
         .waitFor({ timeout });
       await page.getByRole("button", { name: "Remove page.pth" }).click();
+      await page.getByRole("button", { name: "Sure? Remove page.pth" }).click();
       await expect.poll(() => card("File page.pth").count(), { timeout }).toBe(0);
     });
 

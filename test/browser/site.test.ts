@@ -159,7 +159,7 @@ describe.skipIf(chromium === undefined)(title, { timeout: 2 * timeout }, () => {
     await page.getByRole("link", { name: "Train", exact: true }).click();
     await page.getByLabel("Steps").fill("20");
     await button("Train").click();
-    const status = page.getByRole("status");
+    const status = page.locator(".status");
     await status.getByText(/^Step [2-9] of 20$/).waitFor({ timeout });
     await button("Stop").click();
     await status.getByText("stopped").waitFor();
@@ -206,6 +206,8 @@ describe.skipIf(chromium === undefined)(title, { timeout: 2 * timeout }, () => {
       const startMs = performance.now();
       const seconds = () => ((performance.now() - startMs) / 1000).toFixed(1);
       await page.reload();
+      await page.getByRole("region", { name: "History" }).waitFor({ timeout });
+      await button("Generate").click();
       await scale(/^\d of 6$/);
       const first = seconds();
       await scale("6 of 6");
