@@ -124,10 +124,11 @@ function seriesContest(setting: ClaimSetting, options: Settled): Contest {
 }
 
 /** What makes the same result; data is the reader's own. */
-function commandOf(kind: ArenaKind, { budgetMinutes, seed, samples }: Settled): string {
+function commandOf(kind: ArenaKind, { budgetMinutes, seed, samples, threads }: Settled): string {
   const flags = [
     ["--budget", budgetMinutes, defaults.budgetMinutes],
     ["--seed", seed, defaults.seed],
+    ["--threads", threads, defaults.threads],
     ...(kind === "image" ? [["--samples", samples, defaults.samples] as const] : []),
   ] as const;
   const changed = flags
