@@ -1,5 +1,5 @@
 /** Arms that take times: kernels of companion matrices by squaring and in O(d + L), and training steps. Quiet machine. */
-import { openWindows } from "../../data/series/windows.ts";
+import { openWindows, type SeriesSource } from "../../data/series/windows.ts";
 import type { Arm } from "../../evaluate/claim/arms.node.ts";
 import type { ClaimSetting } from "../../evaluate/claim/claim.ts";
 import { companionKernel, fastCompanionKernel, normalised } from "../../nn/companion.ts";
@@ -61,17 +61,33 @@ export function kernelArm({ device, onProgress }: ClaimSetting, options: KernelO
   };
 }
 
-/** Median time of a training step of every contestant, batches of 32 windows. */
+/** The series of a table's last channel alone: what benchmarks of one series take. */
+function lastChannel({ table, ...source }: SeriesSource): SeriesSource {
+  const { channels, values } = table;
+  const count = channels.length;
+  const own = Float32Array.from(
+    { length: values.length / count },
+    (_, row) => values[row * count + count - 1] ?? 0,
+  );
+  return { ...source, table: { ...table, channels: channels.slice(-1), values: own } };
+}
+
+export const stepTimesName = { all: "step-times", last: "step-times-one-channel" } as const;
+
+/** Median time of a training step of every contestant, batches of 32 windows of all channels or of the last one. */
 export function stepTimeArm(
   setting: ClaimSetting,
   benchmark: ForecastBenchmark,
   contestants: readonly Contestant[],
+  channels: keyof typeof stepTimesName,
 ): Arm {
+  const models = contestants.map(({ definition }) => definition);
   return {
-    name: "step-times",
-    definition: { benchmark, models: contestants.map(({ definition }) => definition), repeats, version: 1 },
+    name: stepTimesName[channels],
+    definition: { benchmark, models, repeats, version: 1, ...(channels === "last" && { channels: 1 }) },
     run: async () => {
-      const source = await setting.openSeries(benchmark.set);
+      const all = await setting.openSeries(benchmark.set);
+      const source = channels === "last" ? lastChannel(all) : all;
       const windows = openWindows(source, "train", benchmark);
       const shape = { ...benchmark, frequency: source.frequency, channels: source.table.channels.length };
       const numbers: Record<string, number> = {};
