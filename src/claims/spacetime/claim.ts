@@ -272,7 +272,8 @@ export const spacetimeClaimOf =
           [...kinds, ...stepKinds].map((kind) => fitArm(setting, roots, kind, fit)),
         ),
         kernelArm(setting, options.kernels),
-        stepTimeArm(setting, timed, models),
+        stepTimeArm(setting, timed, models, "all"),
+        stepTimeArm(setting, timed, models, "last"),
         ...models.flatMap((model) =>
           seeds.map((seed) => forecastArm(setting, plain(task), model, seed, options)),
         ),
