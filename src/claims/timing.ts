@@ -1,4 +1,5 @@
 /** Timing, of samplers side by side: the runtime's own time and the wall, medians over repeats, the first run left out. */
+import { median } from "../evaluate/bench/engine.ts";
 import type { Arm } from "../evaluate/claim/arms.node.ts";
 import type { Device } from "../runtime/device.ts";
 import { RandomStream } from "../tensor/random.ts";
@@ -42,10 +43,6 @@ export async function countResults(results: AsyncIterable<unknown>): Promise<num
   for await (const _ of results) passes++;
   return passes;
 }
-
-/** Middle of an odd number of values. */
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 
 /** Median of repeated runs in milliseconds; the first is left out. */
 export async function medianMs(run: () => Promise<unknown>, repeats: number): Promise<number> {
