@@ -2,6 +2,10 @@ import { expect, it } from "vitest";
 import { blockCausal } from "../context/blockCausal.ts";
 import { ownGroup } from "../context/ownGroup.ts";
 import { openCpu } from "../runtime/device.node.ts";
+import { compile } from "../runtime/program.ts";
+import { floats } from "../runtime/values.ts";
+import { RandomStream } from "../tensor/random.ts";
+import { attentionArm, attentionGraph } from "./hmar/attention.ts";
 import { attentionPairs, hmarSpeedArm } from "./hmar/speed.ts";
 import { narSpeedArm } from "./nar/speed.ts";
 
@@ -26,6 +30,35 @@ it("HMAR's contest counts passes, pairs and the cache it does without", async ()
   expect(numbers["hmar:pairs"]).toBe(1 + 16 + 81);
   expect(numbers["var:pairs"]).toBe(1 + 4 * 5 + 9 * 14);
   expect(numbers["var:cacheBytes"]).toBeGreaterThan(0);
+}, 120_000);
+
+it("attention alone takes less memory where a scale sees itself only", async () => {
+  const device = await openCpu({ threads: 1 });
+  const options = { patchNums: [1, 2, 3], width: 8, numHeads: 2, batches: [1, 2], repeats: 1 };
+  const { numbers } = await attentionArm(options, device).run(context);
+  expect(numbers["hmar:ms"]).toHaveLength(2);
+  expect(numbers["var:ms"]).toHaveLength(2);
+  const [ours, theirs] = [numbers["hmar:bytes"], numbers["var:bytes"]] as [number[], number[]];
+  for (const [i, bytes] of ours.entries()) expect(bytes).toBeLessThan(theirs[i] ?? 0);
+}, 120_000);
+
+it("attention over past scales is that of a scale alone where there are none", async () => {
+  const device = await openCpu({ threads: 1 });
+  const stream = RandomStream.from(1, "test");
+  const [heads, width, sizes] = [2, 4, [1, 4]] as const;
+  const fed = (sites: number) => floats(stream.normals(heads * sites * width), [1, heads, sites, width]);
+  using cached = await compile(attentionGraph(heads, width, true), { device });
+  using alone = await compile(attentionGraph(heads, width, false), { device });
+  const [past, now] = sizes.map((sites) => ({ query: fed(sites), key: fed(sites), value: fed(sites) }));
+  if (!past || !now) throw new Error("two groups");
+  const { mixed, keys } = await cached.run({ ...now, pastKey: past.key, pastValue: past.value });
+  expect(keys?.shape).toEqual([1, heads, 5, width]);
+  const own = await alone.run(now);
+  expect(own.mixed?.shape).toEqual(mixed?.shape);
+  expect(own.mixed?.data).not.toEqual(mixed?.data);
+  const empty = fed(0);
+  const first = await cached.run({ ...now, pastKey: empty, pastValue: empty });
+  expect(first.mixed?.data).toEqual(own.mixed?.data);
 }, 120_000);
 
 it("pairs of the official schedule", () => {

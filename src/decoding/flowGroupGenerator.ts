@@ -12,6 +12,7 @@ import { addDims, mulDims, symbol } from "../tensor/dims.ts";
 import { concat, reshape } from "../tensor/ops/structure.ts";
 import { float32, int32, type Tensor } from "../tensor/tensor.ts";
 import type { FlowProblem, Velocities } from "./flowSolvers.ts";
+import { cacheNames } from "./groupPrograms.ts";
 import type { KvCache } from "./kvCache.ts";
 import {
   type CachedLayer,
@@ -150,7 +151,9 @@ export class FlowGroupDecoder {
     for (let i = from; i < to; i++) spread[(i - from) * times + (groupOf[i] as number) - first] = 1; // in range
     const ids = Array.from({ length: times }, (_, i) => (i === times - 1 ? id : 0));
     const branches = this.#branches;
-    const out = await this.#programs.run(`flow${branches}`, () => flowGroupGraph(this.#model, branches), {
+    const program = await this.#programs.get(`flow${branches}`, () => flowGroupGraph(this.#model, branches));
+    const growing = from < group.start;
+    const inputs = {
       x: this.#fed(from, group, state),
       labels: this.#labels,
       waves: floats(timeFeatures(ids), [times, timeWaves]),
@@ -161,8 +164,10 @@ export class FlowGroupDecoder {
       ),
       bias: biasFrom(groupOf, from, to),
       ...cacheInputs(this.#cache),
-    });
-    if (from < group.start) {
+    };
+    const grown = growing ? cacheNames(this.#model.layers.length) : [];
+    const out = await program.run(inputs, new Map(), ["velocity", ...grown]);
+    if (growing) {
       this.#cache.commit(grownValues(out, this.#model.layers.length));
       this.#cache.rollback(group.start);
     }

@@ -71,20 +71,23 @@ export async function* generateGroups<G extends Group>(
   const step = await programs.get(`step${branches}`, () => stepGraph(model, branches));
   const cache = KvCache.empty(model.depth, branches * batch, model.numHeads, model.width / model.numHeads);
   const names = cacheNames(model.depth);
+  const last = plan.groups.length - 1;
   let x = start.x as Value; // the graph's outputs
   const propose = async (group: G): Promise<Proposal> => {
+    const grown = group.index === last ? [] : names; // nothing looks back at the last group
     const past = names.map((name, i) => {
       const { data, shape } = cache.values[i] as Value; // one per name
       return [name, { data, shape: [branches, batch, ...shape.slice(1)] }] as const;
     });
-    const out = await step.run({
+    const inputs = {
       x,
       layers: start.layers as Value,
       head: start.head as Value,
       ...(branches === 2 && { guidance: floats([request.guidance(group)], []) }),
       ...Object.fromEntries(past),
-    });
-    return { logits: out.logits as Value, present: names.map((name) => flat(out[name] as Value)) };
+    };
+    const out = await step.run(inputs, new Map(), ["logits", ...grown]);
+    return { logits: out.logits as Value, present: grown.map((name) => flat(out[name] as Value)) };
   };
   const decoder = {
     propose,
@@ -93,7 +96,7 @@ export async function* generateGroups<G extends Group>(
       present,
     }),
     commit: async (group: G, choice: ChosenTokens & { readonly present: readonly Value[] }) => {
-      cache.commit(choice.present);
+      if (group.index !== last) cache.commit(choice.present);
       const next = await request.advance(group, choice);
       if (next !== undefined) x = repeat(next, branches);
     },

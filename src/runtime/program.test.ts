@@ -112,6 +112,19 @@ describe("inputs of a program", () => {
     expect(list((await program.run({ x: floats([1], [1]) } as never)).y)).toEqual([-1]);
   });
 
+  it("give only the outputs that are asked for", async () => {
+    const both = trace({ x: float32("B"), past: float32("B", "M") }, ({ x, past }) => ({
+      y: neg(x),
+      grown: concat([past, broadcastTo(reshape(x, [symbol("B"), 1]), [symbol("B"), 1])], 1),
+    }));
+    using program = await compile(both, { device });
+    const inputs = { x: floats([1, 2], [2]), past: values(2, 3) };
+    const { y, ...others } = await program.run(inputs, new Map(), ["y"]);
+    expect([list(y), Object.keys(others)]).toEqual([[-1, -2], []]);
+    const empty = await program.run({ ...inputs, past: values(2, 0) }, new Map(), ["grown"]);
+    expect([list(empty.grown), Object.keys(empty)]).toEqual([[1, 2], ["grown"]]);
+  });
+
   it("bind symbols even when no value of theirs is used", async () => {
     const shaped = trace({ x: float32("B", "N"), like: float32("B", "M") }, ({ x, like }) => ({
       y: broadcastTo(sum(x, [1], true), like.shape),

@@ -117,15 +117,16 @@ export class Program<I extends string = string, O extends string = string> {
   }
 
   /**
-   * Computes the outputs. Every input and weight that they need must be given, weights that were not compiled in by
-   * `weights`.
+   * Computes the outputs, or those of `only`: what leaves is copied, which is no small part of a large cache's time. Every
+   * input and weight that the outputs need must be given, weights that were not compiled in by `weights`.
    * Errors: PROGRAM_MISSING_INPUT, PROGRAM_BAD_INPUT (type, rank, or sizes that contradict), RUNTIME_OUT_OF_MEMORY,
    * RUNTIME_FAILED, RUNTIME_DISPOSED.
    */
-  async run(
+  async run<Wanted extends O = O>(
     inputs: Readonly<Record<I, Value>>,
     weights: ReadonlyMap<string, Value> = new Map(),
-  ): Promise<Record<O, Value>> {
+    only?: readonly Wanted[],
+  ): Promise<Record<Wanted, Value>> {
     if (this.#disposed) throw new NextxError("RUNTIME_DISPOSED", "The program was disposed.");
     const all = new Map<string, Value>([...weights, ...Object.entries<Value>(inputs)]);
     const feeds = new Map<string, Value>();
@@ -140,7 +141,8 @@ export class Program<I extends string = string, O extends string = string> {
     const symbols = this.#bind(all);
     for (const [name, value] of feeds) checkSizes(name, this.#feeds.get(name) as Tensor, value, symbols); // its keys
     const withoutEmpties = await this.#checkRun(symbols);
-    return (await this.#compute(feeds, symbols, withoutEmpties)) as Record<O, Value>; // keyed by the graph's outputs
+    const outputs = only ? this.#outputs.filter(([name]) => only.includes(name as Wanted)) : this.#outputs; // keyed by O
+    return (await this.#compute(outputs, feeds, symbols, withoutEmpties)) as Record<Wanted, Value>; // those names
   }
 
   /** Bytes alive at the peak of a run with these sizes. */
@@ -219,20 +221,23 @@ export class Program<I extends string = string, O extends string = string> {
 
   /** Empty results are answered here: some providers crash on them. */
   async #compute(
+    outputs: readonly (readonly [string, Tensor])[],
     feeds: ReadonlyMap<string, Value>,
     symbols: ReadonlyMap<string, number>,
     withoutEmpties: Program | undefined,
   ): Promise<Record<string, Value>> {
     const wanted: (readonly [string, Tensor])[] = [];
     const result: Record<string, Value> = {};
-    for (const [name, tensor] of this.#outputs) {
+    for (const [name, tensor] of outputs) {
       const shape = tensor.shape.map((dim) => evaluateDim(dim, symbols));
       if (elementCount(shape) === 0) result[name] = { data: allocate(tensor.dtype, 0), shape };
       else wanted.push([name, tensor]);
     }
     if (wanted.length === 0) return result;
-    if (withoutEmpties !== undefined)
-      return { ...result, ...(await withoutEmpties.run(Object.fromEntries(feeds))) };
+    if (withoutEmpties !== undefined) {
+      const names = wanted.map(([name]) => name);
+      return { ...result, ...(await withoutEmpties.run(Object.fromEntries(feeds), new Map(), names)) };
+    }
     const inside = wanted.map(([name, tensor]) => [this.#outputNames.get(name) ?? name, tensor] as const);
     const computed = await this.#session.run(feeds, inside);
     for (const [i, [name]] of wanted.entries()) {

@@ -16,6 +16,7 @@ import type { ResultFigure } from "../../evaluate/claim/result.ts";
 import type { Target } from "../../evaluate/claim/target.ts";
 import { decodeModel } from "../../formats/modelFile.ts";
 import type { Weights } from "../../nn/scope.ts";
+import { scalePlan } from "../../plan/scales.ts";
 import { tokenizerPrefix } from "../../regimen/multiScaleModel.ts";
 import { withPrefix } from "../../regimen/multiScaleStages.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -27,8 +28,16 @@ import { contestArms } from "../contest/arms.ts";
 import { distanceMeasures, ruleMeasures } from "../contest/measures.ts";
 import { type ContestOptions, contestNames } from "../contest/side.ts";
 import { inpaintingArm, inpaintingMeasures, type Painter } from "../inpainting.ts";
+import { attentionArm, attentionName } from "./attention.ts";
 import { type LadderOptions, ladder, sideNames } from "./sides.ts";
-import { type HmarSpeedOptions, hmarSpeedArm, hmarSpeedName, schedulesArm, schedulesName } from "./speed.ts";
+import {
+  type HmarSpeedOptions,
+  hmarSpeedArm,
+  hmarSpeedName,
+  schedulesArm,
+  schedulesName,
+  speedConfig,
+} from "./speed.ts";
 
 export interface HmarClaimOptions extends Omit<LadderOptions, "seed"> {
   readonly contest: Omit<ContestOptions, "set" | "size">;
@@ -211,6 +220,27 @@ function painterOf(config: HmarModelConfig, weights: Weights, device: Device): P
   };
 }
 
+/** Attention alone beside VAR's: the part that seeing less shortens. */
+function attentionMeasures({ speed }: HmarClaimOptions): ClaimMeasure[] {
+  const widths = speed.widths.join(", ");
+  return speed.schedules.flatMap((patchNums) => {
+    const arms = speed.widths.map((width) => attentionName({ patchNums, width }));
+    const tokens = scalePlan(patchNums).length;
+    return [["time", "ms", "ms"] as const, ["bytes alive in the last pass", "bytes", "bytes"] as const].map(
+      ([what, unit, number]): ClaimMeasure => {
+        const read = (rows: Rows, side: string) =>
+          arms.map((arm) => numbersOf(rows, arm, `${side}:${number}`).at(-1) ?? Number.NaN);
+        return {
+          name: `${what} of one layer's attention, ${speed.batches.at(-1)} images of ${tokens} tokens, widths ${widths}`,
+          ...{ unit, better: "lower", headline: false, arms, baselineName: "VAR, cached" },
+          target: ratio({ atMost: 1 }),
+          numbers: (rows) => ({ system: read(rows, "hmar"), baseline: read(rows, "var") }),
+        };
+      },
+    );
+  });
+}
+
 /** The claim with sizes of one's own. */
 export const hmarClaimOf =
   (options: HmarClaimOptions): ClaimFactory =>
@@ -237,6 +267,16 @@ export const hmarClaimOf =
         hmarSpeedArm({ patchNums, width, batches, repeats }, setting.device, setting.onProgress),
       ),
     );
+    const attended = speed.schedules.flatMap((patchNums) =>
+      speed.widths.map((width) => {
+        const { numHeads } = speedConfig({ patchNums, width }).transformer;
+        return attentionArm(
+          { patchNums, width, numHeads, batches, repeats },
+          setting.device,
+          setting.onProgress,
+        );
+      }),
+    );
     return {
       system: "hmar",
       statement:
@@ -245,6 +285,7 @@ export const hmarClaimOf =
         "no worse for the same multiply-adds, and fills kept pictures better than by chance.",
       arms: [
         ...timed,
+        ...attended,
         schedulesArm(refined, timedSchedules(options), setting.device, setting.onProgress),
         ...contestArms(setting, { ...contest, set: "synth", size: 32 }, contestants),
         inpaintingArm(
@@ -256,6 +297,7 @@ export const hmarClaimOf =
       ],
       measures: [
         ...speedMeasures(options),
+        ...attentionMeasures(options),
         ...qualityMeasures(options, networks),
         ...scheduleMeasures(options),
         ...inpaintingMeasures(),

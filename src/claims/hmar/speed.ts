@@ -50,7 +50,11 @@ function lastScaleBytes({ outputs }: Graph, { groups, length }: Plan<Scale>): nu
   return peakBytes(Object.values(outputs), new Map(Object.entries(symbols)));
 }
 
-function configOf({ patchNums, width }: HmarSpeedOptions): HmarModelConfig {
+/** The model whose time is taken. */
+export function speedConfig({
+  patchNums,
+  width,
+}: Pick<HmarSpeedOptions, "patchNums" | "width">): HmarModelConfig {
   const { tokenizer, transformer, tailLayers } = hmarRecipes["synth-32"].recipe;
   const sides = { patchNums: [...patchNums] };
   return hmarModelSchema.parse({
@@ -112,7 +116,7 @@ export function hmarSpeedArm(
   onProgress?: (text: string) => void,
 ): Arm {
   const { batches, repeats } = options;
-  const config = configOf(options);
+  const config = speedConfig(options);
   const open = (on: Device) => ({ hmar: () => hmar(config, on), var: () => scaleWise(config, on) });
   const name = hmarSpeedName(options);
   return contestArm(
@@ -132,7 +136,7 @@ export function schedulesArm(
   onProgress?: (text: string) => void,
 ): Arm {
   const { batches, repeats } = options;
-  const config = configOf(options);
+  const config = speedConfig(options);
   const open = (on: Device) =>
     Object.fromEntries(
       Object.entries(schedules).map(([name, refine]) => [name, () => hmar(config, on, refine)] as const),

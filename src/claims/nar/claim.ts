@@ -14,7 +14,7 @@ import {
 } from "../../evaluate/claim/claim.ts";
 import type { Target } from "../../evaluate/claim/target.ts";
 import { contestArms } from "../contest/arms.ts";
-import { distanceMeasures, ruleMeasures } from "../contest/measures.ts";
+import { distanceMeasures, meanChange, ruleMeasures } from "../contest/measures.ts";
 import { type ContestOptions, contestNames } from "../contest/side.ts";
 import { type NeighbourOptions, neighbours, sideNames } from "./sides.ts";
 import { type NarSpeedOptions, narSpeedArm, narSpeedOptions } from "./speed.ts";
@@ -119,6 +119,18 @@ function qualityMeasures(
   ];
 }
 
+/** Held-out tokens: the exact likelihood of the next token, and neighbours' sum of marginals, each group given all before. */
+function likelihoodMeasure({ contest: { seeds } }: NarClaimOptions): ClaimMeasure {
+  const arms = (side: string) => seeds.map((seed) => contestNames.training(side, seed));
+  const read = (rows: Rows, side: string) => arms(side).map((arm) => numberOf(rows, arm, "validationLoss"));
+  return {
+    ...{ name: "negative log-likelihood of held-out tokens (sum of marginals)", unit: "nats per token" },
+    ...{ better: "lower", headline: false, baselineName: raster, target: [meanChange({ atMost: 0.1 })] },
+    arms: [...arms(sideNames.nar), ...arms(sideNames.raster)],
+    numbers: (rows) => ({ system: read(rows, sideNames.nar), baseline: read(rows, sideNames.raster) }),
+  };
+}
+
 /** The claim with sizes of one's own. */
 export const narClaimOf =
   (options: NarClaimOptions): ClaimFactory =>
@@ -143,6 +155,7 @@ export const narClaimOf =
           options,
           identities.map(({ name }) => name),
         ),
+        likelihoodMeasure(options),
       ],
       notes: [
         `Both sides have ${options.layers} layers; next-neighbour's second head is read after the last of them, the first one before it.`,

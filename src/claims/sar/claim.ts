@@ -17,12 +17,13 @@ import { armNames, type RefinementSetting } from "../../evaluate/claim/refinemen
 import type { ImageSystem } from "../../regimen/system.ts";
 import { sarRecipes } from "../../systems/sar/recipe.ts";
 import { sarSystem } from "../../systems/sar/system.ts";
-import { scheduleFigure, sweepFigure, workFigure } from "./figures.ts";
+import { scheduleFigure, scheduleTimeFigure, sweepFigure, workFigure } from "./figures.ts";
 import {
   control,
   methods,
   realMethods,
   realSet,
+  realSweep,
   refine,
   refined,
   sampledSchedules,
@@ -154,7 +155,7 @@ function asides(networks: readonly string[]): ClaimMeasure[] {
 
 export const sarClaim: ClaimFactory = async (setting): Promise<Claim> => {
   const own = { set, methods, sweep, sampledSchedules };
-  const real = { set: realSet, methods: realMethods };
+  const real = { set: realSet, methods: realMethods, sweep: realSweep };
   const arms = [
     ...refinementArms(await settingOf(setting, "synth-32", own)),
     ...refinementArms(await settingOf(setting, "fashion-32", real)).map(withoutBase),
@@ -179,7 +180,13 @@ export const sarClaim: ClaimFactory = async (setting): Promise<Claim> => {
         "measures when both had been judged, because they disagree.",
       "Times of the arms are those of a machine with other work on it; work is counted in multiply-adds.",
     ],
-    figures: (rows) => [workFigure(rows), ...sweepFigure(rows), scheduleFigure(rows)],
+    figures: (rows) => [
+      workFigure(rows),
+      ...sweepFigure(rows, set, sweep),
+      ...sweepFigure(rows, realSet, realSweep),
+      scheduleFigure(rows),
+      ...scheduleTimeFigure(rows),
+    ],
     protocol: (rows) => ({
       data: `${set}, ${realSet}`,
       split: "test for distances, validation for losses and disagreement",

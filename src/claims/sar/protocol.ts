@@ -52,4 +52,17 @@ export const refine = { steps: 160, batchSize: 64, tokenImages: 10_240 };
 export const set = "synth";
 /** A real set: the same protocol with what was chosen on `synth`, the control alone beside it. */
 export const realSet = "fashion-mnist";
+/** Whether that was too little there, tried at a seed that no headline uses: a heavier second pass, a longer training. */
+export const realSweep = {
+  seed: 11,
+  variants: {
+    "tf-continue": { method: "tf-continue" },
+    "sigma-0-05": { sigma: 0.05 },
+    "sigma-0-2": { sigma: 0.2 },
+    "sigma-0-5": { sigma: 0.5 },
+    "sigma-2": { sigma: 2 },
+    longer: { sigma, steps: 480 },
+    "tf-continue-longer": { method: "tf-continue", steps: 480 },
+  },
+} as const;
 export const realMethods = { [refined]: methods[refined], [control]: methods[control] };

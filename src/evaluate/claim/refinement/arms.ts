@@ -1,7 +1,7 @@
 /** All arms of a claim about refining a scale-wise model, in the order in which they need each other. */
 import type { Arm } from "../arms.node.ts";
 import { baseArm, guidanceArm, judgingArm } from "./judging.ts";
-import { schedulesArm } from "./schedules.ts";
+import { schedulesArm, scheduleTimesArm } from "./schedules.ts";
 import { claimedMethod, RefinementBench, type RefinementSetting } from "./setting.ts";
 import { sweepArm } from "./sweep.ts";
 import { costArm, trainingArm } from "./training.ts";
@@ -22,7 +22,9 @@ export function refinementArms(setting: RefinementSetting): Arm[] {
     baseArm(bench),
     ...judge(first),
     ...others.flatMap((seed) => [...train(seed), ...judge(seed)]),
-    ...schedules.map((sides) => schedulesArm(bench, claimedMethod(setting), first, sides)),
+    ...schedules.flatMap((sides) =>
+      [schedulesArm, scheduleTimesArm].map((arm) => arm(bench, claimedMethod(setting), first, sides)),
+    ),
     ...variants.map(([name, variant]) => sweepArm(bench, name, variant, setting.sweep?.seed ?? first)),
   ];
 }

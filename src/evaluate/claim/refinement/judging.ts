@@ -5,7 +5,7 @@ import type { FeatureSet } from "../../featureSet.ts";
 import type { Pictures } from "../../features/types.ts";
 import { frechetDistance, frechetEstimate } from "../../frechet.ts";
 import { ruleValidity } from "../../metrics.ts";
-import type { Arm, Recomputed } from "../arms.node.ts";
+import type { Arm, ArmContext, Recomputed } from "../arms.node.ts";
 import { numbersOf, type Rows } from "../claim.ts";
 import { leastProduct } from "../guidance.ts";
 import { armNames, claimedMethod, definitionOf, type RefinementBench } from "./setting.ts";
@@ -79,29 +79,45 @@ export function guidanceArm(bench: RefinementBench, method: string): Arm {
   const { setting } = bench;
   const { set, methods, seeds } = setting;
   const [first = 1] = seeds;
+  /** Distances of the trained model's samples under every network, by guidance weight. */
+  const opened = async ({ model, signal }: ArmContext) => {
+    const file = wholeModel(setting.base, await model(armNames.training(set, method, first)));
+    return async (cfgScale: number) => {
+      const sampling = { count: guidanceSamples, seed: noise.guidance, options: { cfgScale }, signal };
+      const samples = await samplesOf(bench, file, sampling);
+      const pairs = await comparisons(bench, samples, signal);
+      return pairs.map(({ real, generated }) => frechetDistance(real, generated).distance);
+    };
+  };
+  const named = (tables: readonly number[][]) =>
+    Object.fromEntries(tables.map((distances, i) => [`distance${i}`, distances]));
   return {
     name: armNames.guidance(set, method),
     definition: definitionOf(setting, {
       methods: [methods[claimedMethod(setting)], methods[method]],
       ...{ first, guidanceGrid, guidanceSamples, noise: noise.guidance },
     }),
-    run: async ({ model, signal }) => {
-      const file = wholeModel(setting.base, await model(armNames.training(set, method, first)));
+    run: async (context) => {
+      const distances = await opened(context);
       const tables: number[][] = [];
       for (const cfgScale of guidanceGrid) {
-        const samples = await samplesOf(bench, file, {
-          count: guidanceSamples,
-          seed: noise.guidance,
-          options: { cfgScale },
-          signal,
-        });
-        const pairs = await comparisons(bench, samples, signal);
-        for (const [i, { real, generated }] of pairs.entries()) {
+        for (const [i, distance] of (await distances(cfgScale)).entries()) {
           tables[i] ??= [];
-          tables[i].push(frechetDistance(real, generated).distance);
+          tables[i].push(distance);
         }
       }
-      return { numbers: Object.fromEntries(tables.map((distances, i) => [`distance${i}`, distances])) };
+      return { numbers: named(tables) };
+    },
+    // At the weight that the judged samples have; the other columns are taken over from the row.
+    recompute: async (context) => {
+      const chosen = chosenGuidance(context.rows, set, method);
+      const fresh = await (await opened(context))(chosen);
+      const tables = fresh.map((distance, i) =>
+        numbersOf(context.rows, armNames.guidance(set, method), `distance${i}`).map((known, column) =>
+          guidanceGrid[column] === chosen ? distance : known,
+        ),
+      );
+      return { numbers: named(tables), tolerance: 0.02 };
     },
   };
 }
@@ -126,7 +142,7 @@ export function judgingArm(bench: RefinementBench, method: string, seed: number)
   };
 }
 
-/** What a check computes again: everything over all tokens but the distances, whose samples take as long as the arm. */
+/** What a check computes again: everything over all tokens but the distances of 10,000 samples, which take as long as the arm. */
 async function knownAgain(
   bench: RefinementBench,
   model: ModelFile,

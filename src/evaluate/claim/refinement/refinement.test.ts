@@ -13,7 +13,7 @@ import { RandomStream } from "../../../tensor/random.ts";
 import type { FeatureExtractor, Pictures } from "../../features/types.ts";
 import { type ArmRow, armContext, runArms } from "../arms.node.ts";
 import { refinementArms } from "./arms.ts";
-import { chosenGuidance } from "./judging.ts";
+import { chosenGuidance, guidanceGrid } from "./judging.ts";
 import { meanChange, pairedMeasure, stepCost } from "./measures.ts";
 import { armNames, type RefinementSetting } from "./setting.ts";
 
@@ -184,4 +184,21 @@ it("a check computes losses, agreement and work again from the weights, not from
     expect(numbers.length, name).toBeGreaterThan(1);
     for (const [key, value] of numbers) expect(value, key).toBeCloseTo(row.numbers[key] as number, 5);
   }
+}, 60_000);
+
+it("a check draws the samples of the chosen guidance again", async () => {
+  const name = armNames.guidance("synth", "sar-paper");
+  const arm = refinementArms(shared).find((one) => one.name === name);
+  const row = rows.get(name) as ArmRow; // it ran
+  const chosen = guidanceGrid.indexOf(chosenGuidance(rows, "synth", "sar-paper") as 0);
+  const told = row.numbers.distance0 as number[];
+  const bent = (column: number) =>
+    told.map((distance, i) => (i === column ? distance * 0.9 : distance)) as number[];
+  const again = async (distance0: number[]) => {
+    const changed = new Map(rows).set(name, { ...row, numbers: { ...row.numbers, distance0 } });
+    return (await arm?.recompute?.(armContext(folder, changed)))?.numbers.distance0 as number[];
+  };
+  for (const [i, distance] of (await again(told)).entries())
+    expect(distance).toBeCloseTo(told[i] as number, 5);
+  expect((await again(bent(chosen)))[chosen]).toBeCloseTo(told[chosen] as number, 5); // smaller: still the chosen one
 }, 60_000);

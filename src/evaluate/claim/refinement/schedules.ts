@@ -1,4 +1,5 @@
-/** An arm that samples one model with several schedules: what fewer, more and larger scales cost and give. */
+/** Arms that sample one model with several schedules: what fewer, more and larger scales give, and what they cost. */
+import { median } from "../../bench/engine.ts";
 import { frechetDistance } from "../../frechet.ts";
 import { ruleValidity, sampleAccuracy } from "../../metrics.ts";
 import type { Arm } from "../arms.node.ts";
@@ -54,6 +55,47 @@ export function schedulesArm(
         if (validity) note("validity", validity.rate);
       }
       return { numbers };
+    },
+  };
+}
+
+/** Pictures drawn at once when time is taken, and how often; the first time compiles and is left out. */
+const timedPictures = 64;
+const timedRepeats = 5;
+
+/** Milliseconds per picture of every schedule, sampling and decoding, median of repeats. To be run on a quiet machine. */
+export function scheduleTimesArm(
+  bench: RefinementBench,
+  method: string,
+  seed: number,
+  schedules: readonly (readonly number[])[],
+): Arm {
+  const { setting } = bench;
+  const { set, base, system, device } = setting;
+  return {
+    name: armNames.scheduleTimes(set),
+    isExtra: true,
+    definition: definitionOf(setting, {
+      method: setting.methods[method],
+      ...{ seed, schedules, guidance, timedPictures, timedRepeats },
+    }),
+    run: async ({ model, signal }) => {
+      const file = wholeModel(base, await model(armNames.training(set, method, seed)));
+      using opened = await system.open(file.description, file.weights, device);
+      const labels = Array.from({ length: timedPictures }, (_, i) => i % file.description.classNames.length);
+      const stop = signal && { signal };
+      const msPerPicture: number[] = [];
+      for (const schedule of schedules) {
+        const options = { cfgScale: guidance, schedule };
+        const times: number[] = [];
+        for (let repeat = -1; repeat < timedRepeats; repeat++) {
+          const startMs = performance.now();
+          for await (const _ of opened.sample({ labels, seed: 1, options, previews: false, ...stop }));
+          if (repeat >= 0) times.push((performance.now() - startMs) / timedPictures);
+        }
+        msPerPicture.push(median(times));
+      }
+      return { numbers: { msPerPicture, threads: device.threads } };
     },
   };
 }

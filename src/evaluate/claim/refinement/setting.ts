@@ -53,6 +53,7 @@ export const armNames = {
   judging: (set: string, method: string, seed: number) => `${set}-${method}-${seed}-judged`,
   base: (set: string) => `${set}-base-judged`,
   schedules: (set: string) => `${set}-schedules`,
+  scheduleTimes: (set: string) => `${set}-times`,
   sweep: (set: string, variant: string) => `${set}-sweep-${variant}`,
 };
 
