@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { readPickle } from "./pickle.ts";
 import {
   PickleClass,
   PickleDict,
@@ -10,8 +11,7 @@ import {
   type PickleTable,
   PickleTuple,
   type PickleValue,
-  readPickle,
-} from "./pickle.ts";
+} from "./pickleValues.ts";
 import { codeOf, readDamaged } from "./testing/hostile.ts";
 import { join, op } from "./testing/torchFile.ts";
 

@@ -6,7 +6,8 @@
 import { NextxError } from "../tensor/errors.ts";
 import { type ByteSource, bytesSource } from "./byteSource.ts";
 import type { HostTensor } from "./hostTensor.ts";
-import { PickleDict, PickleList, type PickleValue, readPickle } from "./pickle.ts";
+import { readPickle } from "./pickle.ts";
+import { PickleDict, PickleList, type PickleValue } from "./pickleValues.ts";
 import { type StateDict, selectStateDict, stateDicts } from "./stateDict.ts";
 import type { TensorDict } from "./tensorFile.ts";
 import { type TorchTable, torchTable } from "./torchPickle.ts";

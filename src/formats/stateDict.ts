@@ -1,6 +1,6 @@
 /** Finds the dict of tensors that is wanted among the nested dicts of a checkpoint. */
 import { NextxError } from "../tensor/errors.ts";
-import { PickleDict, type PickleKey, PickleList, PickleTuple, type PickleValue } from "./pickle.ts";
+import { PickleDict, type PickleKey, PickleList, PickleTuple, type PickleValue } from "./pickleValues.ts";
 import { TorchTensor } from "./torchPickle.ts";
 
 /** One dict that holds tensors, with what else it holds. */

@@ -15,7 +15,7 @@ import {
   PickleTuple,
   type PickleValue,
   pickleError,
-} from "./pickle.ts";
+} from "./pickleValues.ts";
 
 /** The bytes behind tensors; `dtype` is undefined for an untyped storage, whose `length` counts bytes. */
 export class TorchStorage extends PickleObject {

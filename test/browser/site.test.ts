@@ -160,6 +160,12 @@ describe.skipIf(chromium === undefined)(title, { timeout: 2 * timeout }, () => {
     await page.getByLabel("Steps").fill("20");
     await button("Train").click();
     const status = page.locator(".status");
+    await status.getByText(/^Step [1-9] of 20$/).waitFor({ timeout });
+    await button("Stop").click();
+    await button("Discard").click();
+    await button("Train").waitFor({ timeout });
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Train");
+    await button("Train").click();
     await status.getByText(/^Step [2-9] of 20$/).waitFor({ timeout });
     await button("Stop").click();
     await status.getByText("stopped").waitFor();
