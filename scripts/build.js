@@ -40,7 +40,7 @@ function entries() {
     main: "src/cli/main.ts",
     computeWorker: "src/server/compute/worker.node.ts",
     operator: "src/server/operations/operator.node.ts",
-    healthProbe: "src/cli/benches/serve/healthProbe.ts",
+    witness: "src/cli/benches/serve/witness.ts",
     index: "src/index.node.ts",
     web: "src/index.web.ts",
   };

@@ -32,7 +32,7 @@ interface Port {
 /** manifest.json. */
 export interface LoopManifest extends LoopDescription {
   readonly format: "nextx-onnx-loop";
-  readonly version: 1;
+  readonly version: 2;
   readonly model: { readonly name: string; readonly sha256: string; readonly system: string };
   readonly imageSize: number;
   readonly classNames: readonly string[];
@@ -99,7 +99,7 @@ export async function exportLoop(
   return await appearing(folder, force, async (temporary) => {
     const written = await writeLoop(temporary, loop, weights, signal);
     const manifest: LoopManifest = {
-      ...{ format: "nextx-onnx-loop", version: 1, model, imageSize, classNames },
+      ...{ format: "nextx-onnx-loop", version: 2, model, imageSize, classNames },
       ...loop.description,
       ...written,
     };

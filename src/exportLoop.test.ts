@@ -68,7 +68,7 @@ describe("VAR, as it ships", () => {
     const manifest = JSON.parse(readFileSync(join(at, "manifest.json"), "utf8"));
     expect(manifest).toMatchObject({
       format: "nextx-onnx-loop",
-      version: 1,
+      version: 2,
       model: { system: "var" },
       imageSize: 32,
     });

@@ -80,7 +80,7 @@ function choose(logits, draw, { topK, topP, temperature, greedy }) {
 /** The export as something to run. */
 async function open(folder, threads) {
   const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8"));
-  if (manifest.format !== "nextx-onnx-loop" || manifest.version !== 1) throw new Error("another manifest");
+  if (manifest.format !== "nextx-onnx-loop" || manifest.version !== 2) throw new Error("another manifest");
   const sessions = new Map();
   const session = async (name) => {
     const path = join(folder, manifest.graphs[name].file);
@@ -165,7 +165,7 @@ export async function generate(folder, { labels, seed = 0, first = 0, threads = 
   let x = start.x; // [G, B, N, C]
   const names = Array.from({ length: cache.layers }, (_, i) => [`key${i}`, `value${i}`]).flat();
   let past = Object.fromEntries(
-    names.map((name) => [name, zeros([branches, batch, cache.heads, 0, cache.headWidth])]),
+    names.map((name) => [name, zeros([branches * batch, cache.heads, 0, cache.headWidth])]),
   );
   const ids = [];
   for (const [s, scale] of scales.entries()) {

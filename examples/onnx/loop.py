@@ -82,7 +82,7 @@ class Loop:
     def __init__(self, folder, threads):
         self.folder = Path(folder)
         self.manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
-        if self.manifest["format"] != "nextx-onnx-loop" or self.manifest["version"] != 1:
+        if self.manifest["format"] != "nextx-onnx-loop" or self.manifest["version"] != 2:
             raise ValueError("another manifest")
         self.options = ort.SessionOptions()
         self.options.intra_op_num_threads = threads
@@ -163,7 +163,7 @@ def generate(folder, labels, seed=0, first=0, threads=2, **settings):
     both = [labels, [manifest["nullLabel"]] * batch][:branches]
     start = run(f"start{guided}", {"labels": np.array(both, np.int32), "positions": rows(scales[0])})
     x = start["x"]  # [G, B, N, C]
-    empty = np.zeros([branches, batch, cache["heads"], 0, cache["headWidth"]], np.float32)
+    empty = np.zeros([branches * batch, cache["heads"], 0, cache["headWidth"]], np.float32)
     past = {f"{kind}{i}": empty for i in range(cache["layers"]) for kind in ("key", "value")}
     ids = []
     for s, scale in enumerate(scales):

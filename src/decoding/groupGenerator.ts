@@ -39,9 +39,6 @@ interface Proposal {
   readonly present: readonly Value[];
 }
 
-/** [G, B, ...] -> [G * B, ...]. */
-const flat = ({ data, shape: [g = 0, b = 0, ...rest] }: Value): Value => ({ data, shape: [g * b, ...rest] });
-
 /** The same rows for every branch: [B, ...] -> [G, B, ...]. */
 function repeat({ data, shape }: Value, branches: number): Value {
   const repeated = new Float32Array(data.length * branches);
@@ -75,10 +72,7 @@ export async function* generateGroups<G extends Group>(
   let x = start.x as Value; // the graph's outputs
   const propose = async (group: G): Promise<Proposal> => {
     const grown = group.index === last ? [] : names; // nothing looks back at the last group
-    const past = names.map((name, i) => {
-      const { data, shape } = cache.values[i] as Value; // one per name
-      return [name, { data, shape: [branches, batch, ...shape.slice(1)] }] as const;
-    });
+    const past = names.map((name, i) => [name, cache.values[i] as Value] as const); // one per name
     const inputs = {
       x,
       layers: start.layers as Value,
@@ -87,7 +81,7 @@ export async function* generateGroups<G extends Group>(
       ...Object.fromEntries(past),
     };
     const out = await step.run(inputs, new Map(), ["logits", ...grown]);
-    return { logits: out.logits as Value, present: grown.map((name) => flat(out[name] as Value)) };
+    return { logits: out.logits as Value, present: grown.map((name) => out[name] as Value) };
   };
   const decoder = {
     propose,

@@ -5,7 +5,7 @@
  */
 import type { KeyValue } from "../mixer/types.ts";
 import { trace } from "../runtime/trace.ts";
-import { addDims, mulDims, symbol } from "../tensor/dims.ts";
+import { mulDims, symbol } from "../tensor/dims.ts";
 import { add, mul, sub } from "../tensor/ops/elementwise.ts";
 import { reshape, slice } from "../tensor/ops/structure.ts";
 import { float32, int32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
@@ -43,7 +43,7 @@ export function stepGraph(model: CachedModel, branches: number) {
   const { depth, width: c, numHeads } = model;
   const [N, M] = [symbol("N"), symbol("M")];
   const rows = mulDims(branches, B);
-  const cache = float32(branches, B, numHeads, M, c / numHeads);
+  const cache = float32(rows, numHeads, M, c / numHeads); // as layers see it: a reshape of an output is a copy
   const specs: Record<string, TensorSpec> = {
     x: float32(branches, B, N, c),
     layers: float32(branches, B, depth, 6, c),
@@ -55,22 +55,15 @@ export function stepGraph(model: CachedModel, branches: number) {
     const get = (name: string): Tensor => inputs[name] as Tensor; // declared above
     const flatten = (x: Tensor) => reshape(x, [rows, ...x.shape.slice(2)]);
     const past = (i: number): KeyValue => ({
-      key: flatten(get(cacheName(i, "key"))),
-      value: flatten(get(cacheName(i, "value"))),
+      key: get(cacheName(i, "key")),
+      value: get(cacheName(i, "value")),
     });
     const modulations = { layers: flatten(get("layers")), head: flatten(get("head")) };
     const { logits, caches } = model.blocks(flatten(get("x")), modulations, (i) => ({ past: past(i) }));
-    const grown = caches.flatMap(({ key, value }, i) =>
-      (
-        [
-          ["key", key],
-          ["value", value],
-        ] as const
-      ).map(([part, tensor]) => [
-        cacheName(i, part),
-        reshape(tensor, [branches, B, numHeads, addDims(M, N), c / numHeads]),
-      ]),
-    );
+    const grown = caches.flatMap(({ key, value }, i) => [
+      [cacheName(i, "key"), key],
+      [cacheName(i, "value"), value],
+    ]);
     return {
       logits: guide(reshape(logits, [branches, B, N, model.vocabSize]), inputs.guidance),
       ...Object.fromEntries(grown),

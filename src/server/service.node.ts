@@ -61,6 +61,11 @@ export class Service {
     return this.#scheduler.retryAfterSeconds;
   }
 
+  /** @throws NextxError QUEUE_FULL, SERVER_STOPPING, counted as a refusal */
+  requireRoom(): void {
+    this.#refusing(() => this.#scheduler.requireRoom(0));
+  }
+
   /** A request whose client waits for it. @throws NextxError QUEUE_FULL and those of planRequest */
   submit(request: GenerateRequest): Job {
     const job = new Job(newId(), this.#admit(request));
@@ -169,11 +174,17 @@ export class Service {
 
   #admit(request: GenerateRequest) {
     if (this.#compute.isLost) throw new NextxError("DEVICE_LOST", "The computing process does not start.");
-    try {
+    return this.#refusing(() => {
       this.#scheduler.requireRoom(0); // before anything is decoded
       const plan = planRequest(this.catalogue, request);
       this.#scheduler.requireRoom(plan.cost);
       return plan;
+    });
+  }
+
+  #refusing<T>(work: () => T): T {
+    try {
+      return work();
     } catch (error) {
       this.metrics.rejected.inc({ code: error instanceof NextxError ? error.code : "INTERNAL" });
       throw error;

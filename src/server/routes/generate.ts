@@ -51,6 +51,11 @@ function fromImages(service: Service, body: z.infer<typeof imagesSchema>): Gener
 }
 
 export function addGenerate(app: App, service: Service): void {
+  for (const path of ["/v1/generate", "/v1/images/generations"])
+    app.post(path, async (_, next) => {
+      service.requireRoom(); // before the body is read: a full queue refuses cheaply
+      await next();
+    });
   app.openapi(
     createRoute({
       method: "post",

@@ -1,7 +1,7 @@
 /** H5: every number of every request has bounds, and what is beyond them is refused at once, with its place. */
 import { z } from "zod";
 import { type Goal, percentile, rounded } from "./goal.ts";
-import { benchModelId, type Target } from "./target.ts";
+import { ask, benchModelId, type Target } from "./target.ts";
 
 interface Schema {
   readonly type?: string | readonly string[];
@@ -30,6 +30,11 @@ const documentSchema = z.looseObject({
   ),
 });
 
+/** Refusals before time is taken: a server that has just begun still compiles its code. */
+const warming = 100;
+/** How often every value is tried. */
+const rounds = 20;
+
 interface NumberField {
   readonly where: string;
   readonly path: readonly string[];
@@ -55,6 +60,7 @@ function numbersIn(schema: Schema, where: string, path: readonly string[]): Numb
 
 /** Numbers of `/v1/generate` that stand at the top of its body, tried beyond both bounds. */
 async function refusals(target: Target, fields: readonly NumberField[]) {
+  for (let i = 0; i < warming; i++) await (await ask(target, i, { count: 0 })).text();
   const took: number[] = [];
   const accepted: string[] = [];
   const post = async (body: object) => {
@@ -67,9 +73,11 @@ async function refusals(target: Target, fields: readonly NumberField[]) {
     const text = await response.text();
     return { ms: performance.now() - startMs, status: response.status, text };
   };
-  for (const { path, low = 0, high = 0 } of fields) {
-    const [name = ""] = path;
-    for (const value of [low - 1, high * 2 + 1, 1e300, -1e300]) {
+  const tried = fields.flatMap(({ path: [name = ""], low = 0, high = 0 }) =>
+    [low - 1, high * 2 + 1, 1e300, -1e300].map((value) => [name, value] as const),
+  );
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, value] of tried) {
       const { ms, status, text } = await post({ [name]: value });
       took.push(ms);
       const param = (JSON.parse(text) as { error?: { param?: string | null } }).error?.param ?? ""; // our own server's

@@ -1,9 +1,9 @@
 /** H1 and H2: many more clients than the queue holds, and health checks while all of it computes. */
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { NextxError } from "../../../tensor/errors.ts";
 import { type Goal, type LoadSize, percentile, rounded } from "./goal.ts";
-import type { Health } from "./healthProbe.ts";
 import { ask, maxWaiting, once, pause, type Target, untilIdle } from "./target.ts";
+import type { Seen, Watching } from "./witness.ts";
 
 /** Clients that fill the queue without overflowing it. */
 const fitting = 32;
@@ -56,43 +56,62 @@ async function client(target: Target, index: number, end: number, flood: Flood):
   }
 }
 
-/** Entry of the probe, built beside this file. */
-const probeFile = "healthProbe.js";
+/** Entry of the witness, built beside this file. */
+const witnessFile = "witness.js";
 
-/** Asks for health in a process of its own. @throws NextxError BENCH_NO_PROBE */
-function watchHealth(target: Target, ms: number): Promise<Health> {
-  return new Promise((resolve, reject) => {
-    const child = fork(new URL(probeFile, import.meta.url), [target.url, String(ms)], { execArgv: [] });
-    child.on("message", (health: Health) => resolve(health)); // our own entry's
-    child.on("exit", () =>
-      reject(new NextxError("BENCH_NO_PROBE", "The probe of the server's health ended early.")),
-    );
-  });
+/** A process that will ask for health and for pictures; begin it before this one is niced. */
+export class Witness implements Disposable {
+  readonly #child: ChildProcess;
+
+  constructor(target: Pick<Target, "url">) {
+    this.#child = fork(new URL(witnessFile, import.meta.url), [target.url], { execArgv: [] });
+  }
+
+  /** What it saw. @throws NextxError BENCH_NO_WITNESS */
+  watch(ms: number): Promise<Seen> {
+    return new Promise((resolve, reject) => {
+      this.#child.on("message", (seen: Seen) => resolve(seen)); // our own entry's
+      this.#child.on("exit", () =>
+        reject(new NextxError("BENCH_NO_WITNESS", "The process that watches the server ended early.")),
+      );
+      this.#child.send({ ms } satisfies Watching);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill();
+  }
 }
 
-export async function overload(target: Target, { clients, overloadMs }: LoadSize): Promise<Goal[]> {
+export async function overload(
+  target: Target,
+  witness: Witness,
+  { clients, overloadMs }: LoadSize,
+): Promise<Goal[]> {
   const before = await capacityAlone(target, overloadMs / 5);
   await untilIdle(target);
   const flood: Flood = { refusedMs: [], accepted: 0, finished: 0, withoutRetryAfter: 0, others: new Map() };
   const startMs = performance.now();
   const end = startMs + overloadMs;
-  const [health] = await Promise.all([
-    watchHealth(target, overloadMs),
+  const [seen] = await Promise.all([
+    witness.watch(overloadMs),
     ...Array.from({ length: clients }, (_, i) => client(target, i, end, flood)),
   ]);
+  flood.accepted += seen.accepted;
+  flood.finished += seen.finished;
   const goodput = (1000 * flood.finished) / (performance.now() - startMs);
   await untilIdle(target);
   const after = await capacityAlone(target, overloadMs / 5);
   const alone = (before + after) / 2;
-  const refused = percentile(flood.refusedMs, 0.99);
-  const [livez, readyz] = [percentile(health.livezMs, 0.99), percentile(health.readyzMs, 0.99)];
+  const refused = percentile(seen.refusedMs, 0.99);
+  const [livez, readyz] = [percentile(seen.livezMs, 0.99), percentile(seen.readyzMs, 0.99)];
   return [
     {
       id: "H1",
       text: `${clients} clients against a queue of ${maxWaiting}: the rest gets 429 with Retry-After in under 50 ms (p99), all accepted finish, goodput at least 95 % of capacity alone`,
       holds:
         refused < 50 &&
-        flood.refusedMs.length > 0 &&
+        seen.refusedMs.length > 0 &&
         flood.withoutRetryAfter + flood.others.size === 0 &&
         flood.finished === flood.accepted &&
         goodput >= 0.95 * alone,
@@ -102,7 +121,8 @@ export async function overload(target: Target, { clients, overloadMs }: LoadSize
           withoutRetryAfter: flood.withoutRetryAfter,
           otherAnswers: [...flood.others].join("; ") || "none",
         },
-        refusedP99Ms: rounded(refused),
+        ...{ witnessed: seen.refusedMs.length, refusedP99Ms: rounded(refused) },
+        refusedP99MsOfTheLoad: rounded(percentile(flood.refusedMs, 0.99)),
         picturesPerSecond: rounded(goodput),
         aloneBefore: rounded(before),
         aloneAfter: rounded(after),
@@ -112,12 +132,12 @@ export async function overload(target: Target, { clients, overloadMs }: LoadSize
     {
       id: "H2",
       text: "health answers in under 20 ms (p99) meanwhile, and says when the queue is full",
-      holds: livez < 20 && readyz < 20 && health.unready > 0,
+      holds: livez < 20 && readyz < 20 && seen.unready > 0,
       figures: {
-        probes: health.livezMs.length,
+        probes: seen.livezMs.length,
         livezP99Ms: rounded(livez),
         readyzP99Ms: rounded(readyz),
-        saidNotReady: health.unready,
+        saidNotReady: seen.unready,
       },
     },
   ];
