@@ -165,6 +165,7 @@ export class Scheduler {
         job.state = "running";
         await this.#hooks.onStart(job);
         if (!job.isOver) job.emit({ kind: "started" });
+        await otherWork();
       }
       if (jobs.every(({ isOver }) => isOver)) return;
       const onStep = ({ done, total, strips }: BatchStep) => {
@@ -204,6 +205,7 @@ export class Scheduler {
         computedMs: Math.round(computedMs),
       };
       await this.#close(job, "finished", event, part);
+      await otherWork();
     }
   }
 
@@ -239,6 +241,9 @@ export class Scheduler {
     this.#waiting.unshift(...again);
   }
 }
+
+/** Lets connections and health checks in between two jobs of a large batch. */
+const otherWork = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 const base64 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
