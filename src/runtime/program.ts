@@ -31,12 +31,14 @@ export async function compile<I extends string, O extends string>(
   const { device, weights = new Map() } = options;
   // what is prepared keeps the outputs that were asked for
   const prepared = (device.prepare?.(graph, weights) ?? graph) as Graph<I, O>;
-  return build(withQuantisedLayers(prepared, weights, device.weightBits), options);
+  const added = Object.keys(prepared.outputs).filter((name) => !Object.hasOwn(graph.outputs, name));
+  return build(withQuantisedLayers(prepared, weights, device.weightBits), options, new Set(added));
 }
 
 async function build<I extends string, O extends string>(
   graph: Graph<I, O>,
   options: CompileOptions,
+  watched: ReadonlySet<string> = new Set(),
 ): Promise<Program<I, O>> {
   const { device } = options;
   const { weights, folder } = weightSources(options);
@@ -48,7 +50,7 @@ async function build<I extends string, O extends string>(
     arena: options.arena ?? true,
     ...(options.profile !== undefined && { profile: options.profile }),
   });
-  return new Program(graph, session, options, model);
+  return new Program(graph, session, options, model, watched);
 }
 
 /** Smaller weights are written into the model. */
@@ -93,6 +95,8 @@ export class Program<I extends string = string, O extends string = string> {
   readonly #sources: ReadonlyMap<string, { input: string; axis: number }>;
   readonly #outputs: readonly (readonly [string, Tensor])[];
   readonly #outputNames: ReadonlyMap<string, string>;
+  /** Outputs that a device's `prepare` added: it sees them at every run. */
+  readonly #watched: ReadonlySet<string>;
   readonly #bounds: readonly Bound[];
   /** Symbol values that passed the checks of sizes and memory; programs of their own for those with empty tensors. */
   readonly #checked = new Map<string, Promise<Program> | undefined>();
@@ -103,11 +107,13 @@ export class Program<I extends string = string, O extends string = string> {
     session: Session,
     options: CompileOptions,
     model: Pick<OnnxModel, "feeds" | "outputs" | "nodeCount">,
+    watched: ReadonlySet<string>,
   ) {
     const { feeds } = model;
     this.graph = graph;
     this.nodeCount = model.nodeCount;
     this.#session = session;
+    this.#watched = watched;
     this.#options = options;
     this.#feeds = feeds;
     this.#outputNames = model.outputs;
@@ -141,7 +147,8 @@ export class Program<I extends string = string, O extends string = string> {
     const symbols = this.#bind(all);
     for (const [name, value] of feeds) checkSizes(name, this.#feeds.get(name) as Tensor, value, symbols); // its keys
     const withoutEmpties = await this.#checkRun(symbols);
-    const outputs = only ? this.#outputs.filter(([name]) => only.includes(name as Wanted)) : this.#outputs; // keyed by O
+    const isWanted = (name: string) => !only || only.includes(name as Wanted) || this.#watched.has(name); // keyed by O
+    const outputs = this.#outputs.filter(([name]) => isWanted(name));
     return (await this.#compute(outputs, feeds, symbols, withoutEmpties)) as Record<Wanted, Value>; // those names
   }
 
