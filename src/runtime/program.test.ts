@@ -125,6 +125,32 @@ describe("inputs of a program", () => {
     expect([list(empty.grown), Object.keys(empty)]).toEqual([[1, 2], ["grown"]]);
   });
 
+  it("and what the device added to the graph", async () => {
+    const seen: string[] = [];
+    const watching: Device = {
+      ...device,
+      prepare: (graph) => ({
+        ...graph,
+        outputs: { ...graph.outputs, added: neg(Object.values(graph.outputs)[0] as Tensor) },
+      }),
+      createSession: async (model, options) => {
+        const session = await device.createSession(model, options);
+        return {
+          run: (feeds, outputs) => {
+            seen.push(...outputs.map(([name]) => name));
+            return session.run(feeds, outputs);
+          },
+          [Symbol.dispose]: () => session[Symbol.dispose](),
+        };
+      },
+    };
+    const two = trace({ x: float32("B") }, ({ x }) => ({ y: neg(x), z: exp(x) }));
+    using program = await compile(two, { device: watching });
+    await program.run({ x: floats([1], [1]) }, new Map(), ["z"]);
+    expect(seen).toHaveLength(2);
+    expect(seen).toContain("added");
+  });
+
   it("bind symbols even when no value of theirs is used", async () => {
     const shaped = trace({ x: float32("B", "N"), like: float32("B", "M") }, ({ x, like }) => ({
       y: broadcastTo(sum(x, [1], true), like.shape),
