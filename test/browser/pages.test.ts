@@ -318,6 +318,17 @@ describe.skipIf(chromium === undefined)(
       await expect.poll(() => server.parts[0], { timeout }).toBe(8 * 2 ** 20);
     });
 
+    it("keeps the page that is shown in sight on a narrow screen", async () => {
+      await open("#/systems", { viewport: { width: 320, height: 700 } });
+      const shown = page.locator(".pages a[aria-current]");
+      await shown.waitFor({ timeout });
+      const right = async () => {
+        const box = await shown.boundingBox();
+        return (box?.x ?? 0) + (box?.width ?? 0);
+      };
+      await expect.poll(right, { timeout }).toBeLessThanOrEqual(320);
+    });
+
     it("hides the training that no model allows", async () => {
       await open("#/train");
       await ready(); // there is no such page: the first one is shown
