@@ -44,18 +44,6 @@ export async function countResults(results: AsyncIterable<unknown>): Promise<num
   return passes;
 }
 
-/** Median of repeated runs in milliseconds; the first is left out. */
-export async function medianMs(run: () => Promise<unknown>, repeats: number): Promise<number> {
-  await run();
-  const times: number[] = [];
-  for (let i = 0; i < repeats; i++) {
-    const start = performance.now();
-    await run();
-    times.push(performance.now() - start);
-  }
-  return median(times);
-}
-
 export interface Timing {
   readonly images: number;
   readonly repeats: number;

@@ -1,4 +1,6 @@
 /** One mixer of heads alone, over longer and longer series: time and bytes of auto-correlation and of attention. Quiet machine. */
+
+import { medianMs } from "../../evaluate/bench/engine.ts";
 import type { Arm } from "../../evaluate/claim/arms.node.ts";
 import type { ClaimSetting } from "../../evaluate/claim/claim.ts";
 import { autoCorrelation, ownLags } from "../../mixer/autoCorrelation.ts";
@@ -10,7 +12,6 @@ import { type Graph, trace } from "../../runtime/trace.ts";
 import { floats } from "../../runtime/values.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { float32 } from "../../tensor/tensor.ts";
-import { medianMs } from "../timing.ts";
 
 export interface BlockOptions {
   readonly batch: number;

@@ -2,6 +2,8 @@
  * Attention alone, without the layers around it: one layer's scores, softmax and sums over all scales of a guided picture,
  * each scale on itself (HMAR) or on all scales so far, whose keys and values come in and go out as in cached generation (VAR).
  */
+
+import { medianMs } from "../../evaluate/bench/engine.ts";
 import type { Arm } from "../../evaluate/claim/arms.node.ts";
 import { attend } from "../../nn/layers.ts";
 import { scalePlan } from "../../plan/scales.ts";
@@ -14,7 +16,6 @@ import { symbol } from "../../tensor/dims.ts";
 import { concat } from "../../tensor/ops/structure.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { float32 } from "../../tensor/tensor.ts";
-import { medianMs } from "../timing.ts";
 
 export interface AttentionOptions {
   readonly patchNums: readonly number[];

@@ -1,5 +1,6 @@
 /** Arms that take times: kernels of companion matrices by squaring and in O(d + L), and training steps. Quiet machine. */
 import { openWindows, type SeriesSource } from "../../data/series/windows.ts";
+import { medianMs } from "../../evaluate/bench/engine.ts";
 import type { Arm } from "../../evaluate/claim/arms.node.ts";
 import type { ClaimSetting } from "../../evaluate/claim/claim.ts";
 import { companionKernel, fastCompanionKernel, normalised } from "../../nn/companion.ts";
@@ -12,7 +13,6 @@ import { floats, type Value } from "../../runtime/values.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { float32 } from "../../tensor/tensor.ts";
 import type { Contestant, ForecastBenchmark } from "../series/forecastArms.ts";
-import { medianMs } from "../timing.ts";
 
 const repeats = 7;
 const trainerOptions = {

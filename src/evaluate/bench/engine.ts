@@ -42,6 +42,18 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
+/** Median of repeated runs in milliseconds; the first is left out. */
+export async function medianMs(run: () => Promise<unknown>, repeats: number): Promise<number> {
+  await run();
+  const times: number[] = [];
+  for (let i = 0; i < repeats; i++) {
+    const start = performance.now();
+    await run();
+    times.push(performance.now() - start);
+  }
+  return median(times);
+}
+
 async function timeStep(
   name: string,
   make: () => TrainingTask,

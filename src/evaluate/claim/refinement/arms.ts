@@ -23,7 +23,9 @@ export function refinementArms(setting: RefinementSetting): Arm[] {
     ...judge(first),
     ...others.flatMap((seed) => [...train(seed), ...judge(seed)]),
     ...schedules.flatMap((sides) =>
-      [schedulesArm, scheduleTimesArm].map((arm) => arm(bench, claimedMethod(setting), first, sides)),
+      [schedulesArm, scheduleTimesArm].map((arm) =>
+        arm(bench, { method: claimedMethod(setting), seed: first, schedules: sides }),
+      ),
     ),
     ...variants.map(([name, variant]) => sweepArm(bench, name, variant, setting.sweep?.seed ?? first)),
   ];

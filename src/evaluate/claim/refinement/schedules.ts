@@ -1,5 +1,5 @@
 /** Arms that sample one model with several schedules: what fewer, more and larger scales give, and what they cost. */
-import { median } from "../../bench/engine.ts";
+import { medianMs } from "../../bench/engine.ts";
 import { frechetDistance } from "../../frechet.ts";
 import { ruleValidity, sampleAccuracy } from "../../metrics.ts";
 import type { Arm } from "../arms.node.ts";
@@ -9,17 +9,19 @@ import { armNames, definitionOf, type RefinementBench } from "./setting.ts";
 /** Guidance of all schedules. */
 const guidance = 0.5;
 
+/** A trained model, and what it is sampled with. */
+export interface ScheduledModel {
+  readonly method: string;
+  readonly seed: number;
+  readonly schedules: readonly (readonly number[])[];
+}
+
 /**
  * Per schedule (its number of scales and last side): distances, share of pictures that our classifier puts into the class
  * asked for, share that keeps every rule, seconds per picture of sampling alone. Pictures of another side than the model's
  * are judged in the model's size.
  */
-export function schedulesArm(
-  bench: RefinementBench,
-  method: string,
-  seed: number,
-  schedules: readonly (readonly number[])[],
-): Arm {
+export function schedulesArm(bench: RefinementBench, { method, seed, schedules }: ScheduledModel): Arm {
   const { setting } = bench;
   const { set, base } = setting;
   return {
@@ -59,17 +61,12 @@ export function schedulesArm(
   };
 }
 
-/** Pictures drawn at once when time is taken, and how often; the first time compiles and is left out. */
+/** Pictures drawn at once when time is taken, and how often. */
 const timedPictures = 64;
 const timedRepeats = 5;
 
 /** Milliseconds per picture of every schedule, sampling and decoding, median of repeats. To be run on a quiet machine. */
-export function scheduleTimesArm(
-  bench: RefinementBench,
-  method: string,
-  seed: number,
-  schedules: readonly (readonly number[])[],
-): Arm {
+export function scheduleTimesArm(bench: RefinementBench, { method, seed, schedules }: ScheduledModel): Arm {
   const { setting } = bench;
   const { set, base, system, device } = setting;
   return {
@@ -87,13 +84,10 @@ export function scheduleTimesArm(
       const msPerPicture: number[] = [];
       for (const schedule of schedules) {
         const options = { cfgScale: guidance, schedule };
-        const times: number[] = [];
-        for (let repeat = -1; repeat < timedRepeats; repeat++) {
-          const startMs = performance.now();
+        const draw = async () => {
           for await (const _ of opened.sample({ labels, seed: 1, options, previews: false, ...stop }));
-          if (repeat >= 0) times.push((performance.now() - startMs) / timedPictures);
-        }
-        msPerPicture.push(median(times));
+        };
+        msPerPicture.push((await medianMs(draw, timedRepeats)) / timedPictures);
       }
       return { numbers: { msPerPicture, threads: device.threads } };
     },
