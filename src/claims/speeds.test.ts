@@ -8,6 +8,8 @@ import { RandomStream } from "../tensor/random.ts";
 import { attentionArm, attentionGraph } from "./hmar/attention.ts";
 import { attentionPairs, hmarSpeedArm } from "./hmar/speed.ts";
 import { narSpeedArm } from "./nar/speed.ts";
+import { xarClaimOptions } from "./xar/claim.ts";
+import { xarSpeedArm } from "./xar/speed.ts";
 
 const context = { rows: new Map(), model: async () => new Uint8Array(0) };
 
@@ -30,6 +32,13 @@ it("HMAR's contest counts passes, pairs and the cache it does without", async ()
   expect(numbers["hmar:pairs"]).toBe(1 + 16 + 81);
   expect(numbers["var:pairs"]).toBe(1 + 4 * 5 + 9 * 14);
   expect(numbers["var:cacheBytes"]).toBeGreaterThan(0);
+}, 120_000);
+
+it("xAR's contest counts the passes of its solver", async () => {
+  const device = await openCpu({ threads: 1 });
+  const entities = { ...xarClaimOptions, embedDim: 16, numHeads: 2, depth: 1, steps: 2, seed: 1 };
+  const { numbers } = await xarSpeedArm(entities, { batches: [1], repeats: 1 }, device).run(context);
+  expect(numbers).toMatchObject({ "xar:passes": 4 * 2, "token:passes": 64 * 2 });
 }, 120_000);
 
 it("attention alone takes less memory where a scale sees itself only", async () => {

@@ -12,7 +12,7 @@ import { type GenerateOptions, generateEntities } from "../../systems/xar/genera
 import type { XarTransformer } from "../../systems/xar/model.ts";
 import { xarSystem } from "../../systems/xar/system.ts";
 import { RandomStream } from "../../tensor/random.ts";
-import { type Contender, contestArm, countResults } from "../timing.ts";
+import { type Contender, contestArm, countResults, timed } from "../timing.ts";
 import { configOf, type EntityOptions, sideNames } from "./sides.ts";
 
 export interface XarSpeedOptions {
@@ -23,16 +23,6 @@ export interface XarSpeedOptions {
 export const xarSpeedOptions: XarSpeedOptions = { batches: [1, 16], repeats: 3 };
 
 export const speedName = "speed";
-
-/** Programs that count their runs. */
-class CountedPrograms extends ProgramStore {
-  runs = 0;
-
-  override run(...given: Parameters<ProgramStore["run"]>): ReturnType<ProgramStore["run"]> {
-    this.runs++;
-    return super.run(...given);
-  }
-}
 
 /** Multiply-adds of guided generation of one image, without the decoder. */
 function generationWork(model: XarTransformer, steps: number): number {
@@ -49,14 +39,15 @@ function generationWork(model: XarTransformer, steps: number): number {
 function contender(config: XarModelConfig, options: GenerateOptions, device: Device): Contender {
   const { transformer } = buildXar(config);
   const specs = xarSystem.parameters({ system: "xar", config, classNames: [], imageSize: 0 });
-  const programs = new CountedPrograms(initialise(specs, RandomStream.from(1, "speed")), device);
+  const counted = timed(device);
+  const programs = new ProgramStore(initialise(specs, RandomStream.from(1, "speed")), counted.device);
   return {
     generate: async (labels, streams, signal) => {
-      const before = programs.runs;
+      const before = counted.runs();
       const noise = streamNoise(transformer.valueWidth, streams);
       const settings = { ...options, ...(signal && { signal }) };
       await countResults(generateEntities(transformer, programs, labels, settings, noise));
-      return programs.runs - before;
+      return counted.runs() - before;
     },
     counted: { multiplyAdds: generationWork(transformer, options.steps) },
     [Symbol.dispose]: () => programs[Symbol.dispose](),
