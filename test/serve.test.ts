@@ -262,14 +262,16 @@ describe("limits and guards", { timeout: 60_000 }, () => {
   });
 
   it("refuses what is no JSON, and bodies that are too large", async () => {
-    const send = (body: string) =>
+    const send = (body: string | ReadableStream) =>
       fetch(`${server.url}v1/generate`, {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        body,
+        ...{ body, duplex: "half" },
       });
     expect((await send("{")).status).toBe(400);
-    expect((await send(JSON.stringify({ model: "x".repeat(3_000_000) }))).status).toBe(413);
+    const large = JSON.stringify({ model: "x".repeat(3_000_000) });
+    expect((await send(large)).status).toBe(413);
+    expect((await send(new Blob([large]).stream())).status).toBe(413); // chunked: no declared length
   });
 
   it("refuses other host names and other origins", async () => {

@@ -1,5 +1,6 @@
 /** The HTTP side: guards, limits, error bodies, and the routes with their OpenAPI description. */
 import { OpenAPIHono } from "@hono/zod-openapi";
+import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { validationError } from "../formats/validate.ts";
@@ -96,13 +97,17 @@ export function createApp(service: Service, options: AppOptions): App {
   return app;
 }
 
-const limited = (maxSize: number) =>
-  bodyLimit({
-    maxSize,
-    onError: () => {
-      throw new NextxError("BODY_TOO_LARGE", `A request's body has at most ${maxSize} bytes.`);
-    },
-  });
+/** Refuses larger bodies. A declared length is compared as it stands: asking for the body of a request costs more. */
+function limited(maxSize: number): MiddlewareHandler {
+  const refuse = () => {
+    throw new NextxError("BODY_TOO_LARGE", `A request's body has at most ${maxSize} bytes.`);
+  };
+  const counted = bodyLimit({ maxSize, onError: refuse });
+  return (c, next) => {
+    if (c.req.header("transfer-encoding") !== undefined) return counted(c, next);
+    return Number(c.req.header("content-length") ?? 0) <= maxSize ? next() : refuse();
+  };
+}
 
 /** hono's own errors: a body that is no JSON, and the like. */
 function fromHttp(error: unknown): NextxError | undefined {
