@@ -82,8 +82,13 @@ function attention(
   return { out: dense(scope.in("wo"), flat, dim, dim), cache: { key, value } };
 }
 
-function feedForward(scope: Scope, x: Tensor, { dim, multipleOf }: LlamaConfig): Tensor {
-  const hidden = Math.ceil(Math.floor((8 * dim) / 3) / multipleOf) * multipleOf;
+/** Width of the feed-forward layer. */
+export const feedForwardWidth = ({ dim, multipleOf }: Pick<LlamaConfig, "dim" | "multipleOf">): number =>
+  Math.ceil(Math.floor((8 * dim) / 3) / multipleOf) * multipleOf;
+
+function feedForward(scope: Scope, x: Tensor, config: LlamaConfig): Tensor {
+  const { dim } = config;
+  const hidden = feedForwardWidth(config);
   const gate = silu(dense(scope.in("w1"), x, hidden, dim));
   return dense(scope.in("w2"), mul(gate, dense(scope.in("w3"), x, hidden, dim)), dim, hidden);
 }

@@ -37,6 +37,8 @@ export interface Recognised {
   readonly implied?: Readonly<Record<string, Section>>;
   /** What they do not say and a setting has to: its path is that setting's. */
   readonly unknown?: NextxError;
+  /** Names of ours, below the prefix, by official ones, where they differ; undefined for what is another part's. */
+  readonly rename?: (officialName: string) => string | undefined;
 }
 
 /** One network of a system, as a file of its own or inside one. */

@@ -42,16 +42,16 @@ export interface FoundPart {
   readonly unknown?: NonNullable<Recognised["unknown"]>;
   readonly implied: NonNullable<Recognised["implied"]>;
   readonly tensors: PlacedTensors;
-  read(officialName: string): Promise<HostTensor>;
+  read(name: string): Promise<HostTensor>;
 }
 
 /** Form and name in the file. */
 export type PlacedTensor = TensorForm & { readonly inFile: string };
 
-/** Tensors of a part by official name, in the order of their names. */
+/** Tensors of a part by name, in the order of their names: official ones, or ours where the part renames. */
 export interface PlacedTensors extends Iterable<readonly [string, PlacedTensor]> {
   readonly size: number;
-  get(officialName: string): PlacedTensor | undefined;
+  get(name: string): PlacedTensor | undefined;
 }
 
 /** Wrappers of compiled and sharded modules, anywhere in a name. */
@@ -146,6 +146,21 @@ const namesOf = (tensors: PlacedTensors): TensorNames => ({
   },
 });
 
+/** Tensors under names of ours; those without one are left out. */
+function renamed(tensors: PlacedTensors, rename: NonNullable<Recognised["rename"]>): PlacedTensors {
+  const entries = [...tensors].flatMap(([official, placed]) => {
+    const name = rename(official);
+    return name === undefined ? [] : [[name, placed] as const];
+  });
+  const byName = new Map(entries);
+  const sorted = entries.sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
+  return {
+    size: sorted.length,
+    get: (name) => byName.get(name),
+    [Symbol.iterator]: () => sorted[Symbol.iterator](),
+  };
+}
+
 async function look(
   system: string,
   part: OfficialPart,
@@ -153,13 +168,17 @@ async function look(
   tensors: PlacedTensors,
   prefix: string,
 ): Promise<FoundPart | undefined> {
-  const read = (name: string) => dict.read(tensors.get(name)?.inFile ?? name);
+  const reader = (of: PlacedTensors) => (name: string) => dict.read(of.get(name)?.inFile ?? name);
   const shape = (name: string) => tensors.get(name)?.shape;
-  const recognised = await part.recognise({ names: namesOf(tensors), shape, read });
+  const recognised = await part.recognise({ names: namesOf(tensors), shape, read: reader(tensors) });
   if (recognised === undefined) return undefined;
-  const { section, implied = {}, unknown } = recognised;
+  const { section, implied = {}, unknown, rename } = recognised;
   const key = [dict.key, prefix.slice(0, -1)].filter((text) => text !== "").join(".");
-  return { system, part, file, dict, key, section, implied, ...(unknown && { unknown }), tensors, read };
+  const named = rename ? renamed(tensors, rename) : tensors;
+  return {
+    ...{ system, part, file, dict, key, section, implied, ...(unknown && { unknown }) },
+    ...{ tensors: named, read: reader(named) },
+  };
 }
 
 /**

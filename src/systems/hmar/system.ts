@@ -10,6 +10,7 @@ import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { buildHmar } from "./build.ts";
 import { hmarModelSchema } from "./config.ts";
 import { HmarModel, hmarSamplingSchema } from "./hmarModel.ts";
+import { hmarOfficial } from "./official.ts";
 import { hmarParity } from "./parity.ts";
 import { refineGraph } from "./programs.ts";
 import { hmarRecipeSchema, hmarRecipes } from "./recipe.ts";
@@ -65,4 +66,5 @@ export const hmarSystem: ImageSystem = {
     return multiScaleSubject(tokenizer, nextScale, weights, sides);
   },
   parity: hmarParity,
+  official: hmarOfficial,
 };

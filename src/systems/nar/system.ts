@@ -7,6 +7,7 @@ import type { ImageSystem, ModelDescription } from "../../regimen/system.ts";
 import { buildNar } from "./build.ts";
 import { narModelSchema } from "./config.ts";
 import { NarModel, narSamplingSchema } from "./narModel.ts";
+import { narOfficial } from "./official.ts";
 import { narParity } from "./parity.ts";
 import { narRecipeSchema, narRecipes } from "./recipe.ts";
 import { modelConfig, narStages } from "./stages.ts";
@@ -49,4 +50,5 @@ export const narSystem: ImageSystem = {
   open: async (description, weights, device) =>
     new NarModel(description, configs.readWhole(description), weights, device),
   parity: narParity,
+  official: narOfficial,
 };

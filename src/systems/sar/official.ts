@@ -12,6 +12,7 @@ import {
   type OfficialPart,
   type OfficialPreset,
 } from "../../regimen/officialForm.ts";
+import { vqAnchor, vqDerivable, vqSection } from "../../regimen/vqOfficial.ts";
 import { officialMaxSide, officialTransformer, type TokenizerConfig, tokenizerSchema } from "./config.ts";
 import { sarModelSchema, transformerPrefix } from "./sarModel.ts";
 import { tokenizerPrefix } from "./trainableCodec.ts";
@@ -55,31 +56,16 @@ const transformer: OfficialPart = {
 const tokenizer: OfficialPart = {
   name: "tokenizer",
   prefix: tokenizerPrefix,
-  anchor: "quantize.embedding.weight",
-  async recognise({ names, shape }) {
-    const [codebook, input] = [shape("quantize.embedding.weight"), shape("encoder.conv_in.weight")];
-    const latents = shape("encoder.conv_out.weight");
-    const levels = countIndices(names, "encoder.conv_blocks.", ".");
-    if (!codebook || !input || !latents || levels === 0) return undefined;
-    const [ch = 0, inChannels] = input;
-    const factors = (net: string) =>
-      Array.from(
-        { length: levels },
-        (_, i) => (shape(`${net}.conv_blocks.${i}.res.0.conv1.weight`)?.[0] ?? 0) / ch,
-      );
-    const section = {
-      vocabSize: codebook[0],
-      codeWidth: codebook[1],
-      zChannels: latents[0],
-      ch,
-      inChannels,
-      encoderChMult: factors("encoder"),
-      decoderChMult: factors("decoder").reverse(), // its blocks count from the lowest resolution
-      numResBlocks: countIndices(names, "encoder.conv_blocks.0.res.", "."),
-    };
-    return { section };
+  anchor: vqAnchor,
+  async recognise(tensors) {
+    const found = vqSection(tensors);
+    return (
+      found && {
+        section: { ...found.section, encoderChMult: found.encoder, decoderChMult: found.decoder },
+      }
+    );
   },
-  derivable: (name) => (name === "quantize.codebook_used" ? { why: "statistics of training" } : undefined),
+  derivable: vqDerivable,
   summary: ({ vocabSize, codeWidth, ch }) =>
     `FlexVAR tokenizer, ${vocabSize} codes of ${codeWidth} numbers, ${ch} channels`,
 };
