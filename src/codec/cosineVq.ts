@@ -40,12 +40,19 @@ export class CosineVq {
     this.#config = config;
   }
 
+  get #book(): Tensor {
+    const { vocabSize, codeWidth } = this.#config;
+    return this.#scope.in("embedding").param("weight", [vocabSize, codeWidth], uniform(1 / vocabSize));
+  }
+
   /** The codebook as sites use it, [V, C]: normalised. */
   get codes(): Tensor {
-    const { vocabSize, codeWidth } = this.#config;
-    return this.#normalise(
-      this.#scope.in("embedding").param("weight", [vocabSize, codeWidth], uniform(1 / vocabSize)),
-    );
+    return this.#normalise(this.#book);
+  }
+
+  /** Of codes [..., C] as `codes` has them: of length 1, whatever the configuration says. */
+  unit(codes: Tensor): Tensor {
+    return this.#config.codebookL2Norm ? codes : l2Normalize(codes);
   }
 
   #normalise(x: Tensor): Tensor {

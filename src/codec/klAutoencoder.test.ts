@@ -59,3 +59,13 @@ it("a measured scale multiplies latents and is taken back before decoding", asyn
   for (const [i, value] of ((await trip.run({ images })).images?.data ?? []).entries())
     expect(back?.data[i]).toBeCloseTo(Math.max(-1, Math.min(1, value)), 5);
 });
+
+it("attention lies at the last level, at another one, or at none", () => {
+  const levelsOf = (attendedLevel?: number) => {
+    const scope = Scope.root("");
+    const deep = { ...config, chMult: [1, 1, 1], ...(attendedLevel !== undefined && { attendedLevel }) };
+    latentsGraph(new KlAutoencoder(scope, deep));
+    return [0, 1, 2].filter((level) => scope.specs.has(`encoder.down.${level}.attn.0.norm.weight`));
+  };
+  expect([levelsOf(), levelsOf(1), levelsOf(4)]).toEqual([[2], [1], []]);
+});

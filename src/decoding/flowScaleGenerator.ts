@@ -51,8 +51,8 @@ export interface FlowScaleModel {
   ): { readonly z: Tensor; readonly caches: readonly KeyValue[] };
   /** Velocities [R, N, Z] of one scale at places [N]; waves [1, 1, 256]. */
   velocity(x: Tensor, z: Tensor, waves: Tensor, places: Tensor): Tensor;
-  /** The matrix [from^2, to^2] that makes the input of a scale of the one before. */
-  inputMatrix(from: number, to: number): Float32Array;
+  /** The matrix [from^2, to^2] that makes the input of a scale of the one before, by way of the finest side. */
+  inputMatrix(from: number, to: number, finest?: number): Float32Array;
 }
 
 export interface ScaleGeneration {
@@ -62,6 +62,10 @@ export interface ScaleGeneration {
   readonly cfgRamp: boolean;
   /** Guidance acts at times up to this one. */
   readonly guidanceHigh: number;
+  /** ... and down to this one; to the end when absent. */
+  readonly guidanceLow?: number;
+  /** Side by way of which a scale becomes the next one's input; the plan's last when absent, as in training. */
+  readonly finest?: number;
   /** Falling times of each integration. */
   readonly times: readonly number[];
   readonly signal?: AbortSignal;
@@ -145,7 +149,7 @@ export async function integrateScale(
   model: FlowScaleModel,
   programs: ProgramStore,
   { scale, noise, z, pictures, weight }: ScaleFlow,
-  { times, guidanceHigh, signal }: Pick<ScaleGeneration, "times" | "guidanceHigh" | "signal">,
+  { times, guidanceHigh, guidanceLow = 0, signal }: Omit<ScaleGeneration, "cfgScale" | "cfgRamp" | "finest">,
 ): Promise<Value> {
   const [rows = 0, ...site] = noise.shape;
   const length = noise.data.length / rows;
@@ -169,7 +173,7 @@ export async function integrateScale(
     }) as [Float32Array, Float32Array]; // two branches
     return { conditional, unconditional };
   };
-  const guidance = { weight, until: guidanceHigh };
+  const guidance = { weight, until: guidanceHigh, from: guidanceLow };
   const flow = { noise: noise.data, times, guidance, velocity, ...(signal && { signal }) };
   return floats(Float32Array.from(await euler(flow)), noise.shape);
 }
@@ -215,7 +219,10 @@ export async function* generateScales(
     commit: async (scale: Scale, values: Value) => {
       const next = plan.groups[scale.index + 1];
       if (next === undefined) return;
-      const matrix = floats(model.inputMatrix(scale.side, next.side), [scale.size, next.size]);
+      const matrix = floats(model.inputMatrix(scale.side, next.side, options.finest), [
+        scale.size,
+        next.size,
+      ]);
       const out = await programs.run("input", () => inputGraph(model), { values, matrix });
       x = repeat(out.x as Value, branches); // the graph's output
     },

@@ -95,3 +95,17 @@ it("grids are filled from both ends", () => {
   expect(linspace(1, 0, 1)).toEqual([1]);
   expect(linspace(1, 0.04, 40).at(-1)).toBe(0.04);
 });
+
+it("guidance acts between its times only", async () => {
+  const asked: number[] = [];
+  await euler({
+    noise: [0],
+    times: [1, 0.75, 0.5, 0.25, 0],
+    guidance: { weight: 2, until: 0.8, from: 0.5 },
+    velocity: async (state, time, guided) => {
+      if (guided) asked.push(time);
+      return { conditional: state, ...(guided && { unconditional: state }) };
+    },
+  });
+  expect(asked).toEqual([0.75, 0.5]);
+});

@@ -17,6 +17,8 @@ export interface FlowGuidance {
   readonly weight: number;
   /** Guidance acts at times up to this one; always when absent. */
   readonly until?: number;
+  /** ... and down to this one. */
+  readonly from?: number;
 }
 
 /** One integration. */
@@ -54,7 +56,8 @@ async function integrate(
     throwIfAborted(signal);
     const time = times[step] as number; // in range
     const weight = guidance?.weight ?? 1;
-    const guided = weight > 1 && time <= (guidance?.until ?? Number.POSITIVE_INFINITY);
+    const { until = Number.POSITIVE_INFINITY, from = 0 } = guidance ?? {};
+    const guided = weight > 1 && time <= until && time >= from;
     const { conditional, unconditional } = await velocity(Float32Array.from(state), time, guided, step);
     invariant(conditional.length === state.length, "One velocity per element.");
     invariant(!guided || unconditional?.length === state.length, "Guidance needs both velocities.");

@@ -111,10 +111,17 @@ function attention(scope: Scope, x: Tensor, config: AdaLnConfig, { bias, past, s
   return { out, cache: { key, value } };
 }
 
+/** Nearest whole number, the even one where two are as near, as Python rounds. */
+function roundHalfEven(x: number): number {
+  const below = Math.floor(x);
+  const isTie = x - below === 0.5;
+  return isTie ? below + (below % 2) : Math.round(x);
+}
+
 function feedForward(scope: Scope, x: Tensor, config: AdaLnConfig): Tensor {
   const init = truncatedNormal(initStd(config.embedDim));
   const hidden = gelu(
-    linear(scope.in("fc1"), x, Math.round(config.embedDim * config.mlpRatio), { weight: init }),
+    linear(scope.in("fc1"), x, roundHalfEven(config.embedDim * config.mlpRatio), { weight: init }),
     "tanh",
   );
   return linear(scope.in("fc2"), hidden, config.embedDim, {

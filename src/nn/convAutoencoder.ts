@@ -25,6 +25,8 @@ export interface AutoencoderConfig {
   /** Groups of every group normalisation. */
   readonly numGroups: number;
   readonly patchSize: number;
+  /** Level with attention after every block, where the layout has one; the last when absent. */
+  readonly attendedLevel?: number | undefined;
 }
 
 /** Pixels per latent site along one side. */
@@ -70,7 +72,7 @@ type Projections = (scope: Scope, x: Tensor) => readonly [Tensor, Tensor, Tensor
 /** Where the parameters of one net are. Levels count from the highest resolution. */
 export interface Layout {
   res(net: Scope, level: number, i: number): Scope;
-  /** Of the attention after every block of the lowest level; absent where there is none. */
+  /** Of the attention after every block of one level; absent where there is none. */
   attn?(net: Scope, level: number, i: number): Scope;
   /** Of the convolution that halves or doubles the side after a level. */
   resample(net: Scope, level: number): Scope;
@@ -155,11 +157,12 @@ function middle(scope: Scope, x: Tensor, groups: number, { middle: names, projec
 export function encoder(scope: Scope, images: Tensor, config: AutoencoderConfig, layout: Layout): Tensor {
   const { ch, chMult, numResBlocks, numGroups } = config;
   const last = chMult.length - 1;
+  const attended = config.attendedLevel ?? last;
   let h = conv(scope.in("conv_in"), pixelUnshuffle(images, config.patchSize), ch, 3);
   chMult.forEach((factor, level) => {
     for (let i = 0; i < numResBlocks; i++) {
       h = resnetBlock(layout.res(scope, level, i), h, ch * factor, numGroups);
-      if (level === last && layout.attn)
+      if (level === attended && layout.attn)
         h = attnBlock(layout.attn(scope, level, i), h, numGroups, layout.projections);
     }
     if (level !== last)
@@ -173,13 +176,14 @@ export function encoder(scope: Scope, images: Tensor, config: AutoencoderConfig,
 export function decoder(scope: Scope, latents: Tensor, config: AutoencoderConfig, layout: Layout): Tensor {
   const { ch, chMult, numResBlocks, numGroups, patchSize } = config;
   const last = chMult.length - 1;
+  const attended = config.attendedLevel ?? last;
   let h = conv(scope.in("conv_in"), latents, ch * (chMult[last] as number), 3); // at least one level
   h = middle(scope.in("mid"), h, numGroups, layout);
   for (let level = last; level >= 0; level--) {
     const width = ch * (chMult[level] as number); // level in range
     for (let i = 0; i <= numResBlocks; i++) {
       h = resnetBlock(layout.res(scope, level, i), h, width, numGroups);
-      if (level === last && layout.attn)
+      if (level === attended && layout.attn)
         h = attnBlock(layout.attn(scope, level, i), h, numGroups, layout.projections);
     }
     if (level > 0) h = conv(layout.resample(scope, level), upsampleNearest(h, 2), width, 3);

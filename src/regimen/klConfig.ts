@@ -17,6 +17,12 @@ export const klSchema = z
       .max(16)
       .default(1)
       .describe("Pixel blocks as channels; 1 is the official form."),
+    attendedLevel: z
+      .int()
+      .min(0)
+      .max(8)
+      .optional()
+      .describe("Level of the encoder with attention after every block; the last when absent."),
     latentSide: z.int().min(1).max(256).default(16).describe("Side of the map of a picture."),
     scaleFactor: z
       .number()
@@ -31,6 +37,9 @@ export const klSchema = z
     error: "numGroups must divide ch times every entry of chMult",
     path: ["numGroups"],
   });
+
+/** code: attention where a picture of 256 px has 16 x 16 sites, whatever the levels. */
+export const officialAttendedLevel = 4;
 
 export type KlConfig = z.infer<typeof klSchema>;
 

@@ -21,10 +21,14 @@ export const klOfficial: OfficialPart = {
     if (!hasMoments || input === undefined || levels === 0) return undefined;
     const [ch = 0, inChannels] = input;
     const width = (level: number) => shape(`encoder.down.${level}.block.0.conv1.weight`)?.[0] ?? 0;
+    const attended = Array.from({ length: levels }, (_, level) => level).find((level) =>
+      names.has(`encoder.down.${level}.attn.0.norm.weight`),
+    );
     const section = {
       ...{ zChannels: latents?.[0], ch, inChannels },
       chMult: Array.from({ length: levels }, (_, level) => width(level) / ch),
       numResBlocks: countIndices(names, "encoder.down.0.block.", "."),
+      ...(attended !== levels - 1 && { attendedLevel: attended ?? levels }), // beyond the last: none
     };
     return { section };
   },

@@ -5,6 +5,36 @@ import { compile } from "../runtime/program.ts";
 import type { Graph } from "../runtime/trace.ts";
 import { floats, type Value } from "../runtime/values.ts";
 
+/** Official constructor keys that change no number of a reference: kernels, dropout outside training, bookkeeping. */
+const inertKeys = [
+  ...["flash_if_available", "fused_if_available", "use_checkpoint", "test_mode", "codebook_show_usage"],
+  ...[
+    "dropout",
+    "dropout_p",
+    "drop_rate",
+    "attn_drop_rate",
+    "attn_dropout",
+    "proj_dropout",
+    "drop_path_rate",
+  ],
+  ...["token_dropout_p", "attn_dropout_p", "resid_dropout_p", "ffn_dropout_p", "initializer_range"],
+  ...["buffer_size", "diffusion_batch_mul", "max_batch_size", "caption_dim"],
+];
+/** Those that change none at the value of every published model, the only one that is built here. */
+const fixedKeys: Readonly<Record<string, readonly unknown[]>> = {
+  ...{ quant_conv_ks: [3], default_qresi_counts: [0], rope_base: [10_000], ffn_dim_multiplier: [null] },
+  model_type: ["c2i"],
+};
+
+/** An official configuration without what says nothing. A fixed key of another value stays, and is refused by schemas. */
+export function withoutInert(official: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const isInert = ([key, value]: [string, unknown]) =>
+    inertKeys.includes(key) ||
+    (Object.hasOwn(fixedKeys, key) && fixedKeys[key]?.includes(value)) ||
+    (key === "n_kv_head" && (value === null || value === official.n_head));
+  return Object.fromEntries(Object.entries(official).filter((entry) => !isInert(entry)));
+}
+
 /** Average over 4 x 4 blocks of the last two axes of maps [..., S, S]. */
 export function area4({ data, shape }: Value): Value {
   const side = shape[shape.length - 1] as number; // pictures have at least two axes
@@ -17,6 +47,10 @@ export function area4({ data, shape }: Value): Value {
   }
   return floats(out, [...shape.slice(0, -2), to, to]);
 }
+
+/** Pictures under both names that reference folders give them: whole, and pooled where that is possible. */
+export const pictureOutputs = (image: Value): { image: Value; image_area4?: Value } =>
+  (image.shape.at(-1) ?? 0) % 4 === 0 ? { image, image_area4: area4(image) } : { image };
 
 /** Joins [B, N_s, ...] parts along axis 1; `width` counts the numbers of a part's row. */
 export function joinParts(

@@ -316,3 +316,12 @@ it("recipes are valid, and a map of another side than the autoencoder's is not",
   expect(flowArRecipeSchema.safeParse(recipe).error?.issues[0]?.path).toEqual(["transformer", "patchNums"]);
   expect(transformerSchema.safeParse({ patchNums: [2, 4] }).success).toBe(false);
 });
+
+it("a sampled scale becomes the next input by way of the side that was asked for", () => {
+  const { model } = buildFlowAr(configOf(false));
+  expect(model.inputMatrix(1, 2)).toEqual(model.inputMatrix(1, 2, model.side));
+  const [own, official] = [model.inputMatrix(2, 3), model.inputMatrix(2, 3, 16)];
+  expect(own).not.toEqual(official);
+  const sums = (matrix: Float32Array) => matrix.reduce((a, b) => a + b, 0);
+  expect(sums(official)).toBeCloseTo(sums(own), 4); // both keep constants
+});

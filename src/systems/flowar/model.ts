@@ -117,8 +117,8 @@ export class FlowAr implements FlowScaleModel {
   }
 
   /** Up to the finest map by bicubic weights, then down by averages (code). */
-  inputMatrix(from: number, to: number): Float32Array {
-    return bicubicThenAreaMatrix(from, this.side, to);
+  inputMatrix(from: number, to: number, finest = this.side): Float32Array {
+    return bicubicThenAreaMatrix(from, finest, to);
   }
 
   /** Latents [B, Z, P, P] -> maps of all scales [B, L, Z], and the inputs of all but the first [B, L - 1, Z]. */

@@ -15,8 +15,8 @@ import { placeRotation } from "../../nn/rotary.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { timeFeatures, timeId, timeWaves } from "../../nn/timeEmbedding.ts";
 import { scalePlan } from "../../plan/scales.ts";
-import { klSchema } from "../../regimen/klConfig.ts";
-import { joinParts, renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import { klSchema, officialAttendedLevel } from "../../regimen/klConfig.ts";
+import { joinParts, renameGradients, runOnce, withoutInert } from "../../regimen/parityTools.ts";
 import type { Device } from "../../runtime/device.ts";
 import { trace } from "../../runtime/trace.ts";
 import { floats, ints, type Value } from "../../runtime/values.ts";
@@ -29,13 +29,12 @@ import { type FlowHeadConfig, flowVelocity } from "./flowHead.ts";
 import { FlowAr, scalePlaces } from "./model.ts";
 import { flowArLoss, flowArSpecs, flowArTraining, timeInputs } from "./objective.ts";
 
+/** Sampling goes by way of this side, whatever the latents' is (code). */
+const sampledSide = 16;
 /** Official keys that follow from others, or act only where dropout is on. */
-const unread = [
-  ...["img_size", "vae_stride", "patch_size", "decoder_embed_dim"],
-  ...["attn_dropout", "proj_dropout", "double_z"],
-];
+const unread = ["img_size", "vae_stride", "patch_size", "decoder_embed_dim", "double_z"];
 const without = (config: Readonly<Record<string, unknown>>) =>
-  Object.fromEntries(Object.entries(config).filter(([key]) => !unread.includes(key)));
+  Object.fromEntries(Object.entries(withoutInert(config)).filter(([key]) => !unread.includes(key)));
 
 /** The transformer of a case; the table of classes has its own length (code: 1001 rows whatever `class_num` is). */
 function readTransformer(config: ParityCase["config"], weights: Weights) {
@@ -85,7 +84,8 @@ export function flowArParity(
   };
   const autoencoder = () => {
     const official = without(caseConfig(config, "vae"));
-    return new KlAutoencoder(Scope.root("vae."), fromOfficial(klSchema, official));
+    const parsed = { ...fromOfficial(klSchema, official), attendedLevel: officialAttendedLevel };
+    return new KlAutoencoder(Scope.root("vae."), parsed);
   };
   const pictures = ({ tensor }: ParityInputs) => {
     const images = tensor("image");
@@ -208,7 +208,11 @@ export function flowArParity(
       const { model, scale } = ofSites(noise);
       const pictures = (noise.shape[0] as number) / (weight > 1 ? 2 : 1); // rows come first
       const flow = { scale, noise, z, pictures, weight };
-      const options = { times, guidanceHigh: Number(args.guidance_high ?? 1) };
+      const options = {
+        times,
+        guidanceHigh: Number(args.guidance_high ?? 1),
+        guidanceLow: Number(args.guidance_low ?? 0),
+      };
       const x = await integrateScale(model, programs(), flow, options);
       return { x, times: floats(times.slice(0, -1), [times.length - 1]) };
     },
@@ -231,6 +235,7 @@ export function flowArParity(
       const options = {
         ...{ cfgScale: Number(args.cfg ?? 1) - 1, cfgRamp: true, guidanceHigh: Number(args.guidance ?? 1) },
         times: officialTimes(Number(args.num_steps)),
+        finest: sampledSide,
       };
       const results = [];
       for await (const result of generateScales(model, programs(), labels, options, noiseOf))

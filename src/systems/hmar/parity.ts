@@ -14,8 +14,15 @@ import {
 } from "../../formats/parityCase.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
+import type { Plan, Scale } from "../../plan/types.ts";
 import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
-import { area4, joinParts, renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import {
+  joinParts,
+  pictureOutputs,
+  renameGradients,
+  runOnce,
+  withoutInert,
+} from "../../regimen/parityTools.ts";
 import { scaleWeightings, tokenWeights } from "../../regimen/scaleWeights.ts";
 import { tokenLosses, totalLoss, transformerTraining } from "../../regimen/teacherForcedScales.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -41,9 +48,12 @@ export function hmarParity(
 ): ParityTable & Disposable {
   const networks = buildHmar(
     hmarModelSchema.parse({
-      tokenizer: fromOfficial(tokenizerSchema, caseConfig(config, "vae")),
+      tokenizer: fromOfficial(tokenizerSchema, withoutInert(caseConfig(config, "vae"))),
       // references are in evaluation mode, without drop path
-      transformer: { ...fromOfficial(transformerSchema, caseConfig(config, "transformer")), dropPathRate: 0 },
+      transformer: {
+        ...fromOfficial(transformerSchema, withoutInert(caseConfig(config, "transformer"))),
+        dropPathRate: 0,
+      },
       tailLayers: config.n_layers_train,
     }),
   );
@@ -53,9 +63,10 @@ export function hmarParity(
   const { firstSize } = nextScale;
   const later = plan.length - firstSize;
   const run = (graph: Graph, inputs: Record<string, Value>) => runOnce(graph, inputs, weights, device);
-  const weighting = (value: unknown) => {
+  const weightsOf = (of: Plan<Scale>, value: unknown): Float32Array => {
+    if (value === "mask_unweighted") return new Float32Array(of.length).fill(1); // code: stage 2's, over masked tokens
     const found = scaleWeightings.find((name) => name === value);
-    if (found) return found;
+    if (found) return tokenWeights(of, found);
     throw new NextxError("PARITY_BAD_CASE", `Unknown loss weights ${String(value)}.`, { path: "reweight" });
   };
   /** Flags [1, L - N0] of masked positions, which count from the second scale on. */
@@ -93,8 +104,7 @@ export function hmarParity(
         labels.length,
         flags.reduce((sum, { width }) => sum + width, 0),
       ]),
-      image,
-      image_area4: area4(image),
+      ...pictureOutputs(image),
     };
   }
   return {
@@ -112,7 +122,7 @@ export function hmarParity(
         features.set((data as Float32Array).subarray(from, from + size), b * size); // features are float32
       }
       const { images } = await run(decodeGraph(tokenizer), { features: floats(features, [batch, ...rest]) });
-      return { image_area4: area4(images as Value) };
+      return pictureOutputs(images as Value);
     },
     "teacher-input": async ({ tensor }) =>
       run(
@@ -144,17 +154,17 @@ export function hmarParity(
     },
     "loss-weights": async ({ args }) => {
       const own = Array.isArray(args.patch_nums) ? scalePlan(args.patch_nums.map(Number)) : plan;
-      return { weights: floats(tokenWeights(own, weighting(args.loss_reweight_type)), [1, own.length]) };
+      return { weights: floats(weightsOf(own, args.loss_reweight_type), [1, own.length]) };
     },
     loss: async (inputs) => {
-      const weights = tokenWeights(plan, weighting(inputs.args.reweight));
+      const weights = weightsOf(plan, inputs.args.reweight);
       const graph = trace({ labels: int32(B), ids: int32(B, plan.length) }, ({ labels, ids }) => ({
         loss: totalLoss(tokenLosses(tokenizer, nextScale, labels, ids).losses, weights),
       }));
       return run(graph, tokens(inputs));
     },
     "loss-grad": async (inputs) => {
-      const weights = tokenWeights(plan, weighting(inputs.args.reweight));
+      const weights = weightsOf(plan, inputs.args.reweight);
       const graph = transformerTraining(scopes.nextScale, tokenizer, nextScale, weights);
       return renameGradients(await run(graph, tokens(inputs)), nextScalePrefix);
     },

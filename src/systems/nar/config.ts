@@ -51,6 +51,12 @@ const fitsMessage = { error: "dim must be nHead times a multiple of 4", path: ["
 
 export const transformerSchema = transformerFields.refine(fits, fitsMessage);
 
+/** Learned positions ask nothing of a head's width. */
+export const videoTransformerSchema = transformerFields.refine((c) => c.dim % c.nHead === 0, {
+  error: "nHead must divide dim",
+  path: ["nHead"],
+});
+
 /** The transformer of a recipe: classes come from the data. */
 export const recipeTransformerSchema = transformerFields.omit({ numClasses: true }).refine(fits, fitsMessage);
 

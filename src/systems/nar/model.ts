@@ -42,8 +42,8 @@ const overlaps: Readonly<Record<TransformerConfig["overlap"], Overlap>> = {
   below: (heads) => heads.slice(-1),
 };
 
-/** The form of a configuration over a square map. */
-export function formOf({ nLayer, order, overlap }: TransformerConfig, side: number): Form {
+/** The form of a configuration over a square map; `below` counts the layers between both heads, officially one. */
+export function formOf({ nLayer, order, overlap }: TransformerConfig, side: number, below = 1): Form {
   const next: Readout = { after: nLayer, norm: "norm", output: "output", init: zeroInit };
   const shape = [side, side];
   if (order === "raster") {
@@ -51,11 +51,11 @@ export function formOf({ nLayer, order, overlap }: TransformerConfig, side: numb
     return { plan, readout: nextSiteHead(plan), readouts: [next], positions: "rotary" };
   }
   const plan = wavefrontPlan(shape);
-  const below = { after: nLayer + 1, norm: "medusa_norm", output: "medusa_output", init: llamaInit };
+  const down = { after: nLayer + below, norm: "medusa_norm", output: "medusa_output", init: llamaInit };
   return {
     plan,
     readout: neighbourHeads(plan, overlaps[overlap]),
-    readouts: [next, below],
+    readouts: [next, down],
     positions: "rotary",
   };
 }

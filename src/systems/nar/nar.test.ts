@@ -7,7 +7,7 @@ import { ProgramStore } from "../../decoding/programStore.ts";
 import type { ParityInputs } from "../../formats/parityCase.ts";
 import { openSafetensors } from "../../formats/safetensors.node.ts";
 import { toValue } from "../../formats/tensorValue.ts";
-import { initialise, parameterCount, type Weights } from "../../nn/scope.ts";
+import { initialise, parameterCount, Scope, type Weights } from "../../nn/scope.ts";
 import { runOnce } from "../../regimen/parityTools.ts";
 import { openCpu } from "../../runtime/device.node.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -18,6 +18,7 @@ import { int32 } from "../../tensor/tensor.ts";
 import { buildNar } from "./build.ts";
 import { narModelSchema, transformerSchema, vqSchema } from "./config.ts";
 import { type GenerateOptions, generateTokens, inRowMajor } from "./generate.ts";
+import { formOf, LatticeTransformer } from "./model.ts";
 import { NarModel } from "./narModel.ts";
 import { narParity } from "./parity.ts";
 import { narSystem } from "./system.ts";
@@ -154,4 +155,38 @@ it("reference pictures need not be square", async () => {
   expect(await shapeOf("encode-features", "features")).toEqual([2, 12, 8, 12]);
   expect(await shapeOf("loss", "total")).toEqual([]);
   expect(await shapeOf("loss-grad", "loss")).toEqual([]);
+});
+
+describe("forms of references", () => {
+  const config = transformerSchema.parse({ numClasses: 3, dim: 16, nLayer: 2, nHead: 2, multipleOf: 8 });
+
+  it.each([0, 1, 2])("%s layers lie between both heads", (below) => {
+    const scope = Scope.root("");
+    const model = new LatticeTransformer(scope, config, 5, formOf(config, 3, below));
+    trace({ labels: int32("B"), ids: int32("B", 9) }, (x) => ({ logits: model.logits(x.labels, x.ids) }));
+    const layers = [...scope.specs.keys()].filter((name) => name.endsWith("attention_norm.weight"));
+    expect(layers).toHaveLength(2 + below);
+    expect(model.layers).toBe(2 + below);
+  });
+
+  it("videos count the guided tokens as pictures do, and take heads of any width", async () => {
+    const folder = fileURLToPath(new URL("../../../test/fixtures/golden/nar/", import.meta.url));
+    const parityCase = JSON.parse(readFileSync(join(folder, "case.json"), "utf8"));
+    parityCase.config.video.n_head = 4; // of 6 channels
+    await using file = await openSafetensors(join(folder, parityCase.weights));
+    const weights = new Map<string, Value>();
+    for (const name of file.tensors.keys()) weights.set(name, toValue(await file.read(name)));
+    using table = narParity(parityCase, weights, await openCpu({ threads: 1 }));
+    const logitsOf = async (interval: number, scale: number) => {
+      const args = { model: "video", cfg_scale: scale, cfg_interval: interval };
+      const inputs: ParityInputs = { tensor: () => ints([1], [1]), args, wanted: [], related: () => inputs };
+      return (await table["sample-greedy"]?.(inputs))?.logits as Value;
+    };
+    // Groups of 2 x 3 x 3 sites start at 0, 1, 4, ...: with an interval of 3, the third one is no longer guided.
+    const [guided, plain] = [await logitsOf(3, 4), await logitsOf(-1, 1)];
+    const width = guided.shape[2] as number;
+    const firstSites = ({ data }: Value, from: number, to: number) => data.slice(from * width, to * width);
+    expect(firstSites(guided, 0, 1)).not.toEqual(firstSites(plain, 0, 1));
+    expect(await logitsOf(4, 4)).not.toEqual(guided);
+  }, 60_000);
 });

@@ -6,7 +6,7 @@ import { div, equal, maximum, mul } from "../../tensor/ops/elementwise.ts";
 import { argmaxLast } from "../../tensor/ops/gather.ts";
 import { crossEntropy, mean } from "../../tensor/ops/neural.ts";
 import { cast, sum } from "../../tensor/ops/structure.ts";
-import { int32, type Tensor } from "../../tensor/tensor.ts";
+import { int32, type Tensor, type TensorSpec } from "../../tensor/tensor.ts";
 import type { LatticeTransformer } from "./model.ts";
 
 /** Inputs: labels [B], ids [B, L] and, where some pictures do not count, their flags `valid` [B]. */
@@ -21,10 +21,15 @@ export function latticeLoss(model: LatticeTransformer, inputs: Readonly<Record<s
   return { loss, accuracy: mean(cast(equal(argmaxLast(logits), ids), "float32")) };
 }
 
-/** Training graph: labels [B] (already dropped), ids [B, L]. */
-export function latticeTraining(scope: Scope, model: LatticeTransformer) {
+/** Training graph: labels [B] (already dropped), ids [B, L]; `more` names further inputs of the loss. */
+export function latticeTraining(
+  scope: Scope,
+  model: LatticeTransformer,
+  more: Readonly<Record<string, TensorSpec>> = {},
+) {
   const B = symbol("B");
-  return trainingGraph({ labels: int32(B), ids: int32(B, model.plan.length) }, scope, (inputs) => {
+  const specs = { labels: int32(B), ids: int32(B, model.plan.length), ...more };
+  return trainingGraph(specs, scope, (inputs) => {
     const { loss, accuracy } = latticeLoss(model, inputs);
     return { loss, metrics: { accuracy } };
   });

@@ -15,7 +15,7 @@ import {
 import { filteredProbabilities } from "../../head/categorical.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { storageOrder } from "../../plan/lattice.ts";
-import { joinParts, renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import { joinParts, renameGradients, runOnce, withoutInert } from "../../regimen/parityTools.ts";
 import { vqLosses, vqTraining } from "../../regimen/vqCodec.ts";
 import type { Device } from "../../runtime/device.ts";
 import { type Graph, trace } from "../../runtime/trace.ts";
@@ -24,31 +24,39 @@ import { symbol } from "../../tensor/dims.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { float32, int32 } from "../../tensor/tensor.ts";
-import { transformerSchema, vqSchema } from "./config.ts";
+import { transformerSchema, videoTransformerSchema, vqSchema } from "./config.ts";
 import { generateTokens, inRowMajor } from "./generate.ts";
 import { formOf, LatticeTransformer, videoForm } from "./model.ts";
 import { latticeLoss, latticeTraining } from "./objective.ts";
 
 const B = symbol("B");
 /** Official keys that are ours elsewhere, or say nothing here: dropouts of training, sizes that follow from others. */
-const elsewhere = ["vocab_size", "block_size", "cls_token_num", "medusa_attention_num", "max_seq_len"];
-const ofTraining = ["token_dropout_p", "resid_dropout_p", "ffn_dropout_p"];
+const elsewhere = [
+  "vocab_size",
+  "block_size",
+  "cls_token_num",
+  "medusa_attention_num",
+  "max_seq_len",
+  "max_batch_size",
+];
 const ofVideo = ["latent_shape", "use_fixed_pe", "frame_prediction"];
 const pixels = { l1: 0, l2: 1 };
 
 function buildModel(config: ParityCase["config"], name: string, weights: Weights) {
-  const official = caseConfig(config, name);
-  const rest = Object.entries(official).filter(
-    ([key]) => ![...elsewhere, ...ofTraining, ...ofVideo].includes(key),
-  );
+  const official = withoutInert(caseConfig(config, name));
+  const rest = Object.entries(official).filter(([key]) => ![...elsewhere, ...ofVideo].includes(key));
   // Without label dropping the table has no row for "no class" (code): its last class then stands where that would.
   const rows = weights.get(`${name}.cls_embedding.embedding_table.weight`)?.shape[0];
   const classes = rows === undefined ? {} : { num_classes: rows - 1 };
-  const parsed = fromOfficial(transformerSchema, { ...Object.fromEntries(rest), ...classes });
-  const heads = Number(official.medusa_attention_num ?? 0);
-  const own = { ...parsed, order: heads > 0 ? ("neighbour" as const) : ("raster" as const) };
+  const parsed = fromOfficial("latent_shape" in official ? videoTransformerSchema : transformerSchema, {
+    ...Object.fromEntries(rest),
+    ...classes,
+  });
   const shape = official.latent_shape as readonly number[] | undefined;
-  const form = shape ? videoForm(own, shape) : formOf(own, Math.sqrt(Number(official.block_size)));
+  const isRaster = shape === undefined && weights.get(`${name}.medusa_output.weight`) === undefined;
+  const own = { ...parsed, order: isRaster ? ("raster" as const) : ("neighbour" as const) };
+  const below = Number(official.medusa_attention_num ?? 1); // layers between both heads
+  const form = shape ? videoForm(own, shape) : formOf(own, Math.sqrt(Number(official.block_size)), below);
   const scope = Scope.root(`${name}.`);
   return { scope, model: new LatticeTransformer(scope, own, Number(official.vocab_size), form) };
 }
@@ -179,7 +187,8 @@ export function narParity(
         return renameGradients(await run(vqTraining(scope, codec, parsed, pixels, size), { images }), prefix);
       }
       const { model, scope } = built(inputs);
-      return renameGradients(await run(latticeTraining(scope, model), tokens(inputs)), prefix);
+      const { specs, given } = trainingInputs(inputs, model.plan.length);
+      return renameGradients(await run(latticeTraining(scope, model, specs), given), prefix);
     },
     "sample-greedy": generate,
     "filter-logits": async ({ tensor, args }) => {
@@ -188,8 +197,9 @@ export function narParity(
       const kept = new Uint8Array(data.length);
       for (let row = 0; row < data.length; row += width) {
         const values = (data as Float32Array).subarray(row, row + width); // logits are float32
-        for (const id of filteredProbabilities(values, Number(args.top_k), Number(args.top_p)).ids)
-          kept[row + id] = 1;
+        // code: a share of 0 keeps the best alone, where ours keeps all.
+        const share = Math.max(Number(args.top_p), Number.MIN_VALUE);
+        for (const id of filteredProbabilities(values, Number(args.top_k), share).ids) kept[row + id] = 1;
       }
       return { kept: bools(kept, shape) };
     },

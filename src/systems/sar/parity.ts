@@ -15,7 +15,15 @@ import { Scope, type Weights } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { Plan, Scale } from "../../plan/types.ts";
 import { forcedTraining } from "../../regimen/forcedTraining.ts";
-import { area4, joinParts, meanOutputs, renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import {
+  area4,
+  joinParts,
+  meanOutputs,
+  pictureOutputs,
+  renameGradients,
+  runOnce,
+  withoutInert,
+} from "../../regimen/parityTools.ts";
 import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
 import { type Graph, trace } from "../../runtime/trace.ts";
@@ -34,21 +42,8 @@ import { tokenizerLosses, tokenizerSpecs, tokenizerTraining, tokenizerValues } f
 type Outputs = Record<string, Value>;
 type Args = Readonly<Record<string, unknown>>;
 
-/** Official constructor keys that name no parameter and change no number here: kernels, statistics, unused dropout. */
-const ignoredKeys = [
-  "codebook_show_usage",
-  "flash_if_available",
-  "fused_if_available",
-  "token_dropout_p",
-  "dropout_p",
-  "drop_rate",
-  "attn_drop_rate",
-];
-
-function official(parityCase: ParityCase, name: string): Record<string, unknown> {
-  const config = caseConfig(parityCase.config, name);
-  return Object.fromEntries(Object.entries(config).filter(([key]) => !ignoredKeys.includes(key)));
-}
+const official = (parityCase: ParityCase, name: string): Record<string, unknown> =>
+  withoutInert(caseConfig(parityCase.config, name));
 
 /** The schedule an argument names. */
 const planOf = (args: Args, name: string): Plan<Scale> => scalePlan(args[name] as readonly number[]);
@@ -97,7 +92,7 @@ export function sarParity(
     const scale = { index: 0, start: 0, size: side * side, side };
     const features = codeMap(rows, ids.shape[0] ?? 0, scale);
     const { images } = await run(decodeGraph(tokenizer), { features });
-    return { image: images as Value };
+    return pictureOutputs(images as Value);
   }
 
   async function vaeForward({ tensor, args }: ParityInputs): Promise<Outputs> {
@@ -192,8 +187,7 @@ export function sarParity(
     return {
       idx: ints(joinParts(ids, batch), [batch, plan.length]),
       guided_logits: floats(joinParts(guided, batch), [batch, plan.length, vocabSize]),
-      image,
-      image_area4: area4(image),
+      ...pictureOutputs(image),
     };
   }
 

@@ -77,7 +77,7 @@ async function refine(step: ParityStep, target: RefinementOptions["target"]) {
       loss: all.loss,
       metrics: {
         rollout_idx: all.picks,
-        student_input: form.wholeInput(all.picks, tensors.studentNext as Tensor), // declared by the isolated form
+        student_input: form.isolatedInput(all.picks, tensors.studentNext as Tensor), // declared by the isolated form
         student_logits: all.studentLogits,
         teacher_loss: all.teacherLoss,
         student_loss: all.studentLoss,

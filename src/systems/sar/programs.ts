@@ -68,6 +68,6 @@ export function advanceGraph(tokenizer: FlexTokenizer, model: FlexTransformer) {
     positions: float32(1, "K", model.width),
   };
   return trace(specs, ({ codes, next, positions }) => ({
-    x: add(model.embed(resampleSites(codes, next)), positions),
+    x: add(model.embed(resampleSites(tokenizer.vq.unit(codes), next)), positions),
   }));
 }

@@ -1,6 +1,6 @@
 /** The dossier's properties of the refinement step, on the authors' model in miniature. */
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Weights } from "../../nn/scope.ts";
+import { Scope, type Weights } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import { defaultAdamW } from "../../regimen/adamw.ts";
 import { forcedTraining } from "../../regimen/forcedTraining.ts";
@@ -21,9 +21,11 @@ import { Trainer } from "../../regimen/trainer.ts";
 import { openCpu } from "../../runtime/device.node.ts";
 import type { Device } from "../../runtime/device.ts";
 import { trace } from "../../runtime/trace.ts";
-import { ints, type Value } from "../../runtime/values.ts";
+import { floats, ints, type Value } from "../../runtime/values.ts";
 import { RandomStream } from "../../tensor/random.ts";
-import { patchNums, randomTokens, tinyTrainee, tinyWeights } from "./testing/tiny.ts";
+import { float32, int32 } from "../../tensor/tensor.ts";
+import { patchNums, randomTokens, tinyConfig, tinyTrainee, tinyWeights } from "./testing/tiny.ts";
+import { FlexTokenizer } from "./tokenizer.ts";
 
 const plan = scalePlan(patchNums);
 const labels = Int32Array.from([0, 3]);
@@ -233,4 +235,20 @@ describe("steps", () => {
     },
     60_000,
   );
+});
+
+it("own picks have codes of length 1 where the codebook is compared as it is", async () => {
+  const tokenizer = new FlexTokenizer(Scope.root("vae."), { ...tinyConfig.tokenizer, codebookL2Norm: false });
+  const specs = { ids: int32("B", 2), next: float32(2, 2) };
+  const graph = trace(specs, (x) => ({
+    truth: tokenizer.nextInput(x.ids, x.next),
+    own: tokenizer.ownInput(x.ids, x.next),
+  }));
+  const next = floats([1, 0, 0, 1], [2, 2]);
+  const { truth, own } = await runOnce(graph, { ids: ints([3, 5], [1, 2]), next }, weights, device);
+  const width = tinyConfig.tokenizer.codeWidth;
+  const lengths = ({ data }: Value) =>
+    [0, 1].map((i) => Math.hypot(...Array.from(data.subarray(i * width, (i + 1) * width), Number)));
+  for (const length of lengths(own as Value)) expect(length).toBeCloseTo(1, 5);
+  for (const length of lengths(truth as Value)) expect(Math.abs(length - 1)).toBeGreaterThan(0.01);
 });

@@ -62,6 +62,11 @@ export class FlexScaleWise implements ScaleWiseModel {
     return this.tokenizer.nextInput(past, next);
   }
 
+  /** Input of isolated scales: own picks [B, L] -> [B, N, codeWidth]. */
+  isolatedInput(picks: Tensor, next: Tensor): Tensor {
+    return this.tokenizer.ownInput(picks, next);
+  }
+
   get whole(): WholeForm {
     const length = addDims(K, this.firstSize);
     const sites = this.model.config.positionSide ** 2;
@@ -100,7 +105,7 @@ export class FlexScaleWise implements ScaleWiseModel {
       },
       length: N,
       logits: (labels, past, { studentNext, studentPlace, studentBias }, keep) => {
-        const input = this.wholeInput(past, studentNext as Tensor); // declared above
+        const input = this.isolatedInput(past, studentNext as Tensor); // declared above
         const data = { place: studentPlace as Tensor, bias: studentBias as Tensor };
         return this.model.isolatedLogits(labels, input, data, keep);
       },

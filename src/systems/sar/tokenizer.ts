@@ -81,6 +81,11 @@ export class FlexTokenizer implements ImageCodec {
     return stopGradient(resampleSites(this.vq.lookup(past), next));
   }
 
+  /** The same of the model's own tokens, whose codes have length 1 whatever the codebook's form (code, `vae_embedding`). */
+  ownInput(past: Tensor, next: Tensor): Tensor {
+    return stopGradient(resampleSites(this.vq.unit(this.vq.lookup(past)), next));
+  }
+
   /**
    * One scale of the training forward: latents [B, C, P, P], pooling of one axis [P, p] -> reconstruction
    * [B, 3, p f, p f], not clamped, and what trains the codebook. Pooled after `quant_conv` as the trainers do; the official

@@ -17,7 +17,14 @@ import { Scope, type Weights } from "../../nn/scope.ts";
 import { tokenizerTraining } from "../../regimen/multiScaleCodec.ts";
 import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
 import { multiScaleTokenizer } from "../../regimen/multiScaleModel.ts";
-import { area4, joinParts, renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import {
+  area4,
+  joinParts,
+  pictureOutputs,
+  renameGradients,
+  runOnce,
+  withoutInert,
+} from "../../regimen/parityTools.ts";
 import { tokenLosses, totalLoss, transformerTraining } from "../../regimen/teacherForcedScales.ts";
 import type { Device } from "../../runtime/device.ts";
 import { type Graph, trace } from "../../runtime/trace.ts";
@@ -68,13 +75,13 @@ export function varParity(
   const vaeScope = Scope.root("vae.");
   const tokenizer = multiScaleTokenizer(
     vaeScope,
-    fromOfficial(tokenizerSchema, caseConfig(parityCase.config, "vae")),
+    fromOfficial(tokenizerSchema, withoutInert(caseConfig(parityCase.config, "vae"))),
   );
   const transformer = (name: string) => {
     const scope = Scope.root(`${name}.`);
     // references are in evaluation mode, without drop path
     const config = {
-      ...fromOfficial(transformerSchema, caseConfig(parityCase.config, name)),
+      ...fromOfficial(transformerSchema, withoutInert(caseConfig(parityCase.config, name))),
       dropPathRate: 0,
     };
     return {
@@ -128,7 +135,7 @@ export function varParity(
     return {
       idx: ints(ids, [batch, plan.length]),
       guided_logits: floats(guided, [batch, plan.length, vocab]),
-      image,
+      ...pictureOutputs(image),
     };
   }
   return {
@@ -139,9 +146,8 @@ export function varParity(
       const { ids, reconstructions } = await run(tokenizeGraph(tokenizer), { images: tensor("image") });
       return { idx: ids as Value, f_hat_scales: reconstructions as Value };
     },
-    decode: async ({ tensor }) => ({
-      image: (await decodeScales(tensor("idx"), [plan.groups.length - 1]))[0] as Value,
-    }),
+    decode: async ({ tensor }) =>
+      pictureOutputs((await decodeScales(tensor("idx"), [plan.groups.length - 1]))[0] as Value),
     "decode-progressive": async ({ tensor }) => {
       const images = (
         await decodeScales(
@@ -208,7 +214,7 @@ export function varParity(
         { ...generateOptions(args), smooth: true },
         exponential,
       );
-      return { image_area4: area4(image) };
+      return pictureOutputs(image);
     },
     inpaint: async ({ tensor, args }) => {
       const number = (name: string): number => Number(args[name]);
@@ -217,7 +223,7 @@ export function varParity(
       const mask = boxMask(side, box, args.inpainting === true);
       const edit = editPlan(plan, mask, tensor("idx").data as Int32Array); // ids are integers
       const { idx, image } = await generate(tensor("labels"), { ...generateOptions(args), edit });
-      return { edit_mask: floats(mask, [side, side]), sampled_idx: idx, image_area4: area4(image) };
+      return { edit_mask: floats(mask, [side, side]), sampled_idx: idx, ...pictureOutputs(image) };
     },
     "filter-probabilities": async ({ tensor, args }) => {
       const { data, shape } = tensor("logits");

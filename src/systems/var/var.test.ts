@@ -226,3 +226,15 @@ describe("official sizes", () => {
     expect(specs.get("vae.encoder.down.4.attn.1.qkv.weight")?.shape).toEqual([1920, 640, 1, 1]);
   });
 });
+
+it("feed-forward widths round as Python does", () => {
+  const widthOf = (mlpRatio: number) => {
+    const transformer = {
+      ...transformerSchema.parse({ depth: 1, embedDim: 36, numHeads: 2, mlpRatio, patchNums: [1, 2] }),
+    };
+    const config = { tokenizer: tokenizerSchema.parse({ patchNums: [1, 2] }), transformer };
+    const specs = varSystem.parameters({ system: "var", config, classNames: [], imageSize: 32 });
+    return specs.get("var.blocks.0.ffn.fc1.weight")?.shape[0];
+  };
+  expect([2.625, 2.625 + 1 / 36, 2.7].map(widthOf)).toEqual([94, 96, 97]); // 94.5, 95.5, 97.2
+});

@@ -19,7 +19,7 @@ import { Scope, type Weights } from "../../nn/scope.ts";
 import { timeId } from "../../nn/timeEmbedding.ts";
 import { arrangeAll, restoreAll } from "../../plan/entities.ts";
 import type { Group } from "../../plan/types.ts";
-import { renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import { renameGradients, runOnce, withoutInert } from "../../regimen/parityTools.ts";
 import type { Device } from "../../runtime/device.ts";
 import { trace } from "../../runtime/trace.ts";
 import { bools, floats, type Value } from "../../runtime/values.ts";
@@ -33,7 +33,8 @@ const bad = (message: string, path: string) => new NextxError("PARITY_BAD_CASE",
 
 /** The model of an official configuration: square cells over the map of a picture. */
 function modelOf({ config }: ParityCase, scope: Scope, weights: Weights): XarTransformer {
-  const { img_size, vae_stride, patch_size, vae_embed_dim, clusters, decoder_embed_dim, ...rest } = config;
+  const { img_size, vae_stride, patch_size, vae_embed_dim, clusters, decoder_embed_dim, ...rest } =
+    withoutInert(config);
   if (Number(patch_size ?? 1) !== 1) throw bad("Patches of latents are not built.", "config.patch_size");
   if (decoder_embed_dim !== undefined && decoder_embed_dim !== rest.encoder_embed_dim)
     throw bad("Encoder and decoder have one width.", "config.decoder_embed_dim");

@@ -1,0 +1,31 @@
+import { expect, it } from "vitest";
+import { fromOfficial } from "../formats/parityCase.ts";
+import { codeOf } from "../formats/testing/hostile.ts";
+import { floats } from "../runtime/values.ts";
+import { transformerSchema } from "./multiScaleConfig.ts";
+import { pictureOutputs, withoutInert } from "./parityTools.ts";
+
+it("what changes no number of a reference is passed over", async () => {
+  const official = { depth: 2, embed_dim: 8, num_heads: 2, drop_rate: 0.1, flash_if_available: true };
+  expect(withoutInert(official)).toEqual({ depth: 2, embed_dim: 8, num_heads: 2 });
+  expect(fromOfficial(transformerSchema, withoutInert(official))).toMatchObject({ depth: 2 });
+  expect(withoutInert({ n_head: 4, n_kv_head: null, rope_base: 10000, quant_conv_ks: 3 })).toEqual({
+    n_head: 4,
+  });
+  expect(withoutInert({ n_head: 4, n_kv_head: 4 })).toEqual({ n_head: 4 });
+});
+
+it("what would change them is refused", async () => {
+  for (const official of [{ n_head: 4, n_kv_head: 2 }, { rope_base: 500 }, { quant_conv_ks: 1 }]) {
+    expect(withoutInert(official)).toEqual(official);
+    expect(await codeOf(async () => fromOfficial(transformerSchema, withoutInert(official)))).toBe(
+      "CONFIG_UNKNOWN_KEY",
+    );
+  }
+});
+
+it("pictures have both names where they can be pooled", () => {
+  const picture = (side: number) => floats(new Float32Array(3 * side * side).fill(1), [1, 3, side, side]);
+  expect(pictureOutputs(picture(8)).image_area4).toEqual(floats(new Float32Array(12).fill(1), [1, 3, 2, 2]));
+  expect(pictureOutputs(picture(6)).image_area4).toBeUndefined();
+});
