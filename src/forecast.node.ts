@@ -4,12 +4,12 @@ import { type LongSeries, type LongTable, readLongTable } from "./data/series/lo
 import { markCount } from "./data/series/marks.ts";
 import { dLinear, nLinear } from "./evaluate/forecast/linearModels.ts";
 import {
-  type FitMethod,
+  type ForecastMethod,
   learnedMethod,
   naiveMethod,
   seasonalNaiveMethod,
 } from "./evaluate/forecast/methods.ts";
-import { type Backtest, backtest, forecastTable } from "./evaluate/forecast/table.ts";
+import { type Backtest, backtest, forecastTable, rowsBack } from "./evaluate/forecast/table.ts";
 import type { EpochReport } from "./evaluate/forecast/train.ts";
 import { vanillaTransformer } from "./evaluate/forecast/transformer.ts";
 import { suggestion } from "./formats/suggest.ts";
@@ -18,7 +18,7 @@ import { seriesSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 /** Ways to forecast, by name: without a model, linear, the vanilla transformer, and the published systems. */
-export const forecastMethods: ReadonlyMap<string, FitMethod> = new Map<string, FitMethod>([
+export const forecastMethods: ReadonlyMap<string, ForecastMethod> = new Map<string, ForecastMethod>([
   ["naive", naiveMethod],
   ["seasonal-naive", seasonalNaiveMethod],
   ["dlinear", learnedMethod("dlinear", 5e-3, (shape) => dLinear(shape, shape.channels))],
@@ -46,7 +46,7 @@ export interface ForecastOptions extends DeviceOptions {
   readonly method: string;
   /** Rows to forecast. */
   readonly horizon: number;
-  /** Rows looked back on; two seasons or two horizons when absent, as far as the shortest series has them. */
+  /** Rows that learned methods look back on; two seasons or two horizons when absent, as far as the shortest series has them. */
   readonly context?: number;
   /** Rows of a season; follows from the step between rows when absent. */
   readonly season?: number;
@@ -65,12 +65,12 @@ export interface ForecastResult {
   readonly season: number;
   /** The rows after each series, in the file's order. */
   readonly forecast: readonly LongSeries[];
-  /** Of the method and of both naive ones. */
+  /** Of the method, of the naive one, and of the seasonal-naive one where every series has a season. */
   readonly backtests: readonly Backtest[];
 }
 
 /** The method of a name. @throws NextxError FORECAST_UNKNOWN_METHOD */
-function methodOf(name: string): FitMethod {
+function methodOf(name: string): ForecastMethod {
   const method = forecastMethods.get(name);
   if (method) return method;
   throw new NextxError("FORECAST_UNKNOWN_METHOD", `There is no method "${name}".`, {
@@ -79,14 +79,15 @@ function methodOf(name: string): FitMethod {
   });
 }
 
-/** Two seasons or two horizons, unless the shortest series is shorter. */
-function usualContext(table: LongTable, horizon: number, season: number, backtests: number): number {
-  const shortest = table.series.reduce(
-    (least, { values }) => Math.min(least, values.length),
-    Number.POSITIVE_INFINITY,
-  );
-  const spare = shortest - backtests * horizon;
-  return Math.max(1, Math.min(Math.max(2 * season, 2 * horizon, 8), spare - horizon, spare));
+/** Rows of the shortest series before all back-tests. */
+const shortestKnown = ({ series }: LongTable, horizon: number, backtests: number): number =>
+  series.reduce((least, { values }) => Math.min(least, values.length), Number.POSITIVE_INFINITY) -
+  backtests * horizon;
+
+/** Two seasons or two horizons, unless the shortest series is shorter: then what leaves a horizon to learn and one to judge. */
+function usualContext(known: number, horizon: number, season: number): number {
+  const spare = known - 2 * horizon >= horizon ? known - 2 * horizon : known - horizon;
+  return Math.max(1, Math.min(Math.max(2 * season, 2 * horizon, 8), spare));
 }
 
 /**
@@ -102,7 +103,8 @@ export async function forecast(
   const own = methodOf(method);
   const table = readLongTable(text, path);
   const season = options.season ?? usualSeason(table.cadence);
-  const context = options.context ?? usualContext(table, horizon, season, count);
+  const known = shortestKnown(table, horizon, count);
+  const context = options.context ?? usualContext(known, horizon, season);
   const setting = {
     sizes: { contextLength: context, predictionLength: horizon },
     ...{ season, seed, epochs, device: await openDevice(options) },
@@ -110,12 +112,14 @@ export async function forecast(
     ...(signal && { signal }),
   };
   const backtests: Backtest[] = [];
-  const tested = new Map([
+  const tested = new Map<string, ForecastMethod>([
     [method, own],
     ["naive", naiveMethod],
-    ["seasonal-naive", seasonalNaiveMethod],
-  ] as const);
+    // A series without a whole season has no seasonal row to compare with.
+    ...(known >= season ? [["seasonal-naive", seasonalNaiveMethod] as const] : []),
+  ]);
   if (count > 0)
     for (const [name, other] of tested) backtests.push(await backtest(name, other, table, setting, count));
-  return { table, method, context, season, forecast: await forecastTable(own, table, setting), backtests };
+  const rows = await forecastTable(own, table, setting);
+  return { table, method, context: rowsBack(own, setting), season, forecast: rows, backtests };
 }

@@ -77,11 +77,43 @@ it("the page is self-contained, and the same for the same content", async () => 
   expect(page).not.toMatch(/NaN|undefined|https?:\/\/(?!www\.w3\.org)/);
 });
 
+it("naive methods copy rows as they stand, a season of each series whatever is looked back on", async () => {
+  const values = (row: number) => [0, 123456789.25, 1, 8.1][row % 4] as number;
+  const short = (season: number, method: string) =>
+    forecast(table(9, values), "x.csv", { method, horizon: 4, season, backtests: 1, threads: 1 });
+  const seasonal = await short(4, "seasonal-naive");
+  expect(seasonal.forecast[0]?.values).toEqual([9, 10, 11, 12].map(values));
+  expect(seasonal.context).toBe(4);
+  const [errors] = seasonal.backtests.map((one) => one.errors);
+  expect(errors).toMatchObject({ mae: 0, smape: 0 });
+  expect(writeLongTable(seasonal.forecast, "iso")).toContain(",123456789.25");
+  const naive = await short(6, "naive"); // the known rows have no whole season: no seasonal row
+  expect(naive.backtests.map(({ method }) => method)).toEqual(["naive"]);
+});
+
+it("what is learned keeps the digits that the series' scale leaves", async () => {
+  const far = table(60, (row) => 1e9 + (row % 7));
+  const { forecast: rows } = await forecast(far, "x.csv", { ...options, method: "nlinear", epochs: 1 });
+  const values = rows[0]?.values ?? [];
+  expect(new Set(values).size).toBe(6);
+  for (const value of values) expect(String(value).length).toBeLessThanOrEqual(18);
+});
+
+it("a short table leaves rows to choose weights by", async () => {
+  const run = (horizon: number) =>
+    forecast(table(12), "x.csv", { method: "nlinear", horizon, season: 12, epochs: 1, threads: 1 });
+  expect((await run(3)).context).toBe(6);
+  expect((await run(5)).forecast[0]?.values).toHaveLength(5); // learned from whole
+});
+
 describe("refuses", () => {
   it.each([
-    [30, { method: "naive", context: 31 }, "SERIES_TOO_SHORT"],
+    [30, { method: "dlinear", context: 31 }, "SERIES_TOO_SHORT"],
     [28, { method: "dlinear" }, "SERIES_TOO_SHORT"],
-    [30, { method: "naive", backtests: 2 }, "SERIES_TOO_SHORT"],
+    [30, { method: "naive", backtests: 5 }, "SERIES_TOO_SHORT"], // none left
+    [30, { method: "naive", backtests: 6 }, "SERIES_TOO_SHORT"], // fewer than none
+    [20, { method: "seasonal-naive", season: 21 }, "SERIES_TOO_SHORT"],
+    [30, { method: "spacetime", context: 5 }, "SERIES_TOO_SHORT"],
     [30, { method: "nothing" }, "FORECAST_UNKNOWN_METHOD"],
   ] as const)("%i rows with %j", async (rows, over, code) => {
     await expect(forecast(table(rows), "x.csv", { ...options, ...over })).rejects.toMatchObject({ code });

@@ -1,7 +1,7 @@
 /** Forecasting a table with a forecaster that was trained before: its channels are the table's series. */
-import { frequencyOf, timeAfter } from "./data/series/cadence.ts";
+import { frequencyOf, rowTime } from "./data/series/cadence.ts";
 import { type LongSeries, type LongTable, readLongTable } from "./data/series/longTable.ts";
-import { cutWindows, type ScaledSeries } from "./data/series/pool.ts";
+import { cutWindows, onScale, type ScaledSeries } from "./data/series/pool.ts";
 import { trainedForecaster } from "./evaluate/forecast/forecaster.ts";
 import type { SeriesDescription } from "./formats/seriesModelFile.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
@@ -112,8 +112,10 @@ export async function forecastWithModel(
   const steps = Array.from({ length: horizon }, (_, step) => step);
   const forecast = channels.map(({ id, timesMs, mean, deviation }, channel) => ({
     id,
-    timesMs: steps.map((step) => timeAfter(timesMs.at(-1) as number, table.cadence, step + 1)), // not empty
-    values: steps.map((step) => (values[step * channels.length + channel] as number) * deviation + mean),
+    timesMs: steps.map((step) => rowTime(timesMs, table.cadence, timesMs.length + step)),
+    values: steps.map((step) =>
+      onScale(values[step * channels.length + channel] as number, { mean, deviation }),
+    ),
   }));
   return { table, system: system.id, context: contextLength, forecast };
 }

@@ -1,4 +1,5 @@
 /** `nextx forecast FILE`: continues the series of a long table (unique_id, ds, y); tests itself on their last rows. */
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { decodeTable } from "../../data/series/csv.ts";
 import { writeLongTable } from "../../data/series/longTable.ts";
@@ -50,10 +51,17 @@ export function define(command: Command, { json }: Context): void {
     .option("--force", "replace files that are there")
     .option("--json", "machine output")
     .action(async (file: string, flags: Flags) => {
+      if (flags.page !== undefined && resolve(flags.page) === resolve(flags.out))
+        throw new NextxError("CLI_SAME_FILE", "The page would replace the table.", { path: flags.page });
       for (const path of [flags.out, flags.page]) if (path) requireReplaceable(path, flags.force === true);
       const progress = new ProgressLine();
       const text = decodeTable(readUserFile(file), file);
-      if (flags.model !== undefined) return await byModel(text, file, flags.model, flags, json);
+      if (flags.model !== undefined) {
+        const chosen = ["method", "context", "season", "seed", "epochs"];
+        const other = chosen.find((name) => command.getOptionValueSource(name) === "cli");
+        if (other) throw trainedAlready(flags.model, `--${other} does not go with --model.`);
+        return await byModel(text, file, flags.model, flags, json);
+      }
       const result = await forecast(text, file, {
         ...deviceOptions(flags),
         ...{ method: flags.method, horizon: flags.horizon, seed: flags.seed, epochs: flags.epochs },
@@ -72,6 +80,9 @@ export function define(command: Command, { json }: Context): void {
     });
 }
 
+const trainedAlready = (model: string, message: string): NextxError =>
+  new NextxError("CLI_MODEL_IS_TRAINED", message, { hint: `nextx eval ${model}` });
+
 /** With a forecaster that is there; `nextx eval` measures it. */
 async function byModel(
   text: string,
@@ -80,11 +91,8 @@ async function byModel(
   flags: Flags,
   json: boolean,
 ): Promise<void> {
-  if (flags.page !== undefined || flags.backtest > 0) {
-    throw new NextxError("CLI_MODEL_IS_TRAINED", "With --model there is no page and no back-test.", {
-      hint: `nextx eval ${model}`,
-    });
-  }
+  if (flags.page !== undefined || flags.backtest > 0)
+    throw trainedAlready(model, "With --model there is no page and no back-test.");
   const { horizon, out } = flags;
   const {
     table,

@@ -19,6 +19,11 @@ const isMonthEnd = (ms: number): boolean => new Date(ms + dayMs).getUTCDate() ==
 /** Also before 1970, where remainders are negative. */
 const timeOfDay = (ms: number): number => ((ms % dayMs) + dayMs) % dayMs;
 const dayOfMonth = (ms: number): number => new Date(ms).getUTCDate();
+const isWeekend = (ms: number): boolean => [0, 6].includes(new Date(ms).getUTCDay());
+/** Days of the month of a time. */
+const daysIn = (ms: number): number => dayOfMonth(Date.UTC(0, monthOf(ms) + 1, 0));
+/** The last moment that tables can write. */
+const lastMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 function monthly(times: ArrayLike<number>): Cadence | undefined {
   const all = Array.from(times);
@@ -27,7 +32,11 @@ function monthly(times: ArrayLike<number>): Cadence | undefined {
   const isOf = (part: (ms: number) => number) => all.every((ms) => part(ms) === part(all[0] as number));
   if (step < 1 || !isEven || !isOf(timeOfDay)) return undefined;
   if (all.every(isMonthEnd)) return { kind: "monthEnds", size: step };
-  return isOf(dayOfMonth) ? { kind: "months", size: step } : undefined;
+  const day = Math.max(...all.map(dayOfMonth));
+  // A month that lacks the day has its last one.
+  return all.every((ms) => dayOfMonth(ms) === Math.min(day, daysIn(ms)))
+    ? { kind: "months", size: step }
+    : undefined;
 }
 
 /**
@@ -59,8 +68,14 @@ export function cadenceOf(
   const wrong = gaps.findIndex((gap) => gap !== size);
   if (wrong >= 0) {
     const isHole = (gaps[wrong] as number) % size === 0;
+    const isOfWorkdays =
+      form !== "number" && size === dayMs && !Array.from(times).some((ms) => isWeekend(ms));
+    const numbers = "Of working days alone, number the rows instead (1, 2, 3, ...).";
     if (isHole)
-      fail("SERIES_MISSING_TIME", "Rows are missing before this one.", wrong + 1, `Fill the gap. ${clock}`);
+      fail(
+        ...(["SERIES_MISSING_TIME", "Rows are missing before this one.", wrong + 1] as const),
+        isOfWorkdays ? `Fill the gap. ${numbers}` : `Fill the gap. ${clock}`,
+      );
     fail(
       "SERIES_IRREGULAR",
       "The step to this row is no multiple of the others.",
@@ -79,6 +94,24 @@ export function timeAfter(ms: number, { kind, size }: Cadence, steps: number): n
   const lastDay = dayOfMonth(Date.UTC(year, monthOfYear + 1, 0));
   const day = kind === "monthEnds" ? lastDay : Math.min(dayOfMonth(ms), lastDay);
   return Date.UTC(year, monthOfYear, day) + timeOfDay(ms);
+}
+
+/**
+ * The time of a row, also of those after the last: from the latest day of the month that there is, since shorter months hide
+ * it. @throws NextxError SERIES_BAD_TIME after the year 9999
+ */
+export function rowTime(times: readonly number[], cadence: Cadence, row: number): number {
+  const known = times[row];
+  if (known !== undefined) return known;
+  let from = times.length - 1;
+  if (cadence.kind === "months")
+    for (const [i, ms] of times.entries()) if (dayOfMonth(ms) > dayOfMonth(times[from] as number)) from = i; // in range
+  const ms = timeAfter(times[from] as number, cadence, row - from); // series are not empty
+  if (cadence.kind === "count" || ms <= lastMs) return ms;
+  throw new NextxError("SERIES_BAD_TIME", "The forecast reaches beyond the year 9999.", {
+    path: "horizon",
+    hint: "Ask for fewer rows, or number the rows instead of dating them.",
+  });
 }
 
 /** The letter whose time marks suit; numbered rows get marks that do not change. */

@@ -4,10 +4,18 @@ import { NextxError } from "../../tensor/errors.ts";
 import { parseTimestamp } from "./timestamp.ts";
 import type { SeriesTable } from "./types.ts";
 
+/** Cells, and the line of the file on which they end. */
+export interface CsvRow {
+  readonly cells: readonly string[];
+  readonly line: number;
+}
+
 /** Rows of text cells; every row is as long as the first. @throws NextxError CSV_BAD_FILE */
-export function parseCsv(text: string, path: string, delimiter = ","): readonly (readonly string[])[] {
+export function parseCsv(text: string, path: string, delimiter = ","): readonly CsvRow[] {
   try {
-    return parse(text, { bom: true, delimiter, skip_empty_lines: true, max_record_size: 1 << 20 });
+    const options = { bom: true, delimiter, skip_empty_lines: true, max_record_size: 1 << 20, info: true };
+    const rows = parse(text, options) as unknown as { record: string[]; info: { lines: number } }[]; // `info` says so
+    return rows.map(({ record, info }) => ({ cells: record, line: info.lines }));
   } catch (cause) {
     if (!(cause instanceof CsvError)) throw cause;
     throw new NextxError("CSV_BAD_FILE", `${path} is not a table: ${cause.message}`, {
@@ -40,23 +48,24 @@ const place = (path: string, line: number, column: string): string => `${path}, 
 
 /** A table with dates in its first column. @throws NextxError CSV_BAD_FILE, SERIES_BAD_TIME, SERIES_NOT_A_NUMBER, SERIES_UNSORTED */
 export function readSeriesTable(text: string, path: string): SeriesTable {
-  const [header = [], ...rows] = parseCsv(text, path);
-  const channels = header.slice(1);
+  const [header, ...rows] = parseCsv(text, path);
+  const channels = header?.cells.slice(1) ?? [];
   const timesMs = new Float64Array(rows.length);
   const values = new Float32Array(rows.length * channels.length);
-  for (const [row, [time = "", ...cells]] of rows.entries()) {
+  for (const [row, { cells: all, line }] of rows.entries()) {
+    const [time = "", ...cells] = all;
     const ms = parseTimestamp(time)?.ms;
     if (ms === undefined)
       throw new NextxError("SERIES_BAD_TIME", `"${time}" is no date.`, {
-        path: place(path, row + 2, "date"),
+        path: place(path, line, "date"),
       });
     if (row > 0 && ms <= (timesMs[row - 1] as number))
-      throw new NextxError("SERIES_UNSORTED", "Times must grow.", { path: place(path, row + 2, "date") });
+      throw new NextxError("SERIES_UNSORTED", "Times must grow.", { path: place(path, line, "date") });
     timesMs[row] = ms;
     for (const [i, cell] of cells.entries()) {
       const value = decimalNumber(cell);
       if (!Number.isFinite(value)) {
-        const where = place(path, row + 2, channels[i] ?? "");
+        const where = place(path, line, channels[i] ?? "");
         throw new NextxError("SERIES_NOT_A_NUMBER", `"${cell}" is no number.`, { path: where });
       }
       values[row * channels.length + i] = value;

@@ -1,9 +1,9 @@
 /** Long tables: what is read, what is written, and every bad file with its code. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { cadenceOf, frequencyOf, timeAfter, usualSeason } from "./cadence.ts";
+import { cadenceOf, frequencyOf, rowTime, timeAfter, usualSeason } from "./cadence.ts";
 import { decodeTable } from "./csv.ts";
-import { maxSeries, readLongTable, writeLongTable } from "./longTable.ts";
+import { type LongSeries, maxSeries, readLongTable, writeLongTable } from "./longTable.ts";
 
 const rows = (...lines: string[]): string => ["unique_id,ds,y", ...lines, ""].join("\n");
 const day = (i: number): string => new Date(Date.UTC(2024, 0, 1 + i)).toISOString().slice(0, 10);
@@ -51,7 +51,41 @@ describe("good files", () => {
     expect(read(text).notices).toEqual([{ code: "SERIES_CONSTANT", series: "a" }]);
   });
 
-  it("writes what it reads, to the digits of float32", () => {
+  it.each([
+    ["20231230", "20231231", "20240101"],
+    ["2023/12/30", "2023/12/31", "2024/01/01"],
+    ["2023-12-30", "2023-12-31", "2024-01-01"],
+    ["20240131", "20240229", "20240331"],
+    ["98", "99", "100"],
+  ])("reads and continues times such as %s as they are written", (first, second, third) => {
+    const table = read(rows(`a,${first},1`, `a,${second},2`));
+    const [one] = table.series as [LongSeries];
+    const next = { ...one, timesMs: [rowTime(one.timesMs, table.cadence, 2)], values: [3] };
+    expect(writeLongTable([next], table.form)).toBe(rows(`a,${third},3`));
+    expect(read(rows(`a,${first},1`, `a,${second},2`, `a,${third},3`)).form).toBe(table.form);
+  });
+
+  it("names of columns may have spaces, and lines are counted as in the file", () => {
+    expect(read("unique_id, ds, y\na,1,1\na,2,2\n").series).toHaveLength(1);
+    const text = 'unique_id,ds,y\n\n"a\n1",1,1\n\n"a\n1",2,x\n';
+    expect(() => read(text)).toThrow(expect.objectContaining({ path: expect.stringContaining("line 7") }));
+  });
+
+  it("says what to do with working days", () => {
+    const days = ["2024-01-04", "2024-01-05", "2024-01-08"].map((one, i) => `a,${one},${i}`);
+    expect(() => read(rows(...days))).toThrow(
+      expect.objectContaining({ code: "SERIES_MISSING_TIME", hint: expect.stringContaining("working days") }),
+    );
+  });
+
+  it("does not go beyond the years that tables can write", () => {
+    const { series, cadence } = read(rows("a,9990-01-01,1", "a,9995-01-01,2"));
+    expect(() => rowTime(series[0]?.timesMs ?? [], cadence, 2)).toThrow(
+      expect.objectContaining({ code: "SERIES_BAD_TIME" }),
+    );
+  });
+
+  it("writes what it reads", () => {
     const values = fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), {
       minLength: 2,
       maxLength: 5,
@@ -206,6 +240,10 @@ describe("cadence", () => {
       ["2024-01-30", "2024-02-29", "2024-03-30"],
     ],
     [
+      ["2023-12-30", "2024-01-30", "2024-02-29"],
+      ["2024-03-30", "2024-04-30"],
+    ],
+    [
       ["2023-06-30", "2023-09-30"],
       ["2023-12-31", "2024-03-31"],
     ],
@@ -223,8 +261,8 @@ describe("cadence", () => {
     ],
   ])("continues %j with days that the months have", (known, wanted) => {
     const cadence = of(...known);
-    const last = times(...known).at(-1) ?? Number.NaN;
-    expect(wanted.map((_, i) => timeAfter(last, cadence, i + 1))).toEqual(times(...wanted));
+    const all = times(...known);
+    expect(wanted.map((_, i) => rowTime(all, cadence, all.length + i))).toEqual(times(...wanted));
   });
 
   it("is none where ends of months come at different hours", () => {

@@ -2,7 +2,7 @@
 import { suggestion } from "../../formats/suggest.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { type Cadence, cadenceOf } from "./cadence.ts";
-import { decimalNumber, parseCsv } from "./csv.ts";
+import { type CsvRow, decimalNumber, parseCsv } from "./csv.ts";
 import { parseTimestamp, type TimestampForm } from "./timestamp.ts";
 
 export interface LongSeries {
@@ -47,7 +47,8 @@ interface Building {
  * SERIES_NOT_A_NUMBER, SERIES_TOO_MANY, SERIES_MIXED_FREQUENCY and those of `cadenceOf`
  */
 export function readLongTable(text: string, path: string): LongTable {
-  const [header = [], ...rows] = parseCsv(text, path, delimiterOf(text));
+  const [first, ...rows] = parseCsv(text, path, delimiterOf(text));
+  const header = first?.cells.map((name) => name.trim()) ?? [];
   const places = columns.map((name) => header.indexOf(name)) as [number, number, number]; // three columns
   const missing = columns.find((_, i) => places[i] === -1);
   if (missing !== undefined) {
@@ -79,12 +80,12 @@ export function readLongTable(text: string, path: string): LongTable {
   };
 }
 
-function collect(rows: readonly (readonly string[])[], places: readonly [number, number, number]) {
+function collect(rows: readonly CsvRow[], places: readonly [number, number, number]) {
   const byId = new Map<string, Building>();
   let form: TimestampForm | undefined;
-  for (const [row, cells] of rows.entries()) {
+  for (const { cells, line } of rows) {
     const [id, time, value] = places.map((at) => cells[at] ?? "") as [string, string, string]; // three columns
-    const path = `series "${id}", line ${row + 2}`;
+    const path = `series "${id}", line ${line}`;
     const moment = parseTimestamp(time);
     if (moment === undefined)
       throw new NextxError("SERIES_BAD_TIME", `"${time}" is no date.`, {
@@ -107,7 +108,7 @@ function collect(rows: readonly (readonly string[])[], places: readonly [number,
     byId.set(id, known);
     known.times.push(moment.ms);
     known.values.push(number);
-    known.lines.push(row + 2);
+    known.lines.push(line);
   }
   return {
     series: [...byId].map(([id, parts]) => ({ id, ...parts })),
@@ -118,7 +119,7 @@ function collect(rows: readonly (readonly string[])[], places: readonly [number,
 const quoted = (cell: string): string =>
   /[",;\t\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
 
-/** A time as its file wrote it: a number, a date, or a date with time, with milliseconds where it has some. */
+/** A time as its file wrote it: a number, a date, or a date with time, with milliseconds where it has some; two digits each. */
 export function timeText(
   ms: number,
   form: TimestampForm,
@@ -127,17 +128,18 @@ export function timeText(
 ): string {
   if (form === "number") return String(ms);
   const text = new Date(ms).toISOString();
-  return isWholeDay ? text.slice(0, 10) : text.slice(0, hasMilliseconds ? 23 : 19).replace("T", " ");
+  if (form === "compact" && isWholeDay) return text.slice(0, 10).replaceAll("-", "");
+  const written = isWholeDay ? text.slice(0, 10) : text.slice(0, hasMilliseconds ? 23 : 19).replace("T", " ");
+  return form === "slashed" ? written.replaceAll("-", "/") : written;
 }
 
-/** A long table as CSV text; values with the digits of float32. */
+/** A long table as CSV text. */
 export function writeLongTable(series: readonly LongSeries[], form: TimestampForm): string {
   const areWhole = (size: number) => series.every(({ timesMs }) => timesMs.every((ms) => ms % size === 0));
   const [isWholeDay, hasMilliseconds] = [areWhole(86_400_000), !areWhole(1000)];
   const lines = series.flatMap(({ id, timesMs, values }) =>
     timesMs.map(
-      (ms, i) =>
-        `${quoted(id)},${timeText(ms, form, isWholeDay, hasMilliseconds)},${Number((values[i] as number).toPrecision(8))}`, // one per time
+      (ms, i) => `${quoted(id)},${timeText(ms, form, isWholeDay, hasMilliseconds)},${values[i]}`, // one per time
     ),
   );
   return `${[columns.join(","), ...lines].join("\n")}\n`;

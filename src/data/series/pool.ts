@@ -6,7 +6,7 @@ import { floats } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { Fnv64 } from "../hash.ts";
 import type { Split } from "../types.ts";
-import { type Cadence, frequencyOf, timeAfter } from "./cadence.ts";
+import { type Cadence, frequencyOf, rowTime } from "./cadence.ts";
 import type { LongSeries } from "./longTable.ts";
 import { markCount, timeMarks } from "./marks.ts";
 import type { WindowSizes } from "./types.ts";
@@ -24,6 +24,16 @@ export function withScale(series: LongSeries): ScaledSeries {
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
   const variance = values.reduce((total, value) => total + (value - mean) ** 2, 0) / values.length;
   return { ...series, mean, deviation: variance > 0 ? Math.sqrt(variance) : 1 };
+}
+
+/** A standardised number on the scale of its series, with as many digits as float32 gives there. */
+export function onScale(
+  value: number,
+  { mean, deviation }: Pick<ScaledSeries, "mean" | "deviation">,
+): number {
+  const decimals = 7 - Math.floor(Math.log10(deviation));
+  const raw = value * deviation + mean;
+  return decimals < 0 ? raw : Number(raw.toFixed(Math.min(decimals, 100)));
 }
 
 /** The windows of `sizes` that begin at these rows of these series; what lies beyond a series' end is zero. */
@@ -46,7 +56,7 @@ export function cutWindows(
     );
   const marks = (from: number, length: number) => {
     const times = places.flatMap(({ series, start }) =>
-      Array.from({ length }, (_, i) => timeAfter(series.timesMs[0] as number, cadence, start + from + i)),
+      Array.from({ length }, (_, i) => rowTime(series.timesMs, cadence, start + from + i)),
     );
     return floats(timeMarks(times, frequency), [count, length, markCount(frequency)]);
   };

@@ -4,7 +4,10 @@ const iso = /^(\d{4})-(\d{1,2})(?:-(\d{1,2}))?(?:[ T](\d{1,2}):(\d{2})(?::(\d{2}
 const slashed = /^(\d{4})\/(\d{1,2})\/(\d{1,2})(?: (\d{1,2}):(\d{2})(?::(\d{2}))?)?$/;
 
 /** How a file writes its times. */
-export type TimestampForm = "iso" | "slashed" | "number";
+export type TimestampForm = "iso" | "slashed" | "compact" | "number";
+
+/** 20241231: eight digits that are a date of these centuries. */
+const compact = /^(1[6-9]\d{2}|2[0-4]\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$/;
 
 /** Written years begin here: `Date.UTC` takes smaller ones for years of the last century. */
 const firstYear = 100;
@@ -16,14 +19,15 @@ function millisecondsOf(digits = ""): number | undefined {
 
 /**
  * Milliseconds since 1970 and the form, or undefined for what is no time: also years before 100, and seconds in finer
- * parts than milliseconds. Plain integers are steps, not times.
+ * parts than milliseconds. Plain integers are steps, not times, unless their eight digits are a date.
  */
 export function parseTimestamp(
   text: string,
 ): { readonly ms: number; readonly form: TimestampForm } | undefined {
   const word = text.trim();
-  if (/^-?\d{1,15}$/.test(word)) return { ms: Number(word), form: "number" };
+  if (/^-?\d{1,15}$/.test(word) && !compact.test(word)) return { ms: Number(word), form: "number" };
   for (const [form, pattern] of [
+    ["compact", compact],
     ["iso", iso],
     ["slashed", slashed],
   ] as const) {

@@ -7,7 +7,6 @@ import type { SeriesShape } from "../../regimen/seriesSystem.ts";
 import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
 import type { Device } from "../../runtime/device.ts";
 import { type Forecaster, trainedForecaster } from "./forecaster.ts";
-import { naive, seasonalNaive } from "./naive.ts";
 import { benchmarkTraining, type EpochReport, type ForecastTraining, trainForecaster } from "./train.ts";
 
 export interface FitContext {
@@ -28,13 +27,23 @@ export type FittedForecaster = Forecaster & Disposable;
 /** Fits a method. @throws NextxError SERIES_TOO_SHORT, TRAIN_NOT_FINITE, ABORTED */
 export type FitMethod = (context: FitContext) => Promise<FittedForecaster>;
 
-const free = (forecaster: Forecaster): FittedForecaster => ({
-  ...forecaster,
-  [Symbol.dispose]: () => undefined,
-});
+/** A method that copies rows of a series: nothing is learned, nothing is rounded. */
+export interface CopyMethod {
+  /** Rows looked back on; a series needs as many. */
+  rows(season: number): number;
+  /** Which of the last `rows` a step of the horizon copies, from 0. */
+  from(step: number, rows: number): number;
+}
 
-export const naiveMethod: FitMethod = async () => free(naive);
-export const seasonalNaiveMethod: FitMethod = async ({ season }) => free(seasonalNaive(season));
+export type ForecastMethod = FitMethod | CopyMethod;
+
+/** The last row, again and again. */
+export const naiveMethod: CopyMethod = { rows: () => 1, from: () => 0 };
+/** The row one season earlier; the last season is repeated. */
+export const seasonalNaiveMethod: CopyMethod = {
+  rows: (season) => season,
+  from: (step, rows) => step % rows,
+};
 
 /** Steps between looks at the held-out rows. */
 const stepsPerEpoch = 60;
@@ -45,14 +54,14 @@ export const learnedMethod =
   async ({ series, sizes, cadence, device, seed, epochs, onEpoch, signal }) => {
     const span = sizes.contextLength + sizes.predictionLength;
     const rows = ({ values }: ScaledSeries) => values.length;
-    // a series too short to spare a horizon is learned from whole
-    const border = (one: ScaledSeries) =>
-      rows(one) - sizes.predictionLength >= span ? rows(one) - sizes.predictionLength : rows(one);
+    // A series too short to spare a horizon is learned from whole; where all are, what is learned from also chooses.
+    const spares = (one: ScaledSeries) => rows(one) - sizes.predictionLength >= span;
+    const border = (one: ScaledSeries) => rows(one) - (spares(one) ? sizes.predictionLength : 0);
     const train = poolWindows(series, "train", sizes, cadence, (one) => [0, border(one)]);
-    const validation = poolWindows(series, "validation", sizes, cadence, (one) => [
-      Math.max(0, border(one) - sizes.contextLength),
-      rows(one),
-    ]);
+    const chosenBy = series.some(spares)
+      ? (one: ScaledSeries) => (spares(one) ? border(one) - sizes.contextLength : rows(one))
+      : () => 0;
+    const validation = poolWindows(series, "validation", sizes, cadence, (one) => [chosenBy(one), rows(one)]);
     const trainee = traineeOf({ ...sizes, channels: 1, frequency: frequencyOf(cadence) });
     const options: ForecastTraining = {
       ...benchmarkTraining,

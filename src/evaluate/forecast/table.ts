@@ -1,10 +1,10 @@
 /** Forecasting and back-testing a long table of series. */
-import { timeAfter } from "../../data/series/cadence.ts";
+import { rowTime } from "../../data/series/cadence.ts";
 import type { LongSeries, LongTable } from "../../data/series/longTable.ts";
-import { cutWindows, type ScaledSeries, withScale } from "../../data/series/pool.ts";
+import { cutWindows, onScale, type ScaledSeries, withScale } from "../../data/series/pool.ts";
 import { throwIfAborted } from "../../decoding/loop.ts";
 import { NextxError } from "../../tensor/errors.ts";
-import type { FitContext, FitMethod, FittedForecaster } from "./methods.ts";
+import type { CopyMethod, FitContext, FittedForecaster, ForecastMethod } from "./methods.ts";
 
 /** What a method needs besides its series. */
 export type TableSetting = Omit<FitContext, "series" | "cadence">;
@@ -17,46 +17,87 @@ const truncated = (series: LongSeries, rows: number): LongSeries => ({
   values: series.values.slice(0, rows),
 });
 
+/** Rows that a method looks back on. */
+export const rowsBack = (
+  method: ForecastMethod,
+  { sizes, season }: Pick<TableSetting, "sizes" | "season">,
+): number => (typeof method === "function" ? sizes.contextLength : method.rows(season));
+
 /** @throws NextxError SERIES_TOO_SHORT for a series without a whole look-back */
-function requireContext(series: readonly LongSeries[], contextLength: number): void {
-  const short = series.find(({ values }) => values.length < contextLength);
-  if (short) {
-    throw new NextxError(
-      "SERIES_TOO_SHORT",
-      `A series has ${short.values.length} rows, fewer than are looked back on.`,
-      {
-        path: `series "${short.id}"`,
-        hint: `Pass --context ${Math.max(1, short.values.length)} or less, or remove it.`,
-      },
-    );
+function requireRows(series: readonly LongSeries[], method: ForecastMethod, setting: TableSetting): void {
+  const rows = rowsBack(method, setting);
+  const short = series.find(({ values }) => values.length < rows);
+  if (short === undefined) return;
+  const count = short.values.length;
+  const less = typeof method === "function" ? `--context ${count} or less` : "a shorter --season";
+  throw new NextxError(
+    "SERIES_TOO_SHORT",
+    `A series has ${Math.max(0, count)} rows to look back on; ${rows} are needed.`,
+    {
+      path: `series "${short.id}"`,
+      hint:
+        count > 0
+          ? `Pass ${less}, or fewer back-tests, or remove it.`
+          : "Ask for fewer back-tests or a shorter horizon, or remove it.",
+    },
+  );
+}
+
+type Continue = (series: readonly ScaledSeries[]) => Promise<LongSeries[]>;
+
+/** A method, fitted where it learns. Dispose when done. */
+async function fitted(
+  method: ForecastMethod,
+  series: readonly ScaledSeries[],
+  table: LongTable,
+  setting: TableSetting,
+): Promise<{ readonly continue: Continue } & Disposable> {
+  if (typeof method !== "function") {
+    const copied: Continue = async (from) => from.map((one) => copyRows(method, one, table, setting));
+    return { continue: copied, [Symbol.dispose]: () => undefined };
   }
+  const forecaster = await method({ ...setting, series, cadence: table.cadence });
+  return {
+    continue: (from) => continueSeries(forecaster, from, table, setting),
+    [Symbol.dispose]: () => forecaster[Symbol.dispose](),
+  };
+}
+
+/** Times of the rows after a series. */
+const timesAfter = ({ timesMs }: LongSeries, { cadence }: LongTable, { sizes }: TableSetting): number[] =>
+  Array.from({ length: sizes.predictionLength }, (_, step) =>
+    rowTime(timesMs, cadence, timesMs.length + step),
+  );
+
+function copyRows(method: CopyMethod, one: LongSeries, table: LongTable, setting: TableSetting): LongSeries {
+  const rows = rowsBack(method, setting);
+  const last = one.values.slice(-rows);
+  const timesMs = timesAfter(one, table, setting);
+  const values = timesMs.map((_, step) => last[method.from(step, rows)] as number); // long enough
+  return { id: one.id, timesMs, values };
 }
 
 /** The rows after the end of every series, on its own scale. */
 async function continueSeries(
   forecaster: FittedForecaster,
   series: readonly ScaledSeries[],
-  { cadence }: LongTable,
-  { sizes, signal }: TableSetting,
+  table: LongTable,
+  setting: TableSetting,
 ): Promise<LongSeries[]> {
+  const { sizes, signal } = setting;
   const horizon = sizes.predictionLength;
   const out: LongSeries[] = [];
   for (let at = 0; at < series.length; at += batchSize) {
     throwIfAborted(signal);
     const part = series.slice(at, at + batchSize);
     const places = part.map((one) => ({ series: one, start: one.values.length - sizes.contextLength }));
-    const forecast = await forecaster.forecast(cutWindows(places, sizes, forecaster.labelLength, cadence));
-    for (const [i, { id, timesMs, mean, deviation }] of part.entries()) {
-      out.push({
-        id,
-        timesMs: Array.from({ length: horizon }, (_, step) =>
-          timeAfter(timesMs.at(-1) as number, cadence, step + 1),
-        ), // not empty
-        values: Array.from(
-          forecast.subarray(i * horizon, (i + 1) * horizon),
-          (value) => value * deviation + mean,
-        ),
-      });
+    const forecast = await forecaster.forecast(
+      cutWindows(places, sizes, forecaster.labelLength, table.cadence),
+    );
+    for (const [i, one] of part.entries()) {
+      const own = forecast.subarray(i * horizon, (i + 1) * horizon);
+      const values = Array.from(own, (value) => onScale(value, one));
+      out.push({ id: one.id, timesMs: timesAfter(one, table, setting), values });
     }
   }
   return out;
@@ -64,14 +105,14 @@ async function continueSeries(
 
 /** Fits on all rows and gives the horizon after them. @throws NextxError SERIES_TOO_SHORT, TRAIN_NOT_FINITE, ABORTED */
 export async function forecastTable(
-  learn: FitMethod,
+  method: ForecastMethod,
   table: LongTable,
   setting: TableSetting,
 ): Promise<LongSeries[]> {
-  requireContext(table.series, setting.sizes.contextLength);
+  requireRows(table.series, method, setting);
   const series = table.series.map(withScale);
-  using forecaster = await learn({ ...setting, series, cadence: table.cadence });
-  return await continueSeries(forecaster, series, table, setting);
+  using made = await fitted(method, series, table, setting);
+  return await made.continue(series);
 }
 
 /** Errors of a method over all back-tests, on the scale of the series. */
@@ -96,18 +137,18 @@ export interface Backtest {
  * one horizon before the end. @throws NextxError SERIES_TOO_SHORT, TRAIN_NOT_FINITE, ABORTED
  */
 export async function backtest(
-  method: string,
-  learn: FitMethod,
+  name: string,
+  method: ForecastMethod,
   table: LongTable,
   setting: TableSetting,
   count: number,
 ): Promise<Backtest> {
   const { sizes, season } = setting;
   const horizon = sizes.predictionLength;
-  const known = table.series.map((one) => truncated(one, one.values.length - count * horizon));
-  requireContext(known, sizes.contextLength);
+  const known = table.series.map((one) => truncated(one, Math.max(0, one.values.length - count * horizon)));
+  requireRows(known, method, setting);
   const scales = known.map(withScale);
-  using forecaster = await learn({ ...setting, series: scales, cadence: table.cadence });
+  using made = await fitted(method, scales, table, setting);
   const sum = { absolute: 0, squares: 0, symmetric: 0, rows: 0, scaled: 0, scaledSeries: 0 };
   let last: LongSeries[] = [];
   for (let test = count; test >= 1; test--) {
@@ -115,7 +156,7 @@ export async function backtest(
       const { mean, deviation } = scales[i] as ScaledSeries; // one per series
       return { ...truncated(one, one.values.length - test * horizon), mean, deviation };
     });
-    last = await continueSeries(forecaster, before, table, setting);
+    last = await made.continue(before);
     for (const [i, { values: forecast }] of last.entries()) {
       const one = table.series[i] as LongSeries; // the same order
       const truth = one.values.slice(
@@ -139,7 +180,7 @@ export async function backtest(
     }
   }
   return {
-    method,
+    method: name,
     last,
     errors: {
       mae: sum.absolute / sum.rows,

@@ -4,13 +4,23 @@ import type { SeriesShape } from "../../regimen/seriesSystem.ts";
 import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
 import { trace } from "../../runtime/trace.ts";
 import { symbol } from "../../tensor/dims.ts";
+import { NextxError } from "../../tensor/errors.ts";
 import { float32 } from "../../tensor/tensor.ts";
 import { spacetimeSchema } from "./config.ts";
 import { Spacetime } from "./model.ts";
 import { apart, spacetimeTraining, together } from "./objective.ts";
 
-/** A quarter of the official width; one block. */
+/** Fewer rows leave nothing to filter, or no next input to predict. */
+const fewestRows = 6;
+
+/** A quarter of the official width; one block. @throws NextxError SERIES_TOO_SHORT below six rows looked back on */
 export const smallSpacetime = ({ contextLength, predictionLength }: SeriesShape) => {
+  if (contextLength < fewestRows) {
+    throw new NextxError("SERIES_TOO_SHORT", `SpaceTime looks back on ${fewestRows} rows or more.`, {
+      path: "contextLength",
+      hint: `Pass --context ${fewestRows}, or choose another method.`,
+    });
+  }
   const stateSize = Math.max(2, Math.min(32, Math.floor(contextLength / 3)));
   const maxWindow = Math.max(5, Math.min(64, Math.floor(contextLength / 2)));
   return spacetimeSchema.parse({
