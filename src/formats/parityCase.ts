@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { Value } from "../runtime/values.ts";
 import { NextxError } from "../tensor/errors.ts";
+import { validate } from "./validate.ts";
 
 const checkSchema = z.looseObject({
   name: z.string(),
@@ -68,5 +69,5 @@ export function fromOfficial<S extends z.ZodObject>(
       throw new NextxError("CONFIG_UNKNOWN_KEY", `Unknown official key "${name}".`, { path: name });
     return [key, value] as const;
   });
-  return schema.parse(Object.fromEntries(ours)) as z.infer<S>;
+  return validate(schema, Object.fromEntries(ours), "config");
 }

@@ -102,13 +102,16 @@ export class SeriesTransformer {
   #mix(scope: Scope, mixer: HeadMixer, from: Tensor, to: Tensor): Tensor {
     const { embedDim: c, numHeads } = this.#config;
     const bias = uniform(1 / Math.sqrt(c));
+    const width = Math.floor(c / numHeads);
+    const all = numHeads * width; // less than C where the heads do not divide it (code)
     const project = (name: string, x: Tensor) => {
       const [b, l] = x.shape as [Dim, Dim, Dim];
-      const projected = linear(scope.in(`${name}_projection`), x, c, { bias });
-      return reshape(projected, [b, l, numHeads, c / numHeads]); // (B, L, H, E)
+      const projected = linear(scope.in(`${name}_projection`), x, all, { bias });
+      return reshape(projected, [b, l, numHeads, width]); // (B, L, H, E)
     };
     const mixed = mixer(project("query", from), project("key", to), project("value", to));
-    return linear(scope.in("out_projection"), reshape(mixed, from.shape), c, { bias });
+    const [b, l] = from.shape as [Dim, Dim, Dim];
+    return linear(scope.in("out_projection"), reshape(mixed, [b, l, all]), c, { bias });
   }
 
   /** Two layers without bias, stored as convolutions of width 1. */

@@ -4,6 +4,7 @@ import { openCpu } from "../runtime/device.node.ts";
 import { compile } from "../runtime/program.ts";
 import { trace } from "../runtime/trace.ts";
 import { floats, type Value } from "../runtime/values.ts";
+import { add, mul } from "../tensor/ops/elementwise.ts";
 import { RandomStream } from "../tensor/random.ts";
 import { float32, type Tensor } from "../tensor/tensor.ts";
 import {
@@ -95,4 +96,16 @@ it("vectors near zero keep their size", async () => {
   const tiny = floats(new Float32Array(6).fill(1e-6), [2, 3]);
   const { y } = await compute({ a: tiny, b: tiny, c: tiny }, ({ a }) => ({ y: normalised(a, 1) }));
   expect(Array.from(y?.data ?? [])).toEqual(Array.from(tiny.data));
+});
+
+it.each([1, 2, 3, 5])("rows are divided by their norm of order %s", async (order) => {
+  const [a, b, c] = [random("a", 3, 4), random("b", 3, 4), random("c", 3, 4)];
+  const { y } = await compute({ a, b, c }, (x) => ({
+    y: add(add(normalised(x.a, order), mul(x.b, 0)), mul(x.c, 0)),
+  }));
+  for (let row = 0; row < 3; row++) {
+    const own = Array.from(y?.data ?? [], Number).slice(row * 4, row * 4 + 4);
+    const norm = own.reduce((sum, value) => sum + Math.abs(value) ** order, 0) ** (1 / order);
+    expect(norm).toBeCloseTo(1, 4);
+  }
 });

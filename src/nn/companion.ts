@@ -3,20 +3,29 @@
  * Source: SpaceTime (arXiv 2303.09489), `model/functional/{krylov,companion_krylov}.py` (code).
  * Shape letters: K kernels, d state size, L length, F frequencies.
  */
-import { abs, add, div, less, mul, sqrt, square, sub, where } from "../tensor/ops/elementwise.ts";
+import { abs, add, div, exp, less, log, mul, sqrt, square, sub, where } from "../tensor/ops/elementwise.ts";
 import { matmul } from "../tensor/ops/linear.ts";
 import { mean } from "../tensor/ops/neural.ts";
 import { concat, pad, reshape, slice, sum } from "../tensor/ops/structure.ts";
 import { constant, dimOf, staticDim, type Tensor } from "../tensor/tensor.ts";
 import { type Complex, multiply, multiplyConjugate, RealTransform } from "./fourier.ts";
 
-/** Order of the norm that vectors are divided by; 0 leaves them as they are. */
-export type NormOrder = 0 | 1 | 2;
+/** Order of the norm that vectors are divided by, a whole number; 0 leaves them as they are. */
+export type NormOrder = number;
+
+/** Norms of rows [K, d]: [K, 1]. */
+function normOf(x: Tensor, order: NormOrder): Tensor {
+  if (order === 1) return sum(abs(x), [-1], true);
+  if (order === 2) return sqrt(sum(square(x), [-1], true));
+  const size = abs(x);
+  const power = Array.from({ length: order - 1 }).reduce<Tensor>((product) => mul(product, size), size);
+  return exp(mul(log(sum(power, [-1], true)), 1 / order));
+}
 
 /** Rows of x [K, d] divided by their norm, unless the mean norm is below 1e-4 (code). */
 export function normalised(x: Tensor, order: NormOrder): Tensor {
   if (order === 0) return x;
-  const norm = order === 1 ? sum(abs(x), [-1], true) : sqrt(sum(square(x), [-1], true));
+  const norm = normOf(x, order);
   return div(x, where(less(1e-4, mean(norm)), norm, 1));
 }
 

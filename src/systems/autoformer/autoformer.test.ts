@@ -1,7 +1,11 @@
 /** Autoformer: the official size, and configurations that cannot be. */
 import { expect, it } from "vitest";
-import { parameterCount } from "../../nn/scope.ts";
+import { autoCorrelation, ownLags } from "../../mixer/autoCorrelation.ts";
+import { parameterCount, Scope } from "../../nn/scope.ts";
+import { trace } from "../../runtime/trace.ts";
 import { autoformerSchema } from "./config.ts";
+import { Autoformer } from "./model.ts";
+import { windowSpecs } from "./objective.ts";
 import { autoformerTrainee, smallAutoformer } from "./trainee.ts";
 
 it("the official model has about ten million parameters, under the official names", () => {
@@ -24,7 +28,7 @@ it("the small model trains in minutes: about 30,000 parameters", () => {
 });
 
 it.each([
-  [{ embedDim: 30, numHeads: 4 }, "numHeads"],
+  [{ embedDim: 3, numHeads: 4 }, "numHeads"],
   [{ window: 24 }, "window"],
   [{ labelLength: 97 }, "labelLength"],
   [{ outputs: 3 }, "outputs"],
@@ -32,4 +36,17 @@ it.each([
 ])("refuses %j", (config, path) => {
   const result = autoformerSchema.safeParse(config);
   expect(result.error?.issues.map(({ path: at }) => at.join())).toContain(path);
+});
+
+it("heads need not divide the width, and one output is the sum over trends of all channels", async () => {
+  const config = autoformerSchema.parse({
+    ...{ contextLength: 12, labelLength: 4, predictionLength: 5, window: 3, factor: 1 },
+    ...{ channels: 3, decoderChannels: 3, outputs: 1, embedDim: 10, numHeads: 4, feedForwardDim: 8 },
+  });
+  const scope = Scope.root();
+  const model = new Autoformer(scope, config);
+  const graph = trace(windowSpecs(model), (x) => ({ y: model.forecast(x, autoCorrelation(1, ownLags)) }));
+  expect(scope.specs.get("encoder.attn_layers.0.attention.query_projection.weight")?.shape).toEqual([8, 10]);
+  expect(scope.specs.get("encoder.attn_layers.0.attention.out_projection.weight")?.shape).toEqual([10, 8]);
+  expect(graph.outputs.y?.shape.slice(1)).toEqual([5, 3]);
 });

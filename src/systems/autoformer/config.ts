@@ -61,13 +61,13 @@ export const autoformerSchema = z
       .describe("Sampling period, which decides the time marks."),
     activation: z.enum(["gelu", "relu"]).default("gelu").meta({ official: "activation" }),
     outputAttention: z
-      .literal(false)
+      .boolean()
       .default(false)
       .meta({ official: "output_attention" })
-      .describe("Maps of lags are not given out."),
+      .describe("Changes no forecast: maps of lags are never given out."),
   })
-  .refine((c) => c.embedDim % c.numHeads === 0, {
-    error: "numHeads must divide embedDim",
+  .refine((c) => c.numHeads <= c.embedDim, {
+    error: "every head needs a channel of embedDim",
     path: ["numHeads"],
   })
   .refine((c) => c.window % 2 === 1, { error: "the window of a moving average is odd", path: ["window"] })
@@ -75,8 +75,8 @@ export const autoformerSchema = z
     error: "the decoder cannot start with more rows than are looked back on",
     path: ["labelLength"],
   })
-  .refine((c) => c.outputs === c.decoderChannels && c.channels === c.decoderChannels, {
-    error: "trends of the look-back are added to the outputs: all channel counts are equal",
+  .refine((c) => [1, c.channels].includes(c.outputs) && c.channels === c.decoderChannels, {
+    error: "trends of the look-back are added to the outputs: one, or as many as there are channels",
     path: ["outputs"],
   });
 

@@ -3,10 +3,11 @@
  * command. Names in `official` are keys of the official configuration files.
  */
 import { z } from "zod";
+import { validate } from "../../formats/validate.ts";
 import { NextxError } from "../../tensor/errors.ts";
 
 const width = z.int().min(1).max(16_384);
-const order = z.union([z.literal(0), z.literal(1), z.literal(2)]).default(1);
+const order = z.int().min(0).max(16).default(1);
 
 export const prefilterSchema = z
   .strictObject({
@@ -15,6 +16,8 @@ export const prefilterSchema = z
     maxDiffOrder: z.int().min(1).max(64).default(4).meta({ official: "max_diff_order" }),
     minWindow: z.int().min(1).max(100_000).default(4).meta({ official: "min_avg_window" }),
     maxWindow: z.int().min(2).max(100_000).default(64).meta({ official: "max_avg_window" }),
+    /** Neighbouring channels that share a kernel; one when absent. */
+    headDim: width.optional().meta({ official: "head_dim" }),
   })
   .refine((c) => c.maxDiffOrder < c.numKernels, {
     error: "there are more kernels than orders of differencing",
@@ -68,10 +71,11 @@ export const spacetimeSchema = z
     error: "the kernels of every block must divide embedDim",
     path: ["blocks"],
   })
-  .refine((c) => c.blocks.every(({ prefilter: p }) => !p || p.numKernels * p.repeats === c.embedDim), {
-    error: "a pre-filter has embedDim kernels",
-    path: ["blocks"],
-  });
+  .refine(
+    (c) =>
+      c.blocks.every(({ prefilter: p }) => !p || p.numKernels * p.repeats * (p.headDim ?? 1) === c.embedDim),
+    { error: "kernels, repeats and headDim of a pre-filter give embedDim channels", path: ["blocks"] },
+  );
 
 export type SpacetimeConfig = z.infer<typeof spacetimeSchema>;
 
@@ -93,7 +97,7 @@ const mlp = part(
 const kernels = {
   n_kernels: z.int(),
   kernel_dim: z.int(),
-  norm_order: z.union([z.literal(0), z.literal(1), z.literal(2)]),
+  norm_order: z.int().min(0).max(16),
   skip_connection: z.boolean(),
 };
 
@@ -102,8 +106,8 @@ const officialSchema = z.looseObject({
     z.looseObject({
       input_dim: z.int(),
       embedding_dim: z.int().nullish(),
-      n_heads: z.int(),
-      n_kernels: z.int(),
+      n_heads: z.int().nullish(),
+      n_kernels: z.int().nullish(),
     }),
   ).extend({ method: z.literal("repeat") }),
   encoder_config: z.looseObject({
@@ -140,7 +144,7 @@ function prefilterOf({ method, kwargs }: z.infer<typeof none>, path: string) {
       hint: `Known: ${Object.keys(prefilterMethods).join(", ")}.`,
     });
   }
-  const { n_kernels, kernel_repeat, max_diff_order, min_avg_window, max_avg_window } = kwargs ?? {};
+  const { n_kernels, kernel_repeat, head_dim, max_diff_order, min_avg_window, max_avg_window } = kwargs ?? {};
   return isFilter
     ? {
         prefilter: {
@@ -149,23 +153,31 @@ function prefilterOf({ method, kwargs }: z.infer<typeof none>, path: string) {
           maxDiffOrder: max_diff_order,
           minWindow: min_avg_window,
           maxWindow: max_avg_window,
+          ...(Number(head_dim ?? 1) > 1 && { headDim: head_dim }),
         },
       }
     : {};
 }
 
-/** The official nested configuration as ours. @throws ZodError, NextxError CONFIG_BAD_VALUE for parts that are not built */
+/** The official nested configuration as ours. @throws NextxError CONFIG_BAD_VALUE for parts that are not built */
 export function fromOfficialSpacetime(official: unknown): SpacetimeConfig {
-  const { embedding_config, encoder_config, decoder_config, output_config, lag, horizon } =
-    officialSchema.parse(official);
+  const { embedding_config, encoder_config, decoder_config, output_config, lag, horizon } = validate(
+    officialSchema,
+    official,
+    "config",
+  );
   const { input_dim, embedding_dim, n_heads, n_kernels } = embedding_config.kwargs;
   const [decoder] = decoder_config.blocks;
-  return spacetimeSchema.parse({
+  if (decoder.pre_config.method && decoder.pre_config.method !== "identity")
+    throw new NextxError("CONFIG_BAD_VALUE", "The decoder has no pre-filter here.", {
+      path: "decoder_config.blocks.0.pre_config",
+    });
+  const given = {
     contextLength: lag,
     predictionLength: horizon,
     inputs: input_dim,
     outputs: output_config.kwargs.output_dim,
-    embedDim: embedding_dim ?? input_dim * n_heads * n_kernels,
+    embedDim: embedding_dim ?? input_dim * Number(n_heads) * Number(n_kernels),
     blocks: encoder_config.blocks.map((block, i) => ({
       ...prefilterOf(block.pre_config, `encoder_config.blocks.${i}.pre_config`),
       numKernels: block.ssm_config.kwargs.n_kernels,
@@ -179,5 +191,6 @@ export function fromOfficialSpacetime(official: unknown): SpacetimeConfig {
       stateSize: decoder.ssm_config.kwargs.kernel_dim,
       normOrder: decoder.ssm_config.kwargs.norm_order,
     },
-  });
+  };
+  return validate(spacetimeSchema, given, "config");
 }

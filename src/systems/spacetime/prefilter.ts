@@ -5,7 +5,15 @@
  */
 import { causalConvolution } from "../../nn/fourier.ts";
 import type { Initializer, Scope } from "../../nn/scope.ts";
-import { concat, pad, reshape, slice, stopGradient, transpose } from "../../tensor/ops/structure.ts";
+import {
+  broadcastTo,
+  concat,
+  pad,
+  reshape,
+  slice,
+  stopGradient,
+  transpose,
+} from "../../tensor/ops/structure.ts";
 import { dimOf, staticDim, type Tensor } from "../../tensor/tensor.ts";
 import type { PrefilterConfig } from "./config.ts";
 
@@ -40,9 +48,9 @@ const averageRows =
 /** True for the names of buffers, which are not trained. */
 export const isBuffer = (name: string): boolean => name.includes(".pre.");
 
-/** u [B, L, C] -> [B, L, C]; within a repeat the orders of differencing come first. */
+/** u [B, L, C] -> [B, L, C]; within a repeat the orders of differencing come first, each for `headDim` channels. */
 export function prefilter(scope: Scope, u: Tensor, config: PrefilterConfig): Tensor {
-  const { numKernels, repeats, maxDiffOrder, maxWindow } = config;
+  const { numKernels, repeats, maxDiffOrder, maxWindow, headDim = 1 } = config;
   const length = staticDim(dimOf(u, 1), "A pre-filter");
   const width = Math.min(length, Math.max(maxDiffOrder, maxWindow));
   const fitted = (name: string, rows: number, columns: number, init: Initializer) => {
@@ -52,6 +60,8 @@ export function prefilter(scope: Scope, u: Tensor, config: PrefilterConfig): Ten
   };
   const orders = fitted("diff_kernel", maxDiffOrder, maxDiffOrder, differenceRows(config));
   const averages = fitted("ma_r_kernel", numKernels - maxDiffOrder, maxWindow, averageRows(config));
-  const kernels = reshape(concat([orders, averages], 1), [repeats * numKernels, width]);
+  const joint = reshape(concat([orders, averages], 1), [repeats * numKernels, 1, width]);
+  const shared = headDim === 1 ? joint : broadcastTo(joint, [repeats * numKernels, headDim, width]);
+  const kernels = reshape(shared, [repeats * numKernels * headDim, width]);
   return transpose(causalConvolution(transpose(u, [0, 2, 1]), kernels), [0, 2, 1]);
 }

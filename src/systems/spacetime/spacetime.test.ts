@@ -1,4 +1,6 @@
 /** SpaceTime: the official size, any horizon from one model, series apart. */
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { initialise, parameterCount, Scope } from "../../nn/scope.ts";
 import { openCpu } from "../../runtime/device.node.ts";
@@ -7,9 +9,9 @@ import { trace } from "../../runtime/trace.ts";
 import { floats } from "../../runtime/values.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { float32 } from "../../tensor/tensor.ts";
-import { fromOfficialSpacetime, spacetimeSchema } from "./config.ts";
+import { fromOfficialSpacetime, prefilterSchema, spacetimeSchema } from "./config.ts";
 import { Spacetime } from "./model.ts";
-import { differences, isBuffer } from "./prefilter.ts";
+import { differences, isBuffer, prefilter } from "./prefilter.ts";
 import { smallSpacetime, spacetimeTrainee } from "./trainee.ts";
 
 const device = await openCpu({ threads: 1 });
@@ -84,4 +86,36 @@ it("differencing rows are binomial coefficients", () => {
 
 it("parts of the official configuration that are not built are refused", () => {
   expect(() => fromOfficialSpacetime({ lag: 1 })).toThrow();
+});
+
+it("channels that share a kernel of the pre-filter lie side by side", async () => {
+  const config = { numKernels: 3, repeats: 2, maxDiffOrder: 2, minWindow: 2, maxWindow: 5 };
+  const run = async (headDim: number, data: Float32Array) => {
+    const scope = Scope.root();
+    const width = 6 * headDim;
+    const graph = trace({ u: float32(1, 8, width) }, ({ u }) => ({
+      y: prefilter(scope.in("pre"), u, prefilterSchema.parse({ ...config, headDim })),
+    }));
+    const weights = initialise(scope.specs, RandomStream.from(1, "test"));
+    using program = await compile(graph, { device, weights });
+    return (await program.run({ u: floats(data, [1, 8, width]) })).y?.data as Float32Array;
+  };
+  const single = RandomStream.from(2, "u").normals(8 * 6, 1);
+  const doubled = Float32Array.from({ length: 8 * 12 }, (_, i) => single[Math.floor(i / 2)] as number);
+  const [one, two] = [await run(1, single), await run(2, doubled)];
+  two.forEach((value, i) => {
+    expect(value).toBeCloseTo(one[Math.floor(i / 2)] as number, 5);
+  });
+});
+
+it("a decoder with a pre-filter and unknown parts are refused with a code", () => {
+  const folder = fileURLToPath(new URL("../../../test/fixtures/golden/spacetime/case.json", import.meta.url));
+  const { config } = JSON.parse(readFileSync(folder, "utf8"));
+  expect(fromOfficialSpacetime(config)).toBeDefined();
+  const filtered = structuredClone(config);
+  filtered.decoder_config.blocks[0].pre_config = { method: "residual", kwargs: {} };
+  const shifted = structuredClone(config);
+  shifted.encoder_config.blocks[0].ssm_config.method = "shift";
+  for (const other of [filtered, shifted])
+    expect(() => fromOfficialSpacetime(other)).toThrow(expect.objectContaining({ code: "CONFIG_BAD_VALUE" }));
 });
