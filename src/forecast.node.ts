@@ -2,6 +2,7 @@
 import { usualSeason } from "./data/series/cadence.ts";
 import { type LongSeries, type LongTable, readLongTable } from "./data/series/longTable.ts";
 import { markCount } from "./data/series/marks.ts";
+import { withScale } from "./data/series/pool.ts";
 import { dLinear, nLinear } from "./evaluate/forecast/linearModels.ts";
 import {
   type ForecastMethod,
@@ -9,6 +10,7 @@ import {
   naiveMethod,
   seasonalNaiveMethod,
 } from "./evaluate/forecast/methods.ts";
+import { type Quantile, quantilesOf } from "./evaluate/forecast/quantiles.ts";
 import { type Backtest, backtest, forecastTable, rowsBack } from "./evaluate/forecast/table.ts";
 import type { EpochReport } from "./evaluate/forecast/train.ts";
 import { vanillaTransformer } from "./evaluate/forecast/transformer.ts";
@@ -52,6 +54,8 @@ export interface ForecastOptions extends DeviceOptions {
   readonly season?: number;
   /** Back-tests, one horizon apart; none when 0. */
   readonly backtests?: number;
+  /** Levels between 0 and 1 whose quantiles are wanted: from the errors of the back-tests. */
+  readonly quantiles?: readonly number[];
   readonly seed?: number;
   readonly epochs?: number;
   readonly onEpoch?: (method: string, report: EpochReport) => void;
@@ -65,6 +69,8 @@ export interface ForecastResult {
   readonly season: number;
   /** The rows after each series, in the file's order. */
   readonly forecast: readonly LongSeries[];
+  /** Of every forecast, in the order asked for. */
+  readonly quantiles: readonly (readonly Quantile[])[];
   /** Of the method, of the naive one, and of the seasonal-naive one where every series has a season. */
   readonly backtests: readonly Backtest[];
 }
@@ -92,7 +98,7 @@ function usualContext(known: number, horizon: number, season: number): number {
 
 /**
  * Forecasts the text of a long table.
- * @throws NextxError FORECAST_UNKNOWN_METHOD, CSV_BAD_FILE, SERIES_ codes, TRAIN_NOT_FINITE, ABORTED
+ * @throws NextxError FORECAST_UNKNOWN_METHOD, FORECAST_FEW_ERRORS, CSV_BAD_FILE, SERIES_ codes, TRAIN_NOT_FINITE, ABORTED
  */
 export async function forecast(
   text: string,
@@ -121,5 +127,8 @@ export async function forecast(
   if (count > 0)
     for (const [name, other] of tested) backtests.push(await backtest(name, other, table, setting, count));
   const rows = await forecastTable(own, table, setting);
-  return { table, method, context: rowsBack(own, setting), season, forecast: rows, backtests };
+  const levels = options.quantiles ?? [];
+  const errors = backtests[0]?.stepErrors ?? []; // the method's own come first
+  const quantiles = levels.length > 0 ? quantilesOf(rows, table.series.map(withScale), errors, levels) : [];
+  return { table, method, context: rowsBack(own, setting), season, forecast: rows, quantiles, backtests };
 }

@@ -2,7 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { writeLongTable } from "./data/series/longTable.ts";
 import { renderForecastPage } from "./evaluate/forecast/forecastPage.ts";
+import { quantileOf } from "./evaluate/forecast/quantiles.ts";
 import { forecast, forecastMethods } from "./forecast.node.ts";
+import { RandomStream } from "./tensor/random.ts";
 
 const wave = (row: number, period: number): number => 10 + 3 * Math.sin((2 * Math.PI * row) / period);
 const start = Date.UTC(2020, 0, 1);
@@ -104,6 +106,31 @@ it("a short table leaves rows to choose weights by", async () => {
     forecast(table(12), "x.csv", { method: "nlinear", horizon, season: 12, epochs: 1, threads: 1 });
   expect((await run(3)).context).toBe(6);
   expect((await run(5)).forecast[0]?.values).toHaveLength(5); // learned from whole
+});
+
+it("quantiles hold about as many of the rows to come as they say", async () => {
+  const stream = RandomStream.from(1, "noise");
+  const all = Array.from({ length: 2 }, () => Array.from(stream.normals(460, 2)));
+  const cut = table(400, (row, i) => all[i]?.[row] as number);
+  const levels = [0.1, 0.5, 0.9];
+  const settings = { method: "nlinear", horizon: 60, context: 24, backtests: 4, epochs: 1, threads: 1 };
+  const result = await forecast(cut, "x.csv", { ...settings, quantiles: levels });
+  const below = levels.map((_, k) => {
+    const held = result.forecast.flatMap((_, i) => {
+      const bound = result.quantiles[i]?.[k]?.values ?? [];
+      return bound.map((value, step) => Number((all[i]?.[400 + step] as number) <= value));
+    });
+    return held.reduce((a, b) => a + b, 0) / held.length;
+  });
+  for (const [k, level] of levels.entries())
+    expect(Math.abs((below[k] as number) - level)).toBeLessThan(0.15);
+  expect(below[0]).toBeLessThan(below[2] as number);
+});
+
+it("quantiles need enough errors, and lie between neighbours", async () => {
+  expect([0, 0.25, 0.5, 1].map((level) => quantileOf([1, 2, 4], level))).toEqual([1, 1.5, 2, 4]);
+  const few = { ...options, method: "naive", backtests: 1, quantiles: [0.01] };
+  await expect(forecast(table(60), "x.csv", few)).rejects.toMatchObject({ code: "FORECAST_FEW_ERRORS" });
 });
 
 describe("refuses", () => {

@@ -11,7 +11,7 @@ import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
 import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
 import { readUserFile, requireReplaceable, writeOutput } from "../files.ts";
-import { integer } from "../numbers.ts";
+import { decimal, integer } from "../numbers.ts";
 import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
 
 interface Flags extends DeviceFlags {
@@ -23,9 +23,16 @@ interface Flags extends DeviceFlags {
   readonly context?: number;
   readonly season?: number;
   readonly backtest: number;
+  readonly quantiles?: readonly number[];
   readonly seed: number;
   readonly epochs: number;
   readonly force?: boolean;
+}
+
+/** Levels between 0 and 1, rising. */
+function levels(text: string): readonly number[] {
+  const all = text.split(",").map((level) => decimal(0.001, 0.999)(level));
+  return [...new Set(all)].sort((a, b) => a - b);
 }
 
 /** Declares the command. */
@@ -46,6 +53,11 @@ export function define(command: Command, { json }: Context): void {
       integer(0, 1_000),
       0,
     )
+    .option(
+      "--quantiles <levels>",
+      "columns of quantiles, such as 0.1,0.9, from the back-tests' errors",
+      levels,
+    )
     .option("--seed <n>", "seed of training", integer(0, Number.MAX_SAFE_INTEGER), 0)
     .option("--epochs <n>", "rounds of 60 steps, at most", integer(1, 10_000), 10)
     .option("--force", "replace files that are there")
@@ -53,11 +65,16 @@ export function define(command: Command, { json }: Context): void {
     .action(async (file: string, flags: Flags) => {
       if (flags.page !== undefined && resolve(flags.page) === resolve(flags.out))
         throw new NextxError("CLI_SAME_FILE", "The page would replace the table.", { path: flags.page });
+      if (flags.quantiles && flags.backtest === 0 && flags.model === undefined)
+        throw new NextxError("FORECAST_FEW_ERRORS", "Quantiles come from the errors of back-tests.", {
+          path: "quantiles",
+          hint: "Pass --backtest 10, or as many as the series have rows for.",
+        });
       for (const path of [flags.out, flags.page]) if (path) requireReplaceable(path, flags.force === true);
       const progress = new ProgressLine();
       const text = decodeTable(readUserFile(file), file);
       if (flags.model !== undefined) {
-        const chosen = ["method", "context", "season", "seed", "epochs"];
+        const chosen = ["method", "context", "season", "seed", "epochs", "quantiles"];
         const other = chosen.find((name) => command.getOptionValueSource(name) === "cli");
         if (other) throw trainedAlready(flags.model, `--${other} does not go with --model.`);
         return await byModel(text, file, flags.model, flags, json);
@@ -66,6 +83,7 @@ export function define(command: Command, { json }: Context): void {
         ...deviceOptions(flags),
         ...{ method: flags.method, horizon: flags.horizon, seed: flags.seed, epochs: flags.epochs },
         backtests: flags.backtest,
+        ...(flags.quantiles && { quantiles: flags.quantiles }),
         ...(flags.context !== undefined && { context: flags.context }),
         ...(flags.season !== undefined && { season: flags.season }),
         signal: interruptSignal(),
@@ -113,13 +131,15 @@ async function byModel(
 
 async function writeFiles(
   result: ForecastResult,
-  { out, page, horizon, seed, backtest }: Flags,
+  { out, page, horizon, seed, epochs, backtest }: Flags,
 ): Promise<void> {
   const bytes = (text: string) => new TextEncoder().encode(text);
-  await writeOutput(out, bytes(writeLongTable(result.forecast, result.table.form)));
+  const columns = (series: number) =>
+    new Map((result.quantiles[series] ?? []).map(({ level, values }) => [`q${level}`, values]));
+  await writeOutput(out, bytes(writeLongTable(result.forecast, result.table.form, columns)));
   if (page === undefined) return;
   const { context, season, method } = result;
-  const recipe = `method ${method}, horizon ${horizon}, context ${context}, season ${season}, back-tests ${backtest}, seed ${seed}`;
+  const recipe = `method ${method}, horizon ${horizon}, context ${context}, season ${season}, back-tests ${backtest}, seed ${seed}, rounds ${epochs} at most`;
   await writeOutput(page, bytes(renderForecastPage({ ...result, recipe })));
 }
 

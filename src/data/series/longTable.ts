@@ -133,14 +133,24 @@ export function timeText(
   return form === "slashed" ? written.replaceAll("-", "/") : written;
 }
 
+/** Further columns of a series' rows, under their names; the same names for all series. */
+export type MoreColumns = (series: number) => ReadonlyMap<string, readonly number[]>;
+
 /** A long table as CSV text. */
-export function writeLongTable(series: readonly LongSeries[], form: TimestampForm): string {
+export function writeLongTable(
+  series: readonly LongSeries[],
+  form: TimestampForm,
+  more: MoreColumns = () => new Map(),
+): string {
   const areWhole = (size: number) => series.every(({ timesMs }) => timesMs.every((ms) => ms % size === 0));
   const [isWholeDay, hasMilliseconds] = [areWhole(86_400_000), !areWhole(1000)];
-  const lines = series.flatMap(({ id, timesMs, values }) =>
-    timesMs.map(
-      (ms, i) => `${quoted(id)},${timeText(ms, form, isWholeDay, hasMilliseconds)},${values[i]}`, // one per time
-    ),
-  );
-  return `${[columns.join(","), ...lines].join("\n")}\n`;
+  const names = series.length > 0 ? [...more(0).keys()] : [];
+  const lines = series.flatMap(({ id, timesMs, values }, place) => {
+    const numbers = [values, ...more(place).values()];
+    return timesMs.map((ms, i) => {
+      const cells = numbers.map((column) => column[i]); // one per time
+      return [quoted(id), timeText(ms, form, isWholeDay, hasMilliseconds), ...cells].join(",");
+    });
+  });
+  return `${[[...columns, ...names].join(","), ...lines].join("\n")}\n`;
 }

@@ -26,15 +26,17 @@ export function withScale(series: LongSeries): ScaledSeries {
   return { ...series, mean, deviation: variance > 0 ? Math.sqrt(variance) : 1 };
 }
 
-/** A standardised number on the scale of its series, with as many digits as float32 gives there. */
-export function onScale(
+/** A number with as many digits as float32 leaves on a scale. */
+export function withDigitsOf(value: number, deviation: number): number {
+  const decimals = 7 - Math.floor(Math.log10(deviation));
+  return decimals < 0 ? value : Number(value.toFixed(Math.min(decimals, 100)));
+}
+
+/** A standardised number on the scale of its series. */
+export const onScale = (
   value: number,
   { mean, deviation }: Pick<ScaledSeries, "mean" | "deviation">,
-): number {
-  const decimals = 7 - Math.floor(Math.log10(deviation));
-  const raw = value * deviation + mean;
-  return decimals < 0 ? raw : Number(raw.toFixed(Math.min(decimals, 100)));
-}
+): number => withDigitsOf(value * deviation + mean, deviation);
 
 /** The windows of `sizes` that begin at these rows of these series; what lies beyond a series' end is zero. */
 export function cutWindows(

@@ -6,6 +6,7 @@ import { renderPage } from "../../regimen/reportPage.ts";
 import { escapeHtml, formatNumber } from "../../regimen/runReportChart.ts";
 import type { ResultFigure } from "../claim/result.ts";
 import { figureColours, figureSvg } from "../pages/figureSvg.ts";
+import type { Quantile } from "./quantiles.ts";
 import type { Backtest } from "./table.ts";
 
 /** Series that are drawn; a page with thousands helps nobody. */
@@ -20,6 +21,7 @@ export function seriesFigure(
   known: LongSeries,
   forecast: LongSeries,
   tested: LongSeries | undefined,
+  quantiles: readonly Quantile[] = [],
 ): ResultFigure {
   const horizon = forecast.values.length;
   const count = known.values.length;
@@ -37,9 +39,14 @@ export function seriesFigure(
       line(known.values.slice(from), from),
       line(forecast.values, count),
       ...(tested ? [line(tested.values, count - horizon)] : []),
+      ...outer(quantiles).map(({ values }) => line(values, count)),
     ],
   };
 }
+
+/** The lowest and the highest. */
+const outer = (quantiles: readonly Quantile[]): readonly Quantile[] =>
+  quantiles.filter((_, i) => i === 0 || i === quantiles.length - 1);
 
 /** What the colours of every figure mean. */
 function legend(names: readonly string[]): string {
@@ -60,6 +67,7 @@ export interface ForecastPageContent {
   readonly method: string;
   readonly forecast: readonly LongSeries[];
   readonly backtests: readonly Backtest[];
+  readonly quantiles: readonly (readonly Quantile[])[];
   /** How it was made: options in a line. */
   readonly recipe: string;
 }
@@ -70,19 +78,21 @@ export function renderForecastPage({
   method,
   forecast,
   backtests,
+  quantiles,
   recipe,
 }: ForecastPageContent): string {
   const own = backtests.find((one) => one.method === method);
   const figures = table.series.slice(0, drawn).map((known, i) => {
-    const svg = figureSvg(seriesFigure(known, forecast[i] as LongSeries, own?.last[i])); // one per series
+    const svg = figureSvg(seriesFigure(known, forecast[i] as LongSeries, own?.last[i], quantiles[i])); // one per series
     const ends = [known.timesMs[0], known.timesMs.at(-1)].map((ms) => timeText(ms ?? 0, table.form, false));
     return `<figure>${svg}<figcaption>${ends.join(" to ")}</figcaption></figure>`;
   });
+  const bounds = outer(quantiles[0] ?? []).map(({ level }) => `quantile ${level}`);
   const rest = table.series.length - drawn;
   return renderPage(`Forecast: ${method}`, [
     `<h1>Forecast: ${escapeHtml(method)}</h1><p>${escapeHtml(recipe)}</p>`,
     ...(backtests.length > 0 ? [`<h2>Back-tests</h2>${errorTable(backtests)}`] : []),
-    `<h2>Series</h2>${legend(["known", "forecast", ...(own ? ["last back-test"] : [])])}<div class="cards">${figures.join("")}</div>`,
+    `<h2>Series</h2>${legend(["known", "forecast", ...(own ? ["last back-test"] : []), ...bounds])}<div class="cards">${figures.join("")}</div>`,
     ...(rest > 0 ? [`<p>${rest} more series are in the table.</p>`] : []),
   ]);
 }

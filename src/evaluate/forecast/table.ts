@@ -5,6 +5,7 @@ import { cutWindows, onScale, type ScaledSeries, withScale } from "../../data/se
 import { throwIfAborted } from "../../decoding/loop.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { CopyMethod, FitContext, FittedForecaster, ForecastMethod } from "./methods.ts";
+import type { StepErrors } from "./quantiles.ts";
 
 /** What a method needs besides its series. */
 export type TableSetting = Omit<FitContext, "series" | "cadence">;
@@ -130,6 +131,8 @@ export interface Backtest {
   readonly errors: BacktestErrors;
   /** Forecasts of the last back-test. */
   readonly last: readonly LongSeries[];
+  /** Of all series and back-tests. */
+  readonly stepErrors: StepErrors;
 }
 
 /**
@@ -150,6 +153,7 @@ export async function backtest(
   const scales = known.map(withScale);
   using made = await fitted(method, scales, table, setting);
   const sum = { absolute: 0, squares: 0, symmetric: 0, rows: 0, scaled: 0, scaledSeries: 0 };
+  const stepErrors = Array.from({ length: horizon }, (): number[] => []);
   let last: LongSeries[] = [];
   for (let test = count; test >= 1; test--) {
     const before = table.series.map((one, i) => {
@@ -168,6 +172,9 @@ export async function backtest(
       sum.absolute += total;
       sum.squares += errors.reduce((a, b) => a + b * b, 0);
       sum.rows += horizon;
+      const { deviation } = scales[i] as ScaledSeries; // the same order
+      for (const [step, value] of forecast.entries())
+        stepErrors[step]?.push(((truth[step] as number) - value) / deviation); // same length
       for (const [step, error] of errors.entries()) {
         const size = Math.abs(forecast[step] as number) + Math.abs(truth[step] as number); // same length
         sum.symmetric += size > 0 ? (2 * error) / size : 0;
@@ -182,6 +189,7 @@ export async function backtest(
   return {
     method: name,
     last,
+    stepErrors,
     errors: {
       mae: sum.absolute / sum.rows,
       rmse: Math.sqrt(sum.squares / sum.rows),
