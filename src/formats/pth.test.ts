@@ -231,6 +231,21 @@ const pid = (...items: Uint8Array[]) => join(op.tuple(...items), "Q");
 const float = op.global("torch", "FloatStorage");
 const stored = (value: Uint8Array) => torchZip(w(op.tensor(value, 0, [6], [1])), { 0: data });
 
+test("an order of bytes is a word: a large one is not read", async () => {
+  const order = { name: "a/byteorder", data: new Uint8Array(2 ** 20) };
+  const source = bytesSource(torchZip(good, { 0: data }, [order]));
+  let largest = 0;
+  const counted = {
+    ...source,
+    read: (offset: number, length: number) => {
+      largest = Math.max(largest, length);
+      return source.read(offset, length);
+    },
+  };
+  expect(await codeOf(() => openPth(counted))).toBe("PTH_BIG_ENDIAN");
+  expect(largest).toBeLessThan(2 ** 17);
+});
+
 test.each<[string, Uint8Array, string]>([
   ["text", join("hello"), "PTH_NOT_TORCH"],
   ["another zip", zip([{ name: "a.txt", data: join("x") }]), "PTH_NOT_TORCH"],

@@ -85,6 +85,12 @@ function notTorch({ path }: ByteSource, code: string, what: string): NextxError 
   });
 }
 
+/** A word, whatever size the entry has. */
+async function isLittle(source: ByteSource, entry: ZipEntry): Promise<boolean> {
+  const word = "little";
+  return entry.sizeBytes === word.length && new TextDecoder().decode(await readEntry(source, entry)) === word;
+}
+
 async function openZip(source: ByteSource): Promise<Archive> {
   const entries = await readZipDirectory(source);
   const pickles = [...entries.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
@@ -104,8 +110,7 @@ async function openZip(source: ByteSource): Promise<Archive> {
     return entry;
   };
   const orderEntry = entries.get(`${prefix}byteorder`);
-  const order = orderEntry ? new TextDecoder().decode(await readEntry(source, orderEntry)) : "little";
-  if (order !== "little") throw bigEndian(source);
+  if (orderEntry && !(await isLittle(source, orderEntry))) throw bigEndian(source);
   const sizeOf = (key: string) => entries.get(`${prefix}data/${key}`)?.sizeBytes ?? -1;
   const table = torchTable(sizeOf);
   const bytes = await readEntry(source, entryOf(main));
