@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { recognise } from "./convert.node.ts";
-import { fileError, nodeFiles } from "./formats/durableLayer.node.ts";
+import { openFile } from "./formats/openFile.node.ts";
 import { isPng } from "./formats/pngChunks.ts";
 import { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
 import type { TensorForm } from "./formats/tensorFile.ts";
@@ -10,7 +10,7 @@ import { findModelPlace } from "./models.node.ts";
 import { readPictureRecipe } from "./picture.ts";
 import { RunReader } from "./regimen/runFolderReader.node.ts";
 import { isSeriesModel } from "./seriesProgramme.node.ts";
-import { imageSystems } from "./systems/registry.ts";
+import { imageSystems, systemIn } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
 export interface TensorLine extends TensorForm {
@@ -33,6 +33,9 @@ export type Inspected = Record<string, unknown> & {
   readonly next?: string;
 };
 
+/** Larger pictures are not read for their recipe. */
+const maxPictureBytes = 2 ** 28;
+
 /** Codes that say of a thing that it is no model file: it may be a checkpoint in any form. */
 const noModel = /^(MODEL_NOT_NEXTX|MODEL_NOT_FOUND|SAFETENSORS_.*)$/;
 
@@ -44,11 +47,13 @@ const noModel = /^(MODEL_NOT_NEXTX|MODEL_NOT_FOUND|SAFETENSORS_.*)$/;
 export async function inspect(thing: string, key?: string): Promise<Inspected> {
   if (existsSync(join(thing, "run.json"))) return inspectRun(thing);
   if (existsSync(thing) && /\.png$/i.test(thing)) {
-    const bytes = await nodeFiles.read(thing).catch((cause: unknown) => {
-      throw fileError(cause, thing, "read");
-    });
-    const next = `nextx reproduce ${thing} --out again.png`;
-    if (isPng(bytes)) return { kind: "picture", recipe: readPictureRecipe(bytes, thing), next };
+    await using file = await openFile(thing);
+    const start = await file.read(0, Math.min(8, file.sizeBytes));
+    if (isPng(start) && file.sizeBytes <= maxPictureBytes) {
+      const bytes = await file.read(0, file.sizeBytes);
+      const next = `nextx reproduce ${thing} --out again.png`;
+      return { kind: "picture", recipe: readPictureRecipe(bytes, thing), next };
+    }
   }
   try {
     return await inspectModel(thing);
@@ -63,12 +68,13 @@ const lines = (tensors: ReadonlyMap<string, TensorForm>): TensorLine[] =>
 
 async function inspectModel(thing: string): Promise<Inspected> {
   const { description, tensors, ...place } = await findModelPlace(thing);
-  imageSystems.get(description.system)?.recipeOf(description); // reads the configuration
+  systemIn(imageSystems, description.system).recipeOf(description); // reads the configuration
   const next = `nextx sample ${thing} --out a.png`;
   return { kind: "model", ...place, ...description, tensors: lines(tensors), next };
 }
 
 async function inspectRun(path: string): Promise<Inspected> {
+  await (await openFile(join(path, "run.json"))).close(); // a file, and no pipe that would be waited for
   const { config, provenance } = await RunReader.read(path);
   const finished = existsSync(join(path, "model.safetensors"));
   const use = (await isSeriesModel(path)) ? `nextx eval ${path}` : `nextx sample ${path} --out a.png`;

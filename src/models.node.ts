@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "n
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cacheFolder } from "./environment.node.ts";
+import { fileError } from "./formats/durableLayer.node.ts";
 import { fileSha256 } from "./formats/fileHash.node.ts";
 import { FileValue } from "./formats/fileValue.node.ts";
 import { type HostTensor, isFloat, tensorBytes, toFloat32 } from "./formats/hostTensor.ts";
@@ -55,7 +56,11 @@ export function shippedModels(root = join(packageRoot(), "models")): readonly Sh
 }
 
 function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  } catch (cause) {
+    throw fileError(cause, path, "read"); // a loop of links, a name too long, a folder that may not be searched
+  }
 }
 
 /**

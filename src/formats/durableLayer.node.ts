@@ -93,7 +93,12 @@ const causes: readonly (readonly [
   ["FILE_NO_SPACE", ["ENOSPC", "EDQUOT"], "the disk or quota is full", "Free some space, then run it again."],
   ["FILE_READ_ONLY", ["EROFS"], "the file system is read-only", "Choose a folder that can be written."],
   ["FILE_PERMISSION", ["EACCES", "EPERM"], "permission denied", "Check the owner and mode of the folder."],
-  ["FILE_NOT_FOUND", ["ENOENT", "ENOTDIR"], "no such file or folder", "Check the path."],
+  [
+    "FILE_NOT_FOUND",
+    ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"],
+    "no such file or folder",
+    "Check the path.",
+  ],
   ["FILE_EXISTS", ["EEXIST", "ENOTEMPTY"], "it exists already", "Choose another name, or remove it first."],
 ];
 

@@ -37,6 +37,9 @@ function refuse(code: string, message: string, hint: string): NextxError {
 
 const damaged = "The file is damaged; save it again with numpy.save.";
 
+/** NumPy's own limit. */
+const maxRank = 64;
+
 /** Bytes that hold any header that is read. */
 export const npyStartBytes: number = 12 + maxHeaderBytes;
 
@@ -117,6 +120,12 @@ function parseHeader(text: string): { dtype: DType; shape: number[] } {
       "In NumPy: numpy.ascontiguousarray(array).",
     );
   }
+  if (shape.length > maxRank)
+    throw refuse(
+      "BAD_SHAPE",
+      `The array has ${shape.length} axes, more than ${maxRank}.`,
+      "Reshape it first.",
+    );
   return { dtype, shape };
 }
 

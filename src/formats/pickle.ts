@@ -54,7 +54,7 @@ export function readPickle(
 const defaultLimits: Required<PickleLimits> = {
   maxOpcodes: 20_000_000,
   maxStack: 2_000_000,
-  maxMemo: 5_000_000,
+  maxMemo: 2_000_000,
   maxDepth: 256,
   maxObjects: 1_000_000,
 };
@@ -296,6 +296,7 @@ class PickleMachine {
         throw this.error("BAD_KEY", "a key that is neither text nor a number");
       }
       this.nest(dict, value);
+      this.count();
       dict.set(key, value);
     }
     return true;
@@ -333,9 +334,13 @@ class PickleMachine {
     return true;
   }
 
-  /** What takes memory of its own. */
-  private pushNew(value: PickleValue): boolean {
+  /** What takes memory of its own: objects, and entries of dicts. */
+  private count(): void {
     if (++this.objects > this.limits.maxObjects) throw this.tooLarge("objects");
+  }
+
+  private pushNew(value: PickleValue): boolean {
+    this.count();
     return this.push(value);
   }
 

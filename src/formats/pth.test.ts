@@ -280,9 +280,36 @@ test.each<[string, Uint8Array, string]>([
   ],
   ["sparse", rebuild("_rebuild_sparse_tensor", join("N")), "PTH_UNSUPPORTED_TENSOR"],
   ["quantised", rebuild("_rebuild_qtensor", storage), "PTH_UNSUPPORTED_TENSOR"],
+  [
+    "a negated view",
+    rebuild(
+      "_rebuild_tensor_v2",
+      storage,
+      op.int(0),
+      op.tuple(op.int(6)),
+      op.tuple(op.int(1)),
+      join("\x89"),
+      join("N"),
+      op.dict(op.text("neg"), join("\x88")),
+    ),
+    "PTH_UNSUPPORTED_TENSOR",
+  ],
   ["complex", stored(op.storage("ComplexFloatStorage", "0", 3)), "PTH_UNSUPPORTED_TENSOR"],
   ["float8", stored(op.storage("Float8_e4m3fnStorage", "0", 24)), "PTH_UNSUPPORTED_TENSOR"],
-  ["a float8 dtype", torchZip(w(op.global("torch", "float8_e5m2")), {}), "PTH_UNSUPPORTED_TENSOR"],
+  [
+    "a float8 dtype",
+    rebuild(
+      "_rebuild_tensor_v3",
+      storage,
+      op.int(0),
+      op.tuple(op.int(6)),
+      op.tuple(op.int(1)),
+      join("\x89"),
+      join("N"),
+      op.global("torch", "float8_e5m2"),
+    ),
+    "PTH_UNSUPPORTED_TENSOR",
+  ],
   // Storages.
   ["storage missing", torchZip(good, {}), "PTH_BAD_STORAGE"],
   ["storage short", torchZip(good, { 0: data.slice(0, 20) }), "PTH_BAD_STORAGE"],
@@ -443,4 +470,28 @@ test("every damage to a small checkpoint of each form", async () => {
     ["0", 2, Uint8Array.of(1, 2)],
   ]);
   await readDamaged(legacy, (bytes) => read(bytes), codes);
+});
+
+test("sets, dtypes and file names with colons beside weights", async () => {
+  const set = op.call(op.global("__builtin__", "set"), join("](K\x01K\x02e"));
+  const tensor = op.tensor(storage, 0, [6], [1]);
+  const root = op.dict(
+    op.text("w"),
+    tensor,
+    op.text("s"),
+    set,
+    op.text("t"),
+    op.global("torch", "complex64"),
+  );
+  expect([...(await read(torchZip(op.pickle(root), { 0: data }))).keys()]).toEqual(["w"]);
+});
+
+test("one tensor under very many names, and very many dicts, are refused", async () => {
+  const many = (count: number, item: Uint8Array) => {
+    const pairs = Array.from({ length: count }, (_, i) => [op.text(`k${i}`), item]).flat();
+    return torchZip(op.pickle(Buffer.concat([join("}("), ...pairs, join("u")])), { 0: data });
+  };
+  const tensor = op.tensor(storage, 0, [6], [1]);
+  expect(await refusal(many(100_001, tensor))).toBe("PTH_TOO_LARGE");
+  expect(await refusal(many(10_001, op.dict(op.text("w"), tensor)), "k10000")).toBe("PTH_TOO_LARGE");
 });

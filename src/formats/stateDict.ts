@@ -14,6 +14,8 @@ export interface StateDict {
 
 const maxDepth = 32;
 const maxCandidates = 10_000;
+/** As many as a safetensors file may have. */
+const maxTensors = 100_000;
 /** Characters of one key on the way to a dict, and of all dicts' joined keys. */
 const maxKeyLength = 4096;
 const maxKeysLength = 2 ** 26;
@@ -32,6 +34,7 @@ export function stateDicts(root: PickleValue): StateDict[] {
     if (long !== undefined) throw tooLarge(`has a key of ${long.length} characters`, long);
     keysLength += path.reduce((sum, key) => sum + key.length + 1, 0);
     if (keysLength > maxKeysLength) throw tooLarge("has keys of more than 64 MB in all", path[0] ?? "");
+    if (found.length >= maxCandidates) throw tooLarge(`has more than ${maxCandidates} dicts`, path[0] ?? "");
     found.push({ key: path.join("."), ...dict });
   };
   const below = (items: Iterable<readonly [PickleKey, PickleValue]>) => {
@@ -42,7 +45,7 @@ export function stateDicts(root: PickleValue): StateDict[] {
     }
   };
   const visit = (value: PickleValue) => {
-    if (path.length > maxDepth || seen.has(value) || found.length >= maxCandidates) return;
+    if (path.length > maxDepth || seen.has(value)) return;
     if (value instanceof PickleDict) {
       seen.add(value);
       const dict = tensorsOf(value);
@@ -63,6 +66,7 @@ function tensorsOf(dict: PickleDict): Omit<StateDict, "key"> {
   for (const [name, value] of dict.entries) {
     if (!(value instanceof TorchTensor)) skipped.push(String(name));
     else if (tensors.has(String(name))) throw duplicate(String(name));
+    else if (tensors.size >= maxTensors) throw tooLarge(`has more than ${maxTensors} tensors in one`, "");
     else tensors.set(String(name), value);
   }
   return { tensors, skipped };

@@ -5,6 +5,13 @@
  */
 import { NextxError } from "../tensor/errors.ts";
 
+/** Value of a hexadecimal digit's byte; -1 for others. */
+function hexDigit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}
+
 /** A number as it is spelled in the file. */
 export class JsonNumber {
   readonly text: string;
@@ -193,8 +200,9 @@ class Parser {
   private string(): string {
     const opening = this.at;
     this.at += 1;
-    let text = this.plainText();
-    while (this.bytes[this.at] === backslash) text += this.escape() + this.plainText();
+    const parts = [this.plainText()];
+    while (this.bytes[this.at] === backslash) parts.push(this.escape(), this.plainText());
+    const text = parts.length === 1 ? (parts[0] as string) : parts.join("");
     // Only escapes can spell half of a pair: the decoder refuses it as UTF-8.
     if (this.at - opening - 1 !== text.length && /\p{Surrogate}/u.test(text)) {
       throw this.syntax("half of a surrogate pair");
@@ -234,10 +242,14 @@ class Parser {
       this.at += 2;
       return text;
     }
-    const digits = String.fromCharCode(...this.bytes.subarray(this.at + 2, this.at + 6));
-    if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw this.syntax("four hexadecimal digits expected");
+    let code = 0;
+    for (let i = 2; i < 6; i++) {
+      const digit = hexDigit(this.bytes[this.at + i] ?? 0);
+      if (digit < 0) throw this.syntax("four hexadecimal digits expected");
+      code = 16 * code + digit;
+    }
     this.at += 6;
-    return String.fromCharCode(Number.parseInt(digits, 16));
+    return String.fromCharCode(code);
   }
 
   private space(): void {

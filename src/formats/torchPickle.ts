@@ -89,6 +89,10 @@ const elementDTypes: readonly (readonly [string, DType])[] = [
 const settingsClass = "argparse.Namespace";
 
 const smallFloats = ["e4m3fn", "e4m3fnuz", "e5m2", "e5m2fnuz", "e8m0fnu"];
+const unreadDTypes = [
+  ...["complex32", "complex64", "complex128", "bits8", "bits16"],
+  ...smallFloats.map((form) => `float8_${form}`),
+];
 /** Named so that the error can say what the tensor is. */
 const unsupported: readonly string[] = [
   "torch._utils._rebuild_sparse_tensor",
@@ -103,8 +107,7 @@ const unsupported: readonly string[] = [
   "torch.QInt32Storage",
   "torch.QUInt4x2Storage",
   "torch.QUInt2x4Storage",
-  ...smallFloats.flatMap((form) => [`torch.Float8_${form}Storage`, `torch.float8_${form}`]),
-  ...["torch.complex32", "torch.complex64", "torch.complex128"],
+  ...smallFloats.map((form) => `torch.Float8_${form}Storage`),
 ];
 
 /** The table for one file; storages are checked against what `sizeOf` knows (undefined: not known yet). */
@@ -113,6 +116,7 @@ export function torchTable(sizeOf: (key: string) => number | undefined): TorchTa
   const globals = new Map<string, PickleGlobal>();
   const dtypes = new Map<PickleValue, DType>();
   const storageTypes = new Map<PickleValue, DType | undefined>();
+  const unread = new Map<PickleValue, string>();
   const add = (name: string, call?: (args: readonly PickleValue[]) => PickleValue): PickleGlobal => {
     const global = new PickleGlobal(name, call);
     globals.set(name, global);
@@ -124,11 +128,18 @@ export function torchTable(sizeOf: (key: string) => number | undefined): TorchTa
   for (const module of ["torch", "torch.storage"])
     storageTypes.set(add(`${module}.UntypedStorage`), undefined);
   for (const [name, dtype] of elementDTypes) dtypes.set(add(`torch.${name}`), dtype);
+  // Beside weights these are values like any other; a tensor of such a dtype is refused by name.
+  for (const name of unreadDTypes) unread.set(add(`torch.${name}`), name);
   addContainers(add);
   globals.set(settingsClass, new PickleClass(settingsClass));
   add("torch._utils._rebuild_tensor", (args) => rebuildTensor(args, undefined));
-  add("torch._utils._rebuild_tensor_v2", (args) => rebuildTensor(args, undefined));
-  add("torch._utils._rebuild_tensor_v3", (args) => rebuildTensor(args, dtypes.get(args[6] ?? null)));
+  add("torch._utils._rebuild_tensor_v2", (args) => rebuildTensor(args, undefined, args[6]));
+  add("torch._utils._rebuild_tensor_v3", (args) => rebuildTensor(args, elementOf(args[6] ?? null), args[7]));
+  const elementOf = (dtype: PickleValue): DType | undefined => {
+    const name = unread.get(dtype);
+    if (name !== undefined) throw unsupportedTensor(`torch.${name}`);
+    return dtypes.get(dtype);
+  };
   const parameter = ([tensor]: readonly PickleValue[]): PickleValue => {
     if (!(tensor instanceof TorchTensor)) throw badTensor("a parameter without its tensor");
     return tensor;
@@ -158,15 +169,14 @@ export interface TorchTable extends PickleTable {
 function explain(error: unknown): unknown {
   if (!(error instanceof NextxError) || error.code !== "PICKLE_FORBIDDEN_GLOBAL") return error;
   if (error.path === undefined || !unsupported.includes(error.path)) return error;
-  return new NextxError(
-    "PTH_UNSUPPORTED_TENSOR",
-    `The file holds a tensor of a kind not read: ${error.path}.`,
-    {
-      path: error.path,
-      hint: "Dense float, integer and boolean tensors are read; convert it in Python first.",
-    },
-  );
+  return unsupportedTensor(error.path);
 }
+
+const unsupportedTensor = (kind: string): NextxError =>
+  new NextxError("PTH_UNSUPPORTED_TENSOR", `The file holds a tensor of a kind not read: ${kind}.`, {
+    path: kind,
+    hint: "Dense float, integer and boolean tensors are read; convert it in Python first.",
+  });
 
 type Add = (name: string, call?: (args: readonly PickleValue[]) => PickleValue) => PickleGlobal;
 
@@ -193,6 +203,12 @@ function addContainers(add: Add): void {
     if (!(counts instanceof PickleDict)) throw badArguments("Counter");
     return counts;
   });
+  // Settings beside the weights; as lists, for nothing asks whether they hold something.
+  for (const name of ["__builtin__.set", "builtins.set", "__builtin__.frozenset", "builtins.frozenset"])
+    add(name, ([items]) => {
+      if (!(items instanceof PickleList)) throw badArguments("set");
+      return items;
+    });
   add("torch.Size", ([sides]) => {
     if (!(sides instanceof PickleTuple)) throw badArguments("torch.Size");
     return sides;
@@ -250,9 +266,25 @@ function storageOf(
 /** PyTorch's own limit of most operations. Shapes are shared in a file and repeated for every tensor outside it. */
 const maxRank = 64;
 
-/** (storage, offset, size, stride, ...); `element` is given for tensors over untyped storages. */
-function rebuildTensor(args: readonly PickleValue[], element: DType | undefined): TorchTensor {
+/**
+ * (storage, offset, size, stride, ...); `element` is given for tensors over untyped storages. `metadata` says of views whether
+ * their numbers are negated or conjugated when they are read.
+ */
+function rebuildTensor(
+  args: readonly PickleValue[],
+  element: DType | undefined,
+  metadata?: PickleValue,
+): TorchTensor {
   const [storage, offset, size, stride] = args;
+  if (metadata instanceof PickleDict) {
+    for (const [name, value] of metadata.entries) {
+      if (value !== true) continue;
+      throw new NextxError("PTH_UNSUPPORTED_TENSOR", `The file holds a view with the mark "${name}".`, {
+        path: String(name).slice(0, 200),
+        hint: "In Python, save tensor.resolve_neg().resolve_conj() instead.",
+      });
+    }
+  }
   if (!(storage instanceof TorchStorage)) throw badTensor("a tensor without a storage");
   const dtype = element ?? storage.dtype;
   if (dtype === undefined) throw badTensor("a tensor of an unknown dtype");

@@ -191,7 +191,8 @@ function entryName(bytes: Uint8Array, path: string): string {
   }
   const parts = name.split("/");
   const isPlain = parts.every((part, i) => part !== "." && part !== ".." && (part !== "" || i > 0));
-  if (isPlain && !["\\", ":", "\0"].some((mark) => name.includes(mark))) return name;
+  // PyTorch makes names of the file's own one, such as "run_12:30.pth": a colon is refused where it may end a drive's letter.
+  if (isPlain && !/[\\\0]|^[A-Za-z]:/.test(name)) return name;
   throw zipError(path, `the entry name ${JSON.stringify(name.slice(0, 200))} is not plain`, "ZIP_BAD_NAME");
 }
 

@@ -2,7 +2,7 @@
  * Published checkpoints of systems over VAR's tokenizer and transformer: configurations follow from shapes and small buffers.
  * Source: VAR `models/var.py`, `models/vqvae.py`, `models/__init__.py` (code).
  */
-import { type HostTensor, toInt32 } from "../formats/hostTensor.ts";
+import { type HostTensor, isFloat, toInt32 } from "../formats/hostTensor.ts";
 import { downsampleFactor } from "../nn/convAutoencoder.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { officialDropPath, type TokenizerConfig } from "./multiScaleConfig.ts";
@@ -31,6 +31,7 @@ const squares = (sides: readonly number[]): number => sides.reduce((sum, side) =
 
 /** The growing sides that `lvl_1L` counts: how many tokens have each level. */
 function sidesOfLevels(levels: HostTensor): number[] | undefined {
+  if (isFloat(levels.dtype)) return undefined;
   const counts: number[] = [];
   for (const level of toInt32(levels)) {
     if (level < 0 || level > 1000) return undefined;
@@ -68,7 +69,7 @@ async function scheduleOf(
   count: number,
   length: number,
 ): Promise<readonly number[] | undefined> {
-  if (tensors.shape("lvl_1L")?.[1] === length) {
+  if (String(tensors.shape("lvl_1L")) === `1,${length}`) {
     const sides = sidesOfLevels(await tensors.read("lvl_1L"));
     if (sides?.length === count && sides[0] === first) return sides;
   }
