@@ -14,8 +14,10 @@ import { refinementArms } from "../../evaluate/claim/refinement/arms.ts";
 import { chosenGuidance } from "../../evaluate/claim/refinement/judging.ts";
 import { everySeed, meanChange, pairedMeasure, stepCost } from "../../evaluate/claim/refinement/measures.ts";
 import { armNames, type RefinementSetting } from "../../evaluate/claim/refinement/setting.ts";
-import type { ImageSystem } from "../../regimen/system.ts";
+import { youngerArms } from "../../evaluate/claim/refinement/younger.ts";
+import type { ImageSystem, Stage } from "../../regimen/system.ts";
 import { sarRecipes } from "../../systems/sar/recipe.ts";
+import { transformerPrefix } from "../../systems/sar/sarModel.ts";
 import { sarSystem } from "../../systems/sar/system.ts";
 import { scheduleFigure, scheduleTimeFigure, sweepFigure, workFigure } from "./figures.ts";
 import {
@@ -33,6 +35,7 @@ import {
   sigma,
   sweep,
   truthful,
+  younger,
 } from "./protocol.ts";
 
 type Own = Pick<RefinementSetting, "set" | "methods" | "sweep" | "sampledSchedules">;
@@ -58,6 +61,14 @@ async function settingOf(
     ...own,
     ...(setting.onProgress && { onProgress: setting.onProgress }),
   };
+}
+
+/** The stage that trained the base of `synth`, for less. */
+function youngerStage(): Stage {
+  const { recipe } = sarRecipes["synth-32"];
+  const { training, seed } = younger;
+  const train = { ...recipe.train, transformer: training };
+  return sarSystem.stages({ ...recipe, seed, train })[1] as Stage; // tokenizer, transformer, refinement
 }
 
 /** What must hold on `synth`, under both feature networks. */
@@ -156,9 +167,11 @@ function asides(networks: readonly string[]): ClaimMeasure[] {
 export const sarClaim: ClaimFactory = async (setting): Promise<Claim> => {
   const own = { set, methods, sweep, sampledSchedules };
   const real = { set: realSet, methods: realMethods, sweep: realSweep };
+  const synth = await settingOf(setting, "synth-32", own);
   const arms = [
-    ...refinementArms(await settingOf(setting, "synth-32", own)),
+    ...refinementArms(synth),
     ...refinementArms(await settingOf(setting, "fashion-32", real)).map(withoutBase),
+    ...youngerArms(synth, { ...younger, stage: youngerStage(), prefix: transformerPrefix }),
   ];
   const { identities } = setting.features(set);
   const namesOf = (of: string) => setting.features(of).identities.map(({ name }) => name);

@@ -45,6 +45,18 @@ export const sweep = {
     "tf-continue-longer": { method: "tf-continue", steps: 480 },
   },
 } as const;
+/** Whether the base's maturity decides: a base of a quarter of the training, and the same choices from it. */
+export const younger = {
+  seed: 11,
+  training: { steps: 1_500, batchSize: 32 },
+  variants: {
+    base: null,
+    "tf-continue": { method: "tf-continue" },
+    "sigma-0-05": { sigma: 0.05 },
+    "sigma-0-1": { sigma: 0.1 },
+    truth: { method: "sf-gt", sigma: 0.1 },
+  },
+} as const;
 export const samples = 10_000;
 /** 5.3 % of the pictures that the base saw; the paper's extra training is about 5.5 %. */
 export const refine = { steps: 160, batchSize: 64, tokenImages: 10_240 };

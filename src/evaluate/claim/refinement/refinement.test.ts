@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openImageSet } from "../../../data/imageSets.node.ts";
 import { decodeModel } from "../../../formats/modelFile.ts";
 import { initialise } from "../../../nn/scope.ts";
+import type { Stage } from "../../../regimen/system.ts";
 import { openCpu } from "../../../runtime/device.node.ts";
 import { sarRecipes } from "../../../systems/sar/recipe.ts";
 import { sarSystem } from "../../../systems/sar/system.ts";
@@ -16,6 +17,7 @@ import { refinementArms } from "./arms.ts";
 import { chosenGuidance, guidanceGrid } from "./judging.ts";
 import { meanChange, pairedMeasure, stepCost } from "./measures.ts";
 import { armNames, type RefinementSetting } from "./setting.ts";
+import { youngerArms } from "./younger.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "nextx-refinement-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -123,6 +125,28 @@ describe("refinement arms", () => {
       for (const name of ["distance0", "distance0Unguided", "validity", "heldOutLoss"])
         expect(Number(numbers?.[name])).toBeGreaterThanOrEqual(0);
   });
+
+  it("try the same from a younger base, whose tokenizer is the base's", async () => {
+    const { recipe } = sarRecipes.smoke;
+    const training = { ...recipe.train.transformer, steps: 3 };
+    const arms = youngerArms(shared, {
+      ...{ seed: 11, training, prefix: "var." },
+      stage: sarSystem.stages({ ...recipe, train: { ...recipe.train, transformer: training } })[1] as Stage,
+      variants: { base: null, doubled: { sigma: 1, steps: 8 } },
+    });
+    const own = new Map<string, ArmRow>();
+    for await (const event of runArms(folder, arms))
+      if (event.kind === "finished") own.set(event.row.arm, event.row);
+    expect([...own.keys()]).toEqual(["synth-younger", "synth-younger-base", "synth-younger-doubled"]);
+    const { weights } = decodeModel(await armContext(folder, own).model("synth-younger"));
+    expect([...weights.keys()].every((name) => name.startsWith("var."))).toBe(true);
+    expect(weights.size).toBe(
+      [...shared.base.weights.keys()].filter((name) => name.startsWith("var.")).length,
+    );
+    expect(own.get("synth-younger")?.numbers.steps).toBe(3);
+    const [young, old] = [own.get("synth-younger-base"), rows.get(armNames.sweep("synth", "base"))];
+    expect(young?.numbers.heldOutLoss).not.toBe(old?.numbers.heldOutLoss);
+  }, 60_000);
 
   it("sample one model with fewer, as many, and larger scales", () => {
     const { numbers } = rows.get(armNames.schedules("synth")) as ArmRow;

@@ -55,6 +55,8 @@ export const armNames = {
   schedules: (set: string) => `${set}-schedules`,
   scheduleTimes: (set: string) => `${set}-times`,
   sweep: (set: string, variant: string) => `${set}-sweep-${variant}`,
+  /** The younger base, or a variant from it. */
+  younger: (set: string, variant?: string) => (variant ? `${set}-younger-${variant}` : `${set}-younger`),
 };
 
 /** Everything that decides an arm's numbers. */

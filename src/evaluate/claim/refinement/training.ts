@@ -64,7 +64,7 @@ const listed = (metrics: Metrics): Record<string, number | number[]> =>
   );
 
 /** What training changed: an arm's file holds only this, the rest is the base's. */
-function movedWeights(base: ModelFile, weights: Weights): Map<string, Value> {
+export function movedWeights(base: ModelFile, weights: Weights): Map<string, Value> {
   return new Map([...weights].filter(([name, value]) => base.weights.get(name)?.data !== value.data));
 }
 
@@ -89,11 +89,12 @@ export interface Training {
   readonly signal: AbortSignal | undefined;
 }
 
-/** A method from the base: its curve and held-out losses, and the model, of which only what moved is to be kept. */
-export async function trained(bench: RefinementBench, { name, method, seed, steps, signal }: Training) {
-  const { setting } = bench;
-  const { base } = setting;
-  const training = trainStage(stageOf(setting, method, seed, steps), bench.context(seed, signal));
+/** Runs a training to its end: its curve and held-out losses, and the weights it leaves. */
+export async function readTraining(
+  training: ReturnType<typeof trainStage>,
+  steps: number,
+  onProgress: (text: string) => void,
+) {
   let held: Metrics = {};
   const curve: number[] = [];
   let startMs: number | undefined;
@@ -101,22 +102,29 @@ export async function trained(bench: RefinementBench, { name, method, seed, step
   for (; !next.done; next = await training.next()) {
     const { report, run, best } = next.value;
     startMs ??= performance.now(); // the first step compiles
-    const loss = report.loss.toFixed(4);
-    setting.onProgress?.(`${name}, seed ${seed}: step ${report.step} of ${steps}, loss ${loss}`);
+    onProgress(`step ${report.step} of ${steps}, loss ${report.loss.toFixed(4)}`);
     curve.push(Number(report.metrics.teacherLoss ?? report.loss));
     if (report.step === steps) held = (await run.observe(best)).metrics;
   }
   const seconds = (performance.now() - (startMs ?? 0)) / 1000;
-  const moved = { description: base.description, weights: movedWeights(base, next.value) };
-  return {
-    numbers: {
-      steps,
-      secondsPerStep: seconds / Math.max(1, steps - 1),
-      curve: binned(curve),
-      ...listed(held),
-    },
-    moved,
+  const numbers = {
+    steps,
+    secondsPerStep: seconds / Math.max(1, steps - 1),
+    curve: binned(curve),
+    ...listed(held),
   };
+  return { numbers, weights: next.value };
+}
+
+/** A method from the base: its numbers, and the model, of which only what moved is to be kept. */
+export async function trained(bench: RefinementBench, { name, method, seed, steps, signal }: Training) {
+  const { setting } = bench;
+  const { base } = setting;
+  const training = trainStage(stageOf(setting, method, seed, steps), bench.context(seed, signal));
+  const { numbers, weights } = await readTraining(training, steps, (text) =>
+    setting.onProgress?.(`${name}, seed ${seed}: ${text}`),
+  );
+  return { numbers, moved: { description: base.description, weights: movedWeights(base, weights) } };
 }
 
 /** One method from the base, as many steps as the claimed method's work allows. */
