@@ -38,6 +38,30 @@ export function bytesSource(input: Uint8Array, path = "file"): ByteSource {
   return source;
 }
 
+/** What a read-ahead source fetches at once. */
+const windowBytes = 2 ** 16;
+
+/**
+ * The same bytes, for readers that step through a source in small pieces: one read of the source serves all pieces that lie
+ * in the same 64 KiB after it. Larger ranges are read as they are.
+ */
+export function readAhead(source: ByteSource): ByteSource {
+  let [start, held] = [0, new Uint8Array(0)];
+  return {
+    path: source.path,
+    sizeBytes: source.sizeBytes,
+    async read(offset, length) {
+      checkRange(source, offset, length);
+      if (length > windowBytes) return source.read(offset, length);
+      if (offset < start || offset + length > start + held.length) {
+        const bytes = await source.read(offset, Math.min(windowBytes, source.sizeBytes - offset));
+        [start, held] = [offset, bytes];
+      }
+      return held.subarray(offset - start, offset - start + length);
+    },
+  };
+}
+
 /** A Blob or a File of a page. @throws NextxError FILE_CHANGED when the file behind it is gone or other */
 export function blobSource(blob: Blob, path = "file"): ByteSource {
   const source: ByteSource = {

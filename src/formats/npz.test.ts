@@ -43,6 +43,22 @@ test("arrays by name, stored and deflated", async () => {
   expect(await codeOf(() => dict.read("c"))).toBe("NPZ_NO_TENSOR");
 });
 
+test("thousands of small arrays cost few reads of the file", async () => {
+  const bytes = zip(Array.from({ length: 2_000 }, (_, i) => part(`a${i}`, a)));
+  const [source, offsets] = [bytesSource(bytes), [] as number[]];
+  const counted = {
+    ...source,
+    read: (offset: number, length: number) => {
+      offsets.push(offset);
+      return source.read(offset, length);
+    },
+  };
+  const { tensors, read } = await openNpz(counted);
+  expect(tensors.size).toBe(2_000);
+  expect(offsets.length).toBeLessThan(bytes.length / 2 ** 15);
+  expect(await read("a1999")).toEqual(a);
+});
+
 const numpy = spawnSync("python3", ["-c", "import numpy"]).status === 0;
 describe.skipIf(!numpy)("what NumPy writes", () => {
   test.each(["savez", "savez_compressed"])("%s", async (save) => {

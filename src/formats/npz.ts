@@ -4,7 +4,7 @@
  * is unpacked. Source: numpy/lib/_npyio_impl.py (`_savez`).
  */
 import { NextxError } from "../tensor/errors.ts";
-import type { ByteSource } from "./byteSource.ts";
+import { type ByteSource, readAhead } from "./byteSource.ts";
 import { npyStartBytes, parseNpyStart, readNpy } from "./npy.ts";
 import { readEach, type TensorDict, type TensorForm } from "./tensorFile.ts";
 import { readZipDirectory, type ZipEntry } from "./zipDirectory.ts";
@@ -36,11 +36,12 @@ export async function openNpz(source: ByteSource): Promise<TensorDict> {
     });
   }
   requireModest(source, [...entries.values()]);
+  const starts = readAhead(source);
   const byName = new Map<string, ZipEntry>();
   const tensors = new Map<string, TensorForm>();
   for (const [file, entry] of entries) {
     const name = file.slice(0, -suffix.length);
-    const start = await readEntryStart(source, entry, npyStartBytes);
+    const start = await readEntryStart(starts, entry, npyStartBytes);
     const { dtype, shape } = located(name, () => parseNpyStart(start, entry.sizeBytes));
     byName.set(name, entry);
     tensors.set(name, { dtype, shape });

@@ -4,7 +4,7 @@
  * Source: torch/serialization.py (`_legacy_load`, `_load`), caffe2/serialize/inline_container.cc.
  */
 import { NextxError } from "../tensor/errors.ts";
-import { type ByteSource, bytesSource } from "./byteSource.ts";
+import { type ByteSource, bytesSource, readAhead } from "./byteSource.ts";
 import type { HostTensor } from "./hostTensor.ts";
 import { readPickle } from "./pickle.ts";
 import { PickleDict, PickleList, type PickleValue } from "./pickleValues.ts";
@@ -143,13 +143,14 @@ async function openLegacy(source: ByteSource): Promise<Archive> {
   const root = next();
   const keys = next();
   if (!(keys instanceof PickleList)) throw notTorch(source, "PTH_BAD_STORAGE", "lacks its list of storages");
+  const heads = readAhead(source);
   const offsets = new Map<string, number>();
   for (const key of keys.items) {
     const storage = typeof key === "string" ? table.storages.get(key) : undefined;
     if (!storage || offsets.has(storage.key)) {
       throw notTorch(source, "PTH_BAD_STORAGE", "lists a storage twice, or one that no tensor uses");
     }
-    const head = await source.read(at, 8);
+    const head = await heads.read(at, 8);
     const length = new DataView(head.buffer, head.byteOffset, 8).getBigInt64(0, true);
     if (length !== BigInt(storage.length)) {
       throw notTorch(
