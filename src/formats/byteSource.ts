@@ -46,7 +46,8 @@ const windowBytes = 2 ** 16;
  * in the same 64 KiB after it. Larger ranges are read as they are.
  */
 export function readAhead(source: ByteSource): ByteSource {
-  let [start, held] = [0, new Uint8Array(0)];
+  let start = 0;
+  let held: Uint8Array = new Uint8Array(0);
   return {
     path: source.path,
     sizeBytes: source.sizeBytes,
