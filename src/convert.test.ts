@@ -133,6 +133,21 @@ describe("a schedule that a file does not say", () => {
   });
 });
 
+describe("levels of another shape than the authors'", () => {
+  it("are not read for the schedule", async () => {
+    const all = await readCheckpoint(fixture("weights.safetensors"));
+    const own = new Map(
+      [...all].filter(([name]) => name.startsWith("var.")).map(([n, t]) => [n.slice(4), t]),
+    );
+    const levels = own.get("lvl_1L") ?? hostTensor("I64", [1, 30], new BigInt64Array(30));
+    const length = levels.shape.at(-1) ?? 0;
+    own.set("lvl_1L", hostTensor("F32", [2, length], new Float32Array(2 * length)));
+    writePth(file("levels.pth"), { "": new Map([...own].filter(([, { dtype }]) => dtype === "F32")) });
+    const report = await convert([file("levels.pth")], file("levels.safetensors"));
+    expect(report).toMatchObject({ system: "var", isModel: false });
+  });
+});
+
 describe("SAR's files", () => {
   const converted = async (
     name: string,

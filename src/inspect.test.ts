@@ -1,5 +1,6 @@
 /** What `inspect` says of files that are not what they should be, and of parts that systems share. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
@@ -42,6 +43,33 @@ it("says what a file is that it cannot open as a model", async () => {
   const bad = modelMetadata({ system: "var", config: { zz: 1 }, classNames: [], imageSize: 8 });
   await expect(inspect(written("bad.safetensors", one, bad))).rejects.toMatchObject({
     code: "CONFIG_UNKNOWN_KEY",
+  });
+});
+
+it("names a system that it does not have", async () => {
+  const other = modelMetadata({ system: "varr", config: {}, classNames: [], imageSize: 8 });
+  await expect(inspect(written("other.safetensors", one, other))).rejects.toMatchObject({
+    code: "SYSTEM_UNKNOWN",
+  });
+});
+
+it("waits for no pipe, whatever it is called", async () => {
+  const run = join(folder, "piped-run");
+  mkdirSync(run);
+  for (const path of [join(folder, "a.png"), join(folder, "a.pth"), join(run, "run.json")])
+    execFileSync("mkfifo", [path]);
+  for (const thing of [join(folder, "a.png"), join(folder, "a.pth"), run])
+    await expect(inspect(thing)).rejects.toMatchObject({ code: "FILE_NOT_REGULAR" });
+});
+
+it("follows no loop of links", async () => {
+  for (const [from, to] of [
+    ["one", "two"],
+    ["two", "one"],
+  ] as const)
+    symlinkSync(join(folder, `${from}.pth`), join(folder, `${to}.pth`));
+  await expect(inspect(join(folder, "one.pth"))).rejects.toMatchObject({
+    code: expect.stringMatching(/NOT_FOUND/),
   });
 });
 

@@ -102,6 +102,7 @@ test.each<[string, Uint8Array, string]>([
   ["big-endian", file(header("'>f4'", "(1,)"), new Uint8Array(4)), "BIG_ENDIAN"],
   ["Fortran", file(header("'<f4'", "(1, 1)", "True"), new Uint8Array(4)), "FORTRAN_ORDER"],
   ["too large a shape", file(header("'<f4'", "(4294967296, 4294967296)")), "BAD_SHAPE"],
+  ["65 axes", file(header("'<f4'", `(${"1, ".repeat(64)}1)`), new Uint8Array(4)), "BAD_SHAPE"],
   ["data missing", file(header("'<f4'", "(2,)"), new Uint8Array(7)), "SIZE_MISMATCH"],
   ["data behind", file(header("'<f4'", "(2,)"), new Uint8Array(9)), "SIZE_MISMATCH"],
 ])("refuses: %s", async (_, bytes, code) => {

@@ -80,6 +80,14 @@ test("long and non-ASCII strings", () => {
   expect(parseStrictJson(bytes(`"${text}\\n${text}"`))).toBe(`${text}\n${text}`);
 });
 
+test("escapes of every kind, in both cases, thousands in one string", () => {
+  const text = Array.from({ length: 5_000 }, (_, i) => String.fromCharCode(i)).join("");
+  const escaped = [...text].map((c) => c.charCodeAt(0).toString(16).padStart(4, "0"));
+  for (const spelled of [escaped, escaped.map((digits) => digits.toUpperCase())])
+    expect(parseStrictJson(bytes(`"\\u${spelled.join("\\u")}"`))).toBe(text);
+  expect(parseStrictJson(bytes('"\\b\\f\\/\\u0041"'))).toBe("\b\f/A");
+});
+
 test("keys are only keys; surrogate pairs and byte order marks inside strings stay", () => {
   const parsed = parseStrictJson(bytes('{"__proto__":{"a":1},"\\ud83d\\ude00":"\ufeff"}'));
   expect(isJsonObject(parsed) && [...parsed.keys()]).toEqual(["__proto__", "\u{1f600}"]);
