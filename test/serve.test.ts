@@ -1,6 +1,7 @@
 /** `nextx serve` through the real binary: events, limits, guards, cancel, and what survives kill -9. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -159,6 +160,54 @@ describe("generate", { timeout: 120_000 }, () => {
     expect(readPngRecipe(png(body.data[0].b64_json))).toMatchObject({ model: "fashion-32" });
   });
 
+  it("draws other pictures for whoever gives no seed, as OpenAI's clients expect, and tells the seed", async () => {
+    const ask = async (more: object) => {
+      const body = { model: "fashion-32", prompt: "Bag", ...more };
+      return (await post(`${server.url}v1/images/generations`, body)).json();
+    };
+    const [one, two] = await Promise.all([ask({ stream: false }), ask({ output_compression: 100 })]);
+    expect(one.data).not.toEqual(two.data);
+    expect((await ask({ seed: one.seed })).data).toEqual(one.data);
+    expect((await ask({ prompt: "Bagg" })).error).toMatchObject({
+      param: "prompt",
+      hint: expect.stringContaining("Bag"),
+    });
+  });
+
+  it("knows a model that appeared or changed since it was asked for its models", async () => {
+    const folder = join(work, "a", "late");
+    const ask = async () =>
+      (
+        await events(await generate(server.url, { model: "run:late", class: 0, seed: 1, previews: false }))
+      ).at(-1);
+    expect((await generate(server.url, { model: "run:late" })).status).toBe(404);
+    for (const name of ["synth-32", "fashion-32"]) {
+      await new Promise((resolve) => setTimeout(resolve, 600)); // it looks no more often
+      cpSync(join(root, "models", name), folder, { recursive: true });
+      expect(readPngRecipe(png((await ask())?.data.grid))).toMatchObject({
+        sha256: createHash("sha256")
+          .update(readFileSync(join(folder, "model.safetensors")))
+          .digest("hex"),
+      });
+    }
+    rmSync(folder, { recursive: true });
+  });
+
+  it("tells requests that wait that it stops", async () => {
+    const stopping = await serve(["--runs=s"]);
+    const asked = [1, 2, 3].map((seed) =>
+      post(`${stopping.url}v1/images/generations`, { model: "synth-32", prompt: "0", n: 32, seed }),
+    );
+    await until(async () => (await metric(stopping.url, "nextx_num_requests_waiting")) > 0);
+    stopping.child.kill("SIGTERM");
+    for (const response of await Promise.all(asked)) {
+      expect(response.status).toBe(503);
+      expect(Number(response.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+      expect((await response.json()).error.code).toBe("SERVER_STOPPING");
+    }
+    await until(() => stopping.child.exitCode === 0, 10_000);
+  });
+
   it("gives the measurement of dynamics that ships, and the pictures of shipped models", async () => {
     const recorded = await (await fetch(`${server.url}v1/dynamics`)).json();
     const names = recorded.reports.map(({ model }: { model: { name: string } }) => model.name);
@@ -289,6 +338,8 @@ describe("limits and guards", { timeout: 60_000 }, () => {
     expect(await status({ host: `evil.example:${port}` })).toBe(403);
     expect(await status({ host: `localhost:${port}`, origin: "http://evil.example" })).toBe(403);
     expect(await status({ host: `localhost:${port}`, origin: `http://localhost:${port}` })).toBe(200);
+    for (const [site, wanted] of Object.entries({ "cross-site": 403, "same-site": 403, "same-origin": 200 }))
+      expect(await status({ host: `localhost:${port}`, "sec-fetch-site": site })).toBe(wanted); // a picture's address
   });
 
   it("takes a token beyond this machine", async () => {

@@ -7,7 +7,7 @@ import { validationError } from "../formats/validate.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { App } from "./appType.ts";
 import type { ArenaShelf } from "./arena.node.ts";
-import { errorBody, statusOf, toNextxError } from "./errors.ts";
+import { BusyError, errorBody, statusOf, toNextxError } from "./errors.ts";
 import { type GuardOptions, guard } from "./guard.ts";
 import type { Measuring } from "./measuring.node.ts";
 import { filePartBytes } from "./modelProtocol.ts";
@@ -75,7 +75,8 @@ export function createApp(service: Service, options: AppOptions): App {
   app.onError((error, c) => {
     const known = fromHttp(error) ?? toNextxError(error);
     const status = statusOf(known);
-    if (status === 429 || status === 503) c.header("Retry-After", String(service.retryAfterSeconds));
+    const { retryAfterSeconds } = known instanceof BusyError ? known : service;
+    if (status === 429 || status === 503) c.header("Retry-After", String(retryAfterSeconds));
     if (known.code === "INTERNAL") process.stderr.write(`nextx serve: ${error.stack ?? error.message}\n`);
     return c.json(errorBody(known), status as 400); // any of the statuses
   });

@@ -37,6 +37,8 @@ export const samplesBeside = (path: string): string => join(dirname(path), "samp
 
 /** Runs are looked for again after this long. */
 const refreshMs = 5000;
+/** And not sooner than this after they were, however many unknown models are asked for. */
+const soonestMs = 500;
 
 /** SHA-256 of a file, whatever its size. */
 async function hashOf(path: string): Promise<string> {
@@ -96,8 +98,10 @@ async function describe(name: string, id: string): Promise<CatalogueEntry | unde
 export class Catalogue {
   readonly #options: CatalogueOptions;
   readonly #entries = new Map<string, CatalogueEntry>();
-  /** Time and size of run models and files that were looked at, by id. */
+  /** Time and size of models that were looked at, by id. */
   readonly #seen = new Map<string, string>();
+  /** Models that ship, and those named on the command line. */
+  readonly #named: Candidate[] = [];
   #refreshedMs = Number.NEGATIVE_INFINITY;
 
   private constructor(options: CatalogueOptions) {
@@ -111,10 +115,10 @@ export class Catalogue {
   static async open(options: CatalogueOptions = {}): Promise<Catalogue> {
     const catalogue = new Catalogue(options);
     for (const name of options.models ?? [])
-      await catalogue.#add(name, basename(resolve(name)).replace(/\.safetensors$/, ""));
+      await catalogue.#name(name, basename(resolve(name)).replace(/\.safetensors$/, ""));
     const isLead = (name: string) => Number(name === storyModels.refined);
     for (const { name } of shippedModels().toSorted((a, b) => isLead(b.name) - isLead(a.name)))
-      if (!catalogue.#entries.has(name)) await catalogue.#add(name, name);
+      if (!catalogue.#entries.has(name)) await catalogue.#name(name, name);
     await catalogue.#refresh();
     return catalogue;
   }
@@ -134,9 +138,25 @@ export class Catalogue {
     });
   }
 
+  /** Looks at the files again for a model that is not known, or whose file is another than before. */
+  async look(id: string): Promise<void> {
+    const entry = this.#entries.get(id);
+    if (entry && this.#seen.get(id) === stampOf(entry.path)) return;
+    await this.#refresh(soonestMs);
+  }
+
   /** The model that made a picture. */
   bySha256(sha256: string): CatalogueEntry | undefined {
     return [...this.#entries.values()].find(({ info }) => info.sha256 === sha256);
+  }
+
+  /** A model that stays, whatever runs and files come and go. */
+  async #name(name: string, id: string): Promise<void> {
+    await this.#add(name, id);
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    this.#named.push({ id, name, path: entry.path });
+    this.#seen.set(id, stampOf(entry.path) ?? "");
   }
 
   async #add(name: string, id: string): Promise<void> {
@@ -144,10 +164,10 @@ export class Catalogue {
     if (entry) this.#entries.set(id, entry);
   }
 
-  async #refresh(): Promise<void> {
-    if (performance.now() - this.#refreshedMs < refreshMs) return;
+  async #refresh(afterMs = refreshMs): Promise<void> {
+    if (performance.now() - this.#refreshedMs < afterMs) return;
     this.#refreshedMs = performance.now();
-    const there = [...modelsOfRuns(this.#options.runs), ...modelFiles(this.#options.files)];
+    const there = [...this.#named, ...modelsOfRuns(this.#options.runs), ...modelFiles(this.#options.files)];
     const ids = new Set(there.map(({ id }) => id));
     for (const id of this.#seen.keys()) {
       if (ids.has(id)) continue;
@@ -155,13 +175,18 @@ export class Catalogue {
       this.#entries.delete(id);
     }
     for (const { id, name, path } of there) {
-      const file = statSync(path, { throwIfNoEntry: false });
-      const stamp = file && `${file.mtimeMs} ${file.size}`;
+      const stamp = stampOf(path);
       if (stamp === undefined || this.#seen.get(id) === stamp) continue;
       this.#seen.set(id, stamp);
       await this.#add(name, id).catch(() => undefined); // a damaged one is no reason not to serve the rest
     }
   }
+}
+
+/** What tells that a file is another; undefined where there is none. */
+function stampOf(path: string): string | undefined {
+  const file = statSync(path, { throwIfNoEntry: false });
+  return file && `${file.mtimeMs} ${file.size}`;
 }
 
 interface Candidate {

@@ -9,9 +9,20 @@ export function toNextxError(error: unknown): NextxError {
   return new NextxError("INTERNAL", "Something went wrong inside the server.", { cause: error });
 }
 
-/** An error on its way between processes. */
-export function plainError(error: unknown): PlainError {
-  if (!(error instanceof NextxError)) return { code: "INTERNAL", message: String(error) };
+/** A refusal that says itself when to ask again. */
+export class BusyError extends NextxError {
+  readonly retryAfterSeconds: number;
+
+  constructor(code: string, message: string, retryAfterSeconds: number, hint: string) {
+    super(code, message, { hint });
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** An error on its way between processes; what is a defect is told here, not there. */
+export function plainError(cause: unknown): PlainError {
+  const error = toNextxError(cause);
+  if (error !== cause) process.stderr.write(`nextx: ${cause instanceof Error ? cause.stack : cause}\n`);
   const { code, message, path, hint } = error;
   return { code, message, ...(path !== undefined && { path }), ...(hint !== undefined && { hint }) };
 }
@@ -51,5 +62,18 @@ export function errorBody(error: NextxError): ErrorBody {
   const status = statusOf(error);
   const type = types[status] ?? (status < 500 ? "invalid_request_error" : "server_error");
   const { message, code, path, hint } = error;
-  return { error: { message, type, code, param: path ?? null, ...(hint !== undefined && { hint }) } };
+  return {
+    error: {
+      message: withoutPlaces(message),
+      ...{ type, code, param: path === undefined ? null : withoutPlaces(path) },
+      ...(hint !== undefined && { hint: withoutPlaces(hint) }),
+    },
+  };
 }
+
+/** The last name of every absolute path: clients learn nothing of where files lie. Addresses of the API stay. */
+const withoutPlaces = (text: string): string =>
+  text.replace(
+    /(?<![\w.:/\\-])(?:[A-Za-z]:)?[\\/](?!v1[\\/])[^\s"'`,;()]*[\\/]([^\s"'`,;()\\/]+)/g,
+    (_, name: string) => name,
+  );

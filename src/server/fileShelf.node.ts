@@ -37,6 +37,8 @@ export class FileShelf {
   readonly #folder: string;
   /** Files that are being written to. */
   readonly #busy = new Set<string>();
+  /** Places are given one after the other, so that the bounds hold. */
+  #adding: Promise<unknown> = Promise.resolve();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -77,7 +79,13 @@ export class FileShelf {
   }
 
   /** A place for a file that will come. @throws NextxError FILE_SHELF_FULL, FILE_ codes */
-  async add(name: string, sizeBytes: number | null): Promise<string> {
+  add(name: string, sizeBytes: number | null): Promise<string> {
+    const added = this.#adding.then(() => this.#add(name, sizeBytes));
+    this.#adding = added.catch(() => undefined); // whoever asked got the error
+    return added;
+  }
+
+  async #add(name: string, sizeBytes: number | null): Promise<string> {
     const all = await this.list();
     const bytes = all.reduce(
       (sum, file) => sum + Math.max(file.received, file.sizeBytes ?? 0),

@@ -18,8 +18,8 @@ export const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"] as const;
 const nameOf = (host: string): string => host.toLowerCase().replace(/:\d+$/, "");
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 
-/** What needs no token: health, and the page itself, which asks for the token. */
-const open = (path: string): boolean => !path.startsWith("/v1/") && path !== "/metrics";
+/** All but health, and the page itself, which asks for the token. */
+const isGuarded = (path: string): boolean => path.startsWith("/v1/") || path === "/metrics";
 
 /** Refuses with HOST_NOT_ALLOWED, ORIGIN_NOT_ALLOWED, AUTH_TOKEN_NEEDED. */
 export function guard({ hosts, token }: GuardOptions): MiddlewareHandler {
@@ -33,11 +33,13 @@ export function guard({ hosts, token }: GuardOptions): MiddlewareHandler {
       });
     }
     const origin = c.req.header("origin");
-    if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`)
+    const site = c.req.header("sec-fetch-site") ?? "none"; // pages elsewhere ask for pictures without an origin
+    const isElsewhere = isGuarded(c.req.path) && site !== "none" && site !== "same-origin";
+    if (isElsewhere || (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`))
       throw new NextxError("ORIGIN_NOT_ALLOWED", "Requests from other pages are not served.");
     if (
       wanted &&
-      !open(c.req.path) &&
+      isGuarded(c.req.path) &&
       !timingSafeEqual(wanted, digest(c.req.header("authorization") ?? ""))
     ) {
       throw new NextxError("AUTH_TOKEN_NEEDED", "A token is needed.", {

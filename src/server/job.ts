@@ -2,11 +2,10 @@
 import type { NextxError } from "../tensor/errors.ts";
 import type { Batch, BatchPart } from "./compute/messages.ts";
 import { Listeners } from "./listeners.ts";
-import type { GenerateRequest, JobState, ServerEvent } from "./protocol.ts";
+import type { JobState, ServerEvent } from "./protocol.ts";
 
 /** A request that was checked against its model. */
 export interface PlannedRequest {
-  readonly request: GenerateRequest;
   readonly recipe: Readonly<Record<string, unknown>>;
   readonly batch: Omit<Batch, "parts">;
   readonly part: BatchPart;
@@ -14,6 +13,8 @@ export interface PlannedRequest {
   readonly key: string;
   /** Tokens of all pictures. */
   readonly cost: number;
+  /** Of a picture to edit, kept while the request waits. */
+  readonly bytes: number;
 }
 
 const terminal: ReadonlySet<JobState> = new Set(["finished", "failed", "cancelled", "parked"]);
@@ -29,11 +30,14 @@ export class Job {
   /** How often it ended with its process. */
   crashes: number;
   error: NextxError | undefined;
+  /** Whether its next attempt shares no batch. */
+  isAlone: boolean;
 
   constructor(id: string, plan: PlannedRequest, crashes = 0) {
     this.id = id;
     this.plan = plan;
     this.crashes = crashes;
+    this.isAlone = crashes > 0;
   }
 
   get isOver(): boolean {
@@ -45,9 +49,10 @@ export class Job {
     this.#listeners.tell(event);
   }
 
-  /** Forgets what happened in an attempt that crashed. */
+  /** Forgets what happened in an attempt that failed through others or with its process; the next is its own. */
   restart(): void {
     this.state = "queued";
+    this.isAlone = true;
     this.#events.splice(1); // all but "accepted"
   }
 

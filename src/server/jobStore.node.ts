@@ -9,7 +9,8 @@ import { writeFolderDurably } from "../formats/durable.node.ts";
 import { nodeFiles } from "../formats/durableLayer.node.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { PartResult } from "./compute/messages.ts";
-import { errorSchema, type GenerateRequest, generateSchema, type JobInfo, jobStates } from "./protocol.ts";
+import { errorBody } from "./errors.ts";
+import { errorSchema, type GenerateRequest, generateSchema, jobStates } from "./protocol.ts";
 import { RequestFolders, type RequestForm } from "./requestFolders.node.ts";
 
 const stateSchema = z.strictObject({
@@ -19,10 +20,15 @@ const stateSchema = z.strictObject({
 });
 export type StoredState = z.infer<typeof stateSchema>;
 
+const damagedState = errorBody(
+  new NextxError("JOB_BAD_STATE", "How the job stood cannot be read any more.", { hint: "Retry it." }),
+).error;
+
 const form: RequestForm<GenerateRequest, StoredState> = {
   request: generateSchema,
   state: stateSchema,
   first: { state: "queued", crashes: 0 },
+  damaged: { state: "parked", crashes: 0, error: damagedState },
   ids: /^[a-z0-9]{6,12}-[0-9a-f]{12}$|^key-[0-9a-f]{32}$/,
   noun: "job",
 };
@@ -35,9 +41,9 @@ export class JobStore extends RequestFolders<GenerateRequest, StoredState> {
     return new JobStore(folder, form, await JobStore.lock(folder));
   }
 
-  override async read(id: string): Promise<JobInfo> {
-    const job = await super.read(id);
-    return existsSync(join(this.path(id), "result")) ? { ...job, state: "finished" } : job;
+  override async state(id: string): Promise<StoredState> {
+    const stored = await super.state(id);
+    return existsSync(join(this.path(id), "result")) ? { ...stored, state: "finished" } : stored;
   }
 
   /** Writes the pictures; from here on the job is finished, whatever happens. */

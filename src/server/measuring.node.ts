@@ -6,6 +6,7 @@ import { z } from "zod";
 import type { DynamicsReport } from "../evaluate/dynamics/measure.ts";
 import { packageRoot } from "../models.node.ts";
 import { NextxError } from "../tensor/errors.ts";
+import { BusyError } from "./errors.ts";
 
 export interface MeasureRequest {
   /** What `load` takes, with the id that clients know it by. */
@@ -36,7 +37,7 @@ export class Measuring implements Disposable {
   /** @throws NextxError MEASURE_BUSY while another measurement runs */
   requireIdle(): void {
     if (this.#child)
-      throw new NextxError("MEASURE_BUSY", "Another measurement runs.", { hint: "Ask again in a minute." });
+      throw new BusyError("MEASURE_BUSY", "Another measurement runs.", 60, "Ask again in a minute.");
   }
 
   /** Errors: MEASURE_BUSY, MEASURE_FAILED, ABORTED, and those of `nextx dynamics`. */
@@ -57,6 +58,7 @@ export class Measuring implements Disposable {
       answer += data;
     });
     const closed = new Promise((resolve) => child.on("close", resolve));
+    child.on("error", () => child.stderr.destroy()); // it could not be started: there is no answer
     try {
       for await (const text of createInterface(child.stderr))
         yield { kind: "progress", text: withIds(text, models) };

@@ -57,10 +57,10 @@ export function planRequest(catalogue: Catalogue, request: GenerateRequest): Pla
     ? sha256Hex(JSON.stringify(picture.box) + picture.where + sha256Hex(picture.png))
     : "";
   return {
-    request,
     recipe: { ...recipe },
     cost,
-    key: [entry.info.sha256, JSON.stringify(recipe.settings), editKey].join(" "),
+    bytes: picture?.png.length ?? 0,
+    key: [entry.name, entry.info.sha256, JSON.stringify(recipe.settings), editKey].join(" "),
     batch: { model: entry.name, sha256: entry.info.sha256, settings: recipe.settings, edit: picture },
     part: { labels, seed, first, columns, previews },
   };

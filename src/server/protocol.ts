@@ -209,16 +209,24 @@ export const jobSchema = z.object({
 });
 export type JobInfo = z.infer<typeof jobSchema>;
 
+/** As in a list: without the picture to edit. */
+export const listedJobSchema = jobSchema.extend({
+  request: generateSchema.extend({ edit: editSchema.omit({ png: true }).optional() }),
+});
+export type ListedJob = z.infer<typeof listedJobSchema>;
+
 /** The images endpoint of OpenAI's API; what makes no sense here is accepted and ignored. */
 export const imagesSchema = z.strictObject({
   model: modelId,
   prompt: z.string().min(1).max(1000).describe("A class by name or number."),
+  stream: z.literal(false).nullish().describe("For previews ask /v1/generate."),
   n: z.int().min(1).max(maxPictures).nullish(),
-  seed: seedSchema.optional().describe("Not in OpenAI's API."),
+  seed: seedSchema.optional().describe("Not in OpenAI's API; drawn when absent, and told in the answer."),
   settings: z.record(z.string().max(64), z.unknown()).optional().describe("Not in OpenAI's API."),
   size: z.string().max(20).nullish().describe("auto, or the model's own size such as 32x32."),
   response_format: z.literal("b64_json").nullish(),
   output_format: z.literal("png").nullish(),
+  output_compression: z.int().min(0).max(100).nullish(),
   quality: z.string().max(20).nullish(),
   style: z.string().max(20).nullish(),
   background: z.string().max(20).nullish(),
@@ -229,5 +237,6 @@ export const imagesSchema = z.strictObject({
 export const imagesResultSchema = z.object({
   created: z.int(),
   output_format: z.literal("png"),
+  seed: z.int().describe("Not in OpenAI's API: the same seed gives the same pictures."),
   data: z.array(z.object({ b64_json: base64Png })),
 });

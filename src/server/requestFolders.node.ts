@@ -3,10 +3,11 @@
  * accepted), and `state.json`.
  * Written durably, locked by one server, so that a kill loses nothing that was accepted.
  */
+import { existsSync } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
-import { isLeftover, writeFileDurably, writeFolderDurably } from "../formats/durable.node.ts";
+import { isLeftover, temporaryName, writeFileDurably, writeFolderDurably } from "../formats/durable.node.ts";
 import { fileError, nodeFiles } from "../formats/durableLayer.node.ts";
 import { acquireLock, type HeldLock } from "../regimen/runFolderLock.node.ts";
 import { NextxError } from "../tensor/errors.ts";
@@ -17,6 +18,8 @@ export interface RequestForm<R, S> {
   readonly state: z.ZodType<S>;
   /** State of a request that has none on disk. */
   readonly first: S;
+  /** State of a request whose own cannot be read: it is not begun again. */
+  readonly damaged: S;
   /** Ids are names of folders: only these are looked at. */
   readonly ids: RegExp;
   /** As in "There is no such job". */
@@ -45,18 +48,25 @@ export class RequestFolders<R, S extends object> implements AsyncDisposable {
     return acquireLock(folder, nodeFiles);
   }
 
-  /** All requests, oldest first. Leftovers of a server before are removed, unreadable folders left alone. */
-  async list(): Promise<Stored<R, S>[]> {
-    const all: { readonly one: Stored<R, S>; readonly acceptedMs: number }[] = [];
+  /** Ids of all requests, oldest first. Leftovers of a server before are removed. */
+  async ids(): Promise<string[]> {
+    const all: { readonly name: string; readonly acceptedMs: number }[] = [];
     for (const name of (await nodeFiles.list(this.#folder)).sort()) {
       if (isLeftover(name)) await nodeFiles.remove(join(this.#folder, name));
       else if (this.#form.ids.test(name)) {
-        const one = await this.read(name).catch(() => undefined); // left alone
         const acceptedMs = await this.#acceptedMs(name).catch(() => undefined); // removed meanwhile
-        if (one && acceptedMs !== undefined) all.push({ one, acceptedMs });
+        if (acceptedMs !== undefined) all.push({ name, acceptedMs });
       }
     }
-    return all.sort((a, b) => a.acceptedMs - b.acceptedMs).map(({ one }) => one);
+    return all.sort((a, b) => a.acceptedMs - b.acceptedMs).map(({ name }) => name);
+  }
+
+  /** All requests, oldest first, one in memory at a time; unreadable folders are left alone. */
+  async *each(): AsyncGenerator<Stored<R, S>> {
+    for (const id of await this.ids()) {
+      const one = await this.read(id).catch(() => undefined);
+      if (one) yield one;
+    }
   }
 
   /** Writes the request; when this returns it is accepted. @throws NextxError FILE_ codes */
@@ -87,12 +97,24 @@ export class RequestFolders<R, S extends object> implements AsyncDisposable {
     const folder = this.path(id);
     const request = this.#form.request.safeParse(await readJson(join(folder, "request.json")));
     if (!request.success) throw this.#notFound();
-    const stored = this.#form.state.safeParse(await readJson(join(folder, "state.json")));
-    return { id, ...(stored.success ? stored.data : this.#form.first), request: request.data };
+    return { id, ...(await this.state(id)), request: request.data };
   }
 
+  /** How a request stands, without reading it. */
+  async state(id: string): Promise<S> {
+    const { state, first, damaged } = this.#form;
+    const path = join(this.path(id), "state.json");
+    const stored = state.safeParse(await readJson(path));
+    return stored.success ? stored.data : existsSync(path) ? damaged : first;
+  }
+
+  /** All of it or nothing: what a kill interrupts is a leftover, and no request without its state. */
   async remove(id: string): Promise<void> {
-    await nodeFiles.remove(this.path(id));
+    const gone = temporaryName(this.path(id));
+    await nodeFiles.rename(this.path(id), gone).catch((cause: unknown) => {
+      if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw fileError(cause, gone, "remove");
+    });
+    await nodeFiles.remove(gone);
   }
 
   /** @throws NextxError JOB_NOT_FOUND for what is no id */

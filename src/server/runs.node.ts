@@ -49,6 +49,9 @@ export function trainingInfos(): TrainingInfo[] {
 
 export class Runs {
   readonly #parts: RunsParts;
+  /** Questions about arms that wait for their answer, by system: each takes a process. */
+  readonly #asked = new Map<string, Promise<unknown>>();
+  #lastAsked: Promise<unknown> = Promise.resolve();
 
   constructor(parts: RunsParts) {
     this.#parts = parts;
@@ -117,10 +120,21 @@ export class Runs {
 
   /** With every arm, and whether it has run. @throws NextxError CLAIM_ codes */
   async claim(system: string): Promise<ClaimDetail> {
-    const { operators, results } = this.#parts;
     this.#requireClaim(system);
-    const arms = await operators.ask({ kind: "arms", system, results: absolute(results) });
+    const arms = await this.#askArms(system);
     return { ...(await this.#claim(system)), arms: validate(z.array(armSchema), arms, "arms") };
+  }
+
+  /** One process at a time, and one question for all who ask the same. */
+  #askArms(system: string): Promise<unknown> {
+    const { operators, results } = this.#parts;
+    const known = this.#asked.get(system);
+    if (known) return known;
+    const ask = () => operators.ask({ kind: "arms", system, results: absolute(results) });
+    const answer = this.#lastAsked.then(ask, ask).finally(() => this.#asked.delete(system));
+    this.#lastAsked = answer.catch(() => undefined); // whoever asked got the error
+    this.#asked.set(system, answer);
+    return answer;
   }
 
   /** Queues arms of a claim, all that are missing when none is named. @throws NextxError CLAIM_UNKNOWN, JOB_RUNS, QUEUE_FULL */

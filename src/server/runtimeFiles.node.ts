@@ -8,11 +8,18 @@ import type { StaticFile } from "./staticFiles.node.ts";
 /** Names of all that pages may ask for. */
 export const runtimeFileNames: readonly string[] = Object.values(runtimeFiles).flat();
 
+/** Where a file lies, and its type; undefined for any other name. @throws NextxError OPTIONAL_DEPENDENCY_MISSING */
+export function placeOfRuntimeFile(
+  name: string,
+): { readonly path: string; readonly type: string } | undefined {
+  if (!runtimeFileNames.includes(name)) return undefined;
+  return { path: placeOf(name), type: name.endsWith(".wasm") ? "application/wasm" : "text/javascript" };
+}
+
 /** Undefined for any other name. @throws NextxError OPTIONAL_DEPENDENCY_MISSING */
 export async function readRuntimeFile(name: string): Promise<StaticFile | undefined> {
-  if (!runtimeFileNames.includes(name)) return undefined;
-  const bytes = Uint8Array.from(await readFile(placeOf(name)));
-  return { bytes, type: name.endsWith(".wasm") ? "application/wasm" : "text/javascript" };
+  const file = placeOfRuntimeFile(name);
+  return file && { bytes: Uint8Array.from(await readFile(file.path)), type: file.type };
 }
 
 function placeOf(name: string): string {

@@ -6,7 +6,7 @@ import type { ServerEvent } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { FakeCompute } from "./testing/fakeCompute.ts";
 
-const limits = { maxWaiting: 3, maxWaitingTokens: 1000, maxRows: 4 };
+const limits = { maxWaiting: 3, maxWaitingTokens: 1000, maxWaitingBytes: 100, maxRows: 4 };
 const hooks = {
   onStart: () => undefined,
   onEnd: () => undefined,
@@ -15,17 +15,17 @@ const hooks = {
 };
 const settle = () => new Promise((resolve) => setTimeout(resolve, 5));
 
-function job(id: string, { key = "k", rows = 1, seed = 0, cost = 10, crashes = 0 } = {}): Job {
+function job(id: string, { key = "k", rows = 1, seed = 0, cost = 10, bytes = 0, crashes = 0 } = {}): Job {
   const labels = Array<number>(rows).fill(0);
   return new Job(
     id,
     {
-      request: { model: "m", seed, first: 0, settings: {}, previews: true },
       recipe: {},
       batch: { model: "m", sha256: "", settings: {}, edit: undefined },
       part: { labels, seed, first: 0, columns: undefined, previews: true },
       key,
       cost,
+      bytes,
     },
     crashes,
   );
@@ -77,6 +77,54 @@ describe("the scheduler", () => {
     scheduler.add(job("c"));
     expect(() => scheduler.requireRoom(1)).toThrowError(expect.objectContaining({ code: "QUEUE_FULL" }));
     expect(scheduler.retryAfterSeconds).toBeGreaterThanOrEqual(1);
+  });
+
+  it("is full when its tokens or bytes are, as a count of requests would say", async () => {
+    const { scheduler } = setup();
+    scheduler.add(job("runs"));
+    await settle();
+    const [long, large] = [job("long", { cost: 1000 }), job("large", { bytes: 100 })];
+    for (const one of [long, large]) {
+      expect(scheduler.isFull).toBe(false);
+      scheduler.add(one);
+      expect(scheduler.isFull).toBe(true);
+      await scheduler.cancel(one);
+    }
+  });
+
+  it("tries requests of a batch that failed in the runtime once more, each alone", async () => {
+    const { compute, scheduler } = setup();
+    scheduler.add(job("runs"));
+    await settle();
+    const [large, small] = [job("large", { seed: 1 }), job("small", { seed: 2 })];
+    for (const one of [large, small]) scheduler.add(one);
+    compute.calls[0]?.finish();
+    await settle();
+    compute.calls[1]?.fail("RUNTIME_OUT_OF_MEMORY");
+    await settle();
+    expect(compute.calls[2]?.batch.parts.map(({ seed }) => seed)).toEqual([1]);
+    compute.calls[2]?.fail("RUNTIME_OUT_OF_MEMORY");
+    await settle();
+    compute.calls[3]?.finish();
+    await settle();
+    expect(large).toMatchObject({ state: "failed", crashes: 0 });
+    expect(small).toMatchObject({ state: "finished", crashes: 0 });
+    expect(compute.calls).toHaveLength(4);
+  });
+
+  it("a request that cannot begin fails alone", async () => {
+    const compute = new FakeCompute();
+    const onStart = ({ id }: Job) => {
+      if (id === "bad") throw new NextxError("FILE_NO_SPACE", "as the test says");
+    };
+    const scheduler = new Scheduler(compute, limits, { ...hooks, onStart });
+    const [bad, good] = [job("bad"), job("good")];
+    for (const one of [bad, good]) scheduler.add(one);
+    await settle();
+    compute.calls[0]?.finish();
+    await settle();
+    expect(bad.error).toMatchObject({ code: "FILE_NO_SPACE" });
+    expect(good.state).toBe("finished");
   });
 
   it("stops the work when everyone who wanted it is gone, not before", async () => {

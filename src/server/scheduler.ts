@@ -1,6 +1,7 @@
 /**
  * The queue before one device: bounded in requests and in cost, first come first served, and waiting requests that can
- * share a batch start together. A job whose process crashed is tried once more, alone; after the second crash it is parked.
+ * share a batch start together. A job whose process crashed, or whose batch failed, is tried once more, alone; after the
+ * second crash it is parked.
  */
 import { NextxError } from "../tensor/errors.ts";
 import type { BatchResult, BatchStep, Compute, PartResult } from "./compute/messages.ts";
@@ -13,6 +14,8 @@ export interface SchedulerOptions {
   readonly maxWaiting: number;
   /** Most tokens of all waiting requests. */
   readonly maxWaitingTokens: number;
+  /** Most bytes of pictures to edit that wait. */
+  readonly maxWaitingBytes: number;
   /** Most pictures of a batch. */
   readonly maxRows: number;
 }
@@ -61,8 +64,14 @@ export class Scheduler {
     return this.#running?.jobs.filter(({ isOver }) => !isOver).length ?? 0;
   }
 
+  /** Whether a bound is reached: of requests, of their tokens, of their bytes. */
   get isFull(): boolean {
-    return this.#waiting.length + this.#held.size >= this.#options.maxWaiting;
+    const { maxWaiting, maxWaitingTokens, maxWaitingBytes } = this.#options;
+    return (
+      this.#waiting.length + this.#held.size >= maxWaiting ||
+      this.#waitingSum("cost") >= maxWaitingTokens ||
+      this.#waitingSum("bytes") >= maxWaitingBytes
+    );
   }
 
   get isStopped(): boolean {
@@ -72,14 +81,14 @@ export class Scheduler {
   /** Seconds after which there should be room. */
   get retryAfterSeconds(): number {
     const tokens =
-      this.#waitingTokens() + (this.#running?.jobs ?? []).reduce((sum, job) => sum + job.plan.cost, 0);
+      this.#waitingSum("cost") + (this.#running?.jobs ?? []).reduce((sum, job) => sum + job.plan.cost, 0);
     return Math.min(600, Math.max(1, Math.ceil(tokens / this.#tokensPerMs / 1000)));
   }
 
   /** @throws NextxError QUEUE_FULL, SERVER_STOPPING: nothing was taken */
   requireRoom(cost: number): void {
     if (this.#stopped) throw new NextxError("SERVER_STOPPING", "The server is stopping.");
-    const tokens = this.#waitingTokens() + cost;
+    const tokens = this.#waitingSum("cost") + cost;
     if (!this.isFull && (tokens <= this.#options.maxWaitingTokens || tokens === cost)) return;
     throw new NextxError("QUEUE_FULL", "The queue is full.", {
       hint: `Try again in ${this.retryAfterSeconds} s.`,
@@ -115,6 +124,13 @@ export class Scheduler {
     await this.#close(job, "cancelled", { kind: "cancelled" });
   }
 
+  /** Fails a job that did not finish. */
+  async refuse(job: Job, error: NextxError): Promise<void> {
+    if (job.isOver) return;
+    job.error = error;
+    await this.#close(job, "failed", { kind: "failed", ...errorBody(error) });
+  }
+
   /** Takes nothing more, ends what runs; returns jobs that did not finish. */
   stop(): readonly Job[] {
     this.#stopped = true;
@@ -122,8 +138,8 @@ export class Scheduler {
     return [...(this.#running?.jobs ?? []), ...this.#waiting.splice(0)].filter(({ isOver }) => !isOver);
   }
 
-  #waitingTokens(): number {
-    return [...this.#waiting, ...this.#held].reduce((sum, job) => sum + job.plan.cost, 0);
+  #waitingSum(of: "cost" | "bytes"): number {
+    return [...this.#waiting, ...this.#held].reduce((sum, { plan }) => sum + plan[of], 0);
   }
 
   /** The oldest job and those behind it that can share its batch. */
@@ -132,11 +148,11 @@ export class Scheduler {
     if (first === undefined) return [];
     const jobs = [first];
     let rows = first.plan.part.labels.length;
-    if (first.crashes > 0) return jobs;
+    if (first.isAlone) return jobs;
     for (let i = 0; i < this.#waiting.length; ) {
       const job = this.#waiting[i] as Job; // in range
       const more = job.plan.part.labels.length;
-      if (job.plan.key === first.plan.key && job.crashes === 0 && rows + more <= this.#options.maxRows) {
+      if (job.plan.key === first.plan.key && !job.isAlone && rows + more <= this.#options.maxRows) {
         jobs.push(job);
         rows += more;
         this.#waiting.splice(i, 1);
@@ -163,8 +179,12 @@ export class Scheduler {
       for (const job of jobs) {
         if (job.isOver) continue;
         job.state = "running";
-        await this.#hooks.onStart(job);
-        if (!job.isOver) job.emit({ kind: "started" });
+        try {
+          await this.#hooks.onStart(job);
+          if (!job.isOver) job.emit({ kind: "started" });
+        } catch (cause) {
+          await this.refuse(job, toNextxError(cause)); // the others of the batch go on
+        }
         await otherWork();
       }
       if (jobs.every(({ isOver }) => isOver)) return;
@@ -224,13 +244,14 @@ export class Scheduler {
 
   async #fail(jobs: readonly Job[], error: NextxError): Promise<void> {
     const crashed = error.code === "COMPUTE_CRASHED";
+    const isShared = jobs.length > 1 && error.code.startsWith("RUNTIME_"); // perhaps through the others: each alone, then
     if (crashed) this.#hooks.onCrash();
     const again: Job[] = [];
     for (const job of jobs) {
       if (job.isOver) continue;
       if (this.#stopped) continue; // goes back to where it was stored
       if (crashed) job.crashes++;
-      if (crashed && job.crashes < maxCrashes) {
+      if (isShared || (crashed && job.crashes < maxCrashes)) {
         job.restart();
         again.push(job);
         continue;

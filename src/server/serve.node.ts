@@ -56,6 +56,12 @@ const inUrl = (host: string): string => (host.includes(":") ? `[${host}]` : host
 
 /** Most tokens that wait: about 100 requests of 16 pictures of a small model. */
 const maxWaitingTokens = 2 ** 19;
+/** Most bytes of pictures to edit that wait. */
+const maxWaitingBytes = 2 ** 25;
+/** So long the last answers may take on their way. */
+const lastWordsMs = 1000;
+/** Most connections at once. */
+const maxConnections = 4096;
 
 /**
  * @throws NextxError SERVE_TOKEN_REQUIRED beyond this machine, SERVE_PORT_BUSY, SERVE_BAD_HOST, RUN_LOCKED when another
@@ -88,7 +94,10 @@ export async function startServer(options: ServeOptions): Promise<Running> {
     opened.push(() => store[Symbol.asyncDispose]());
     const compute = new ComputeProcess(options.worker, { threads: options.threads, version });
     opened.push(() => compute[Symbol.dispose]());
-    const limits = { maxWaiting: options.maxWaiting, maxWaitingTokens, maxRows: maxPictures };
+    const limits = {
+      maxWaiting: options.maxWaiting,
+      ...{ maxWaitingTokens, maxWaitingBytes, maxRows: maxPictures },
+    };
     const service = new Service({ catalogue, compute, store, metrics: new Metrics(), limits });
     await service.recover();
     const studio = readStaticFiles(join(packageRoot(), "dist/studio"));
@@ -111,6 +120,7 @@ export async function startServer(options: ServeOptions): Promise<Running> {
         maxHeaderSize: 16_384,
       },
     }) as import("node:http").Server; // no TLS, no HTTP/2
+    server.maxConnections = maxConnections;
     await listen(server, host, port);
     const address = server.address();
     const actual = typeof address === "object" && address ? address.port : port;
@@ -118,8 +128,9 @@ export async function startServer(options: ServeOptions): Promise<Running> {
       url: `http://${inUrl(host)}:${actual}/`,
       hasStudio: studio !== undefined,
       stop: async () => {
-        server.close();
-        await Promise.all([service.stop(), operations.shutDown()]);
+        await Promise.allSettled([service.stop(), operations.shutDown()]); // whoever asks meanwhile hears it
+        const answered = new Promise<void>((resolve) => server.close(() => resolve()));
+        await Promise.race([answered, new Promise((resolve) => setTimeout(resolve, lastWordsMs))]);
         server.closeAllConnections();
         await abandon();
       },

@@ -3,12 +3,12 @@ import { createHash, randomBytes } from "node:crypto";
 import { NextxError } from "../tensor/errors.ts";
 import type { Catalogue } from "./catalogue.node.ts";
 import type { Compute, PartResult } from "./compute/messages.ts";
-import { errorBody } from "./errors.ts";
+import { errorBody, toNextxError } from "./errors.ts";
 import { Job } from "./job.ts";
-import type { JobStore } from "./jobStore.node.ts";
+import type { JobStore, StoredState } from "./jobStore.node.ts";
 import type { Metrics } from "./metrics.ts";
 import { planRequest } from "./planRequest.ts";
-import type { GenerateRequest, JobInfo } from "./protocol.ts";
+import type { GenerateRequest, JobInfo, ListedJob } from "./protocol.ts";
 import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
 
 export interface ServiceParts {
@@ -21,6 +21,8 @@ export interface ServiceParts {
 
 /** Jobs that are over, the newest of which stay. */
 const keptJobs = 1000;
+/** So many more are let come before the oldest go. */
+const spareJobs = 100;
 const maxCrashes = 2;
 
 const newId = (): string => `${Date.now().toString(36)}-${randomBytes(6).toString("hex")}`;
@@ -33,6 +35,11 @@ export class Service {
   readonly #scheduler: Scheduler;
   /** Stored jobs that are not over. */
   readonly #stored = new Map<string, Job>();
+  /** How jobs ended whose state could not be written, as when the disk is full. */
+  readonly #unwritten = new Map<string, StoredState>();
+  /** Stored jobs that are over. */
+  #over = 0;
+  #isPruning = false;
   /** What is being written of a stored job; the next waits for it. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
@@ -78,7 +85,7 @@ export class Service {
     if (key === undefined) return this.#accept(newId(), request, (id) => this.store.create(id, request));
     const own = `key-${createHash("sha256").update(key).digest("hex").slice(0, 32)}`;
     return this.#inTurn(own, async () => {
-      const known = await this.store.read(own).catch(() => undefined);
+      const known = await this.read(own).catch(() => undefined);
       if (known && JSON.stringify(known.request) !== JSON.stringify(request))
         throw new NextxError("JOB_OTHER_REQUEST", "This Idempotency-Key belongs to another request.");
       return known ?? (await this.#accept(own, request, (id) => this.store.create(id, request)));
@@ -101,6 +108,7 @@ export class Service {
       this.#stored.delete(id);
       throw error;
     }
+    this.#unwritten.delete(id);
     this.#scheduler.add(job);
     return { id, state: "queued", crashes: 0, request };
   }
@@ -126,49 +134,100 @@ export class Service {
     await this.#scheduler.cancel(job);
   }
 
+  /** A stored job as it stands. @throws NextxError JOB_NOT_FOUND */
+  async read(id: string): Promise<JobInfo> {
+    return { ...(await this.store.read(id)), ...this.#unwritten.get(id) };
+  }
+
+  /** Stored jobs without pictures to edit, the newest last: at most `limit`, those before `before` when it is given. */
+  async list(limit: number, before?: string): Promise<ListedJob[]> {
+    const ids = await this.store.ids();
+    const end = before === undefined ? ids.length : Math.max(0, ids.indexOf(before));
+    const all: ListedJob[] = [];
+    for (const id of ids.slice(Math.max(0, end - limit), end)) {
+      const job = await this.read(id).catch(() => undefined); // gone meanwhile, or unreadable
+      if (job) all.push(withoutPicture(job));
+    }
+    return all;
+  }
+
+  /** Cancels a job, or forgets one that is over. @throws NextxError JOB_NOT_FOUND, FILE_ codes */
+  async remove(id: string): Promise<void> {
+    await this.store.state(id);
+    const active = this.active(id);
+    if (active && !active.isOver) return this.#scheduler.cancel(active);
+    await this.#inTurn(id, async () => {
+      await this.store.remove(id);
+      this.#unwritten.delete(id);
+    });
+  }
+
   /** Takes up what was left by a server before, after a kill too. */
   async recover(): Promise<void> {
-    const jobs = await this.store.list();
-    const over = jobs.filter(({ state }) => state !== "queued" && state !== "running");
-    for (const { id } of over.slice(0, Math.max(0, over.length - keptJobs))) await this.store.remove(id);
-    for (const { id, state, crashes: before, request } of jobs) {
-      if (state !== "queued" && state !== "running") continue;
+    for (const id of await this.store.ids()) {
+      if (isOver(await this.store.state(id))) {
+        this.#over++;
+        continue;
+      }
+      const job = await this.store.read(id).catch(() => undefined);
+      if (job === undefined) continue; // unreadable: left alone
+      const { state, crashes: before, request } = job;
       const crashes = before + (state === "running" ? 1 : 0);
       try {
         if (crashes >= maxCrashes)
           throw new NextxError("COMPUTE_CRASHED", "The job ended with its process twice.");
-        const job = new Job(id, planRequest(this.catalogue, request), crashes);
-        this.#stored.set(id, job);
+        const taken = new Job(id, planRequest(this.catalogue, request), crashes);
+        this.#stored.set(id, taken);
         await this.store.setState(id, { state: "queued", crashes });
-        this.#scheduler.add(job);
+        this.#scheduler.add(taken);
       } catch (error) {
         const failed =
           error instanceof NextxError ? error : new NextxError("INTERNAL", "It cannot be planned.");
         const parked = crashes >= maxCrashes;
         await this.store.setState(id, { state: parked ? "parked" : "failed", crashes, ...errorBody(failed) });
+        this.#over++;
       }
+    }
+    await this.#prune(0);
+  }
+
+  /** Removes the oldest jobs that are over when there are too many. */
+  async #prune(spare: number): Promise<void> {
+    if (this.#isPruning || this.#over <= keptJobs + spare) return;
+    this.#isPruning = true;
+    try {
+      const over: string[] = [];
+      for (const id of await this.store.ids())
+        if (!this.#stored.has(id) && isOver(await this.store.state(id))) over.push(id);
+      for (const id of over.slice(0, Math.max(0, over.length - keptJobs)))
+        await this.#inTurn(id, async () => {
+          if (!this.#stored.has(id)) await this.store.remove(id); // nobody retried it meanwhile
+        });
+      this.#over = Math.min(over.length, keptJobs);
+    } finally {
+      this.#isPruning = false;
     }
   }
 
   /** Queues a job that was parked, failed or cancelled again. @throws NextxError JOB_NOT_RETRYABLE, QUEUE_FULL */
   async retry(id: string): Promise<JobInfo> {
     return this.#inTurn(id, async () => {
-      const { state, request } = await this.store.read(id);
+      const { state, request } = await this.read(id);
       if (state === "finished" || state === "queued" || state === "running")
         throw new NextxError("JOB_NOT_RETRYABLE", `The job is ${state}.`, { path: "id" });
       return this.#accept(id, request, () => this.store.setState(id, { state: "queued", crashes: 0 }));
     });
   }
 
-  /** Ends what runs; stored jobs go on with the next server. */
+  /** Ends what runs. Stored jobs go on with the next server; clients that wait hear that this one stops. */
   async stop(): Promise<void> {
     for (const job of this.#scheduler.stop()) {
-      if (this.#stored.has(job.id)) {
-        await this.#inTurn(job.id, () =>
-          this.store.setState(job.id, { state: "queued", crashes: job.crashes }),
-        );
-        job.emit({ kind: "cancelled" });
-      } else await this.#scheduler.cancel(job);
+      if (!this.#stored.has(job.id)) {
+        await this.#scheduler.refuse(job, new NextxError("SERVER_STOPPING", "The server is stopping."));
+      } else if (job.state === "running" || job.isAlone) {
+        const queued = { state: "queued" as const, crashes: job.crashes };
+        await this.#inTurn(job.id, () => this.store.setState(job.id, queued)).catch(() => undefined); // then it counts a crash
+      }
     }
   }
 
@@ -193,23 +252,44 @@ export class Service {
 
   async #onStart(job: Job): Promise<void> {
     this.metrics.queueTime.observe((performance.now() - job.createdMs) / 1000);
-    if (this.#stored.has(job.id))
-      await this.#inTurn(job.id, () =>
-        this.store.setState(job.id, { state: "running", crashes: job.crashes }),
-      );
+    if (!this.#stored.has(job.id)) return;
+    const running = { state: "running" as const, crashes: job.crashes };
+    await this.#inTurn(job.id, () => this.store.setState(job.id, running)).catch(() => undefined); // then a kill counts no crash
   }
 
   async #onEnd(job: Job, result: PartResult | undefined): Promise<void> {
-    this.metrics.end(job.state, job.plan.part.labels.length, (performance.now() - job.createdMs) / 1000);
-    if (!this.#stored.has(job.id)) return;
-    await this.#inTurn(job.id, async () => {
-      try {
-        if (result) await this.store.finish(job.id, result);
-        const error = job.error && errorBody(job.error);
-        await this.store.setState(job.id, { state: job.state, crashes: job.crashes, ...error });
-      } finally {
-        this.#stored.delete(job.id);
-      }
-    });
+    let { state } = job;
+    try {
+      if (this.#stored.has(job.id)) await this.#inTurn(job.id, () => this.#keep(job, result));
+    } catch (error) {
+      state = "failed";
+      throw error;
+    } finally {
+      this.metrics.end(state, job.plan.part.labels.length, (performance.now() - job.createdMs) / 1000);
+    }
+    void this.#prune(spareJobs).catch(() => undefined); // the next one tries again
+  }
+
+  /** Writes how a job ended. Throws when its pictures cannot be kept: then it failed. */
+  async #keep(job: Job, result: PartResult | undefined): Promise<void> {
+    const { id, state, crashes, error } = job;
+    const write = (ended: StoredState) =>
+      this.store.setState(id, ended).catch(() => void this.#unwritten.set(id, ended));
+    try {
+      if (result) await this.store.finish(id, result); // from here on it is finished, whatever its state says
+      await write({ state, crashes, ...(error && errorBody(error)) });
+    } catch (cause) {
+      await write({ state: "failed", crashes, ...errorBody(toNextxError(cause)) });
+      throw cause;
+    } finally {
+      this.#stored.delete(id);
+      this.#over++;
+    }
   }
 }
+
+function withoutPicture({ request: { edit, ...request }, ...job }: JobInfo): ListedJob {
+  return { ...job, request: { ...request, ...(edit && { edit: { box: edit.box, where: edit.where } }) } };
+}
+
+const isOver = ({ state }: Pick<StoredState, "state">): boolean => state !== "queued" && state !== "running";

@@ -10,7 +10,8 @@ import { packEach, packStrip } from "../../picture.ts";
 import type { EditRequest, SampleEvent } from "../../regimen/system.ts";
 import type { SampleOptions } from "../../sampleRecipe.ts";
 import { NextxError } from "../../tensor/errors.ts";
-import type { Batch, BatchPart, FromCompute, PlainError, ToCompute } from "./messages.ts";
+import { plainError } from "../errors.ts";
+import type { Batch, BatchPart, FromCompute, ToCompute } from "./messages.ts";
 
 /** Models kept open. */
 const maxModels = 4;
@@ -90,12 +91,6 @@ async function run(id: number, batch: Batch, signal: AbortSignal): Promise<void>
   send({ kind: "finished", id, result: { parts, computedMs: performance.now() - start } });
 }
 
-function plain(error: unknown): PlainError {
-  if (!(error instanceof NextxError)) return { code: "INTERNAL", message: String(error) };
-  const { code, message, path, hint } = error;
-  return { code, message, ...(path !== undefined && { path }), ...(hint !== undefined && { hint }) };
-}
-
 process.on("message", (message: ToCompute) => {
   if (message.kind === "cancel") {
     running.get(message.id)?.abort();
@@ -105,7 +100,7 @@ process.on("message", (message: ToCompute) => {
   const controller = new AbortController();
   running.set(id, controller);
   run(id, batch, controller.signal)
-    .catch((error: unknown) => send({ kind: "failed", id, error: plain(error) }))
+    .catch((error: unknown) => send({ kind: "failed", id, error: plainError(error) }))
     .finally(() => running.delete(id));
 });
 // A process that exits while the runtime computes aborts noisily; nothing here needs an orderly end.

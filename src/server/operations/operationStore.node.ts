@@ -1,15 +1,21 @@
 /** Accepted long work on disk; what it makes lies elsewhere, in run folders and results. */
-
 import type { z } from "zod";
+import { NextxError } from "../../tensor/errors.ts";
+import { errorBody } from "../errors.ts";
 import { RequestFolders, type RequestForm } from "../requestFolders.node.ts";
 import { type OperationRequest, operationRequestSchema, operationStateSchema } from "../runProtocol.ts";
 
 export type StoredOperationState = z.infer<typeof operationStateSchema>;
 
+const damagedState = errorBody(
+  new NextxError("JOB_BAD_STATE", "How the work stood cannot be read any more.", { hint: "Let it go on." }),
+).error;
+
 const form: RequestForm<OperationRequest, StoredOperationState> = {
   request: operationRequestSchema,
   state: operationStateSchema,
   first: { state: "queued", crashes: 0 },
+  damaged: { state: "parked", crashes: 0, error: damagedState },
   ids: /^[a-z0-9]{6,12}-[0-9a-f]{12}$/,
   noun: "operation",
 };

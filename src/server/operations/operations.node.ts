@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { NextxError } from "../../tensor/errors.ts";
-import { errorBody, toNextxError } from "../errors.ts";
+import { BusyError, errorBody, toNextxError } from "../errors.ts";
 import type { OperationKind, OperationRequest, OperationState } from "../runProtocol.ts";
 import type { Work, WorkEvent } from "./messages.ts";
 import { Operation } from "./operation.ts";
@@ -28,6 +28,8 @@ const lanes: Readonly<Record<OperationKind, string>> = {
 };
 
 const maxWaiting = 32;
+/** Long work takes minutes at least: clients need not ask more often. */
+const busySeconds = 60;
 const maxCrashes = 2;
 /** Work that is over, the newest of which stay known. */
 const keptOperations = 2000;
@@ -43,6 +45,8 @@ interface Running {
 
 interface Lane {
   readonly waiting: Operation[];
+  /** Work that has a place and is not written yet. */
+  held: number;
   running: Running | undefined;
 }
 
@@ -83,14 +87,18 @@ export class Operations {
   /** Takes work; when this returns it is accepted. @throws NextxError QUEUE_FULL, SERVER_STOPPING, FILE_ codes */
   async submit(request: OperationRequest): Promise<Operation> {
     this.#requireRoom(request.kind);
-    await this.#parts.resolve(request);
+    const lane = this.#lane(request.kind);
     const operation = new Operation(newId(), request);
-    this.#all.set(operation.id, operation);
+    lane.held++;
     try {
+      await this.#parts.resolve(request);
+      this.#all.set(operation.id, operation);
       await this.#parts.store.create(operation.id, request);
     } catch (error) {
       this.#all.delete(operation.id);
       throw error;
+    } finally {
+      lane.held--;
     }
     this.#enqueue(operation);
     return operation;
@@ -132,14 +140,7 @@ export class Operations {
 
   /** Takes up what a server before left, after a kill too. */
   async recover(): Promise<void> {
-    const stored = await this.#parts.store.list();
-    const known = stored.filter(({ state }) => state !== "queued" && state !== "running");
-    const old = new Set(known.slice(0, Math.max(0, known.length - keptOperations)).map(({ id }) => id));
-    for (const { id, request, state, crashes: before, error, result } of stored) {
-      if (old.has(id)) {
-        await this.#parts.store.remove(id);
-        continue;
-      }
+    for await (const { id, request, state, crashes: before, error, result } of this.#parts.store.each()) {
       const operation = new Operation(id, request, before + (state === "running" ? 1 : 0));
       this.#all.set(id, operation);
       if (state !== "queued" && state !== "running") {
@@ -153,6 +154,14 @@ export class Operations {
         this.#enqueue(operation);
       }
     }
+    await this.#prune();
+  }
+
+  /** Forgets the oldest of what is over when there is too much. */
+  async #prune(): Promise<void> {
+    const over = [...this.#all.values()].filter(({ isOver }) => isOver);
+    for (const operation of over.slice(0, Math.max(0, over.length - keptOperations)))
+      await this.forget(operation);
   }
 
   /** Lets what runs save itself; all that is not over goes on with the next server. */
@@ -165,21 +174,22 @@ export class Operations {
     for (const { operation, work } of running) {
       work?.kill();
       if (!operation.isOver) operation.state = "queued";
-      await this.#save(operation);
+      await this.#save(operation).catch(() => undefined); // then the next server counts a crash
     }
   }
 
   #lane(kind: OperationKind): Lane {
     const name = lanes[kind];
-    const lane = this.#lanes.get(name) ?? { waiting: [], running: undefined };
+    const lane = this.#lanes.get(name) ?? { waiting: [], held: 0, running: undefined };
     this.#lanes.set(name, lane);
     return lane;
   }
 
   #requireRoom(kind: OperationKind): void {
     if (this.#isStopped) throw new NextxError("SERVER_STOPPING", "The server is stopping.");
-    if (this.#lane(kind).waiting.length < maxWaiting) return;
-    throw new NextxError("QUEUE_FULL", "The queue is full.", { hint: "Stop something, or wait." });
+    const { waiting, held } = this.#lane(kind);
+    if (waiting.length + held < maxWaiting) return;
+    throw new BusyError("QUEUE_FULL", "The queue is full.", busySeconds, "Stop something, or wait.");
   }
 
   #enqueue(operation: Operation): void {
@@ -275,6 +285,7 @@ export class Operations {
     operation.state = state;
     await this.#save(operation);
     operation.tellState();
+    await this.#prune().catch(() => undefined); // the next one tries again
   }
 
   /** Writes one after another, so that the newest state is the one that stays. */

@@ -43,21 +43,34 @@ th{opacity:.7}summary{cursor:pointer}`;
 
 /** The page; its style is a file of its own, so that no inline style is needed. */
 export function addDocs(app: App, version: string): void {
-  const document = () =>
+  const document = once(() =>
     app.getOpenAPI31Document({
       openapi: "3.1.0",
       info: { title: "nextx", version, description: "Autoregressive generation beyond the next token." },
-    });
-  app.get("/openapi.json", (c) => c.json(document()));
+    }),
+  );
+  const json = once(() => JSON.stringify(document()));
+  const page = once(() => pageOf(version, documentSchema.parse(JSON.parse(json()))));
+  app.get("/openapi.json", (c) => c.body(json(), 200, { "Content-Type": "application/json" }));
   app.get("/docs.css", (c) => c.body(style, 200, { "Content-Type": "text/css" }));
-  app.get("/docs", (c) => {
-    const { paths } = documentSchema.parse(JSON.parse(JSON.stringify(document())));
-    const sections = Object.entries(paths).flatMap(([path, methods]) =>
-      Object.entries(methods).map(([method, operation]) => section(path, method, operation)),
-    );
-    return c.html(`<!doctype html><html lang="en"><head><meta charset="utf-8"><title>nextx: HTTP API</title>
+  app.get("/docs", (c) => c.html(page()));
+}
+
+/** Made when it is first asked for: routes are all there then, and making it takes too long to do it again. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+function pageOf(version: string, { paths }: z.infer<typeof documentSchema>): string {
+  const sections = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => section(path, method, operation)),
+  );
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>nextx: HTTP API</title>
 <meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/docs.css"></head>
 <body><h1>nextx ${escapeHtml(version)}: HTTP API</h1><p>For machines: <a href="/openapi.json">openapi.json</a>. <a href="/">Studio</a>.</p>
-${sections.join("\n")}</body></html>`);
-  });
+${sections.join("\n")}</body></html>`;
 }

@@ -1,6 +1,16 @@
 /** Events of a job or of long work as server-sent events. */
+import type { ServerResponse } from "node:http";
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
+
+/** Longest that a client takes nothing of what is sent. */
+const stalledMs = 120_000;
+
+/** Hangs up on a client that does not read: what it was to get would stay in memory. */
+export function endWhenStalled(c: Context): void {
+  const { outgoing } = (c.env ?? {}) as { readonly outgoing?: ServerResponse }; // of the adaptor for Node; none in tests
+  outgoing?.setTimeout(stalledMs, () => outgoing.destroy());
+}
 
 /** A comment line after so much silence keeps proxies from hanging up. */
 const pingMs = 15_000;
@@ -10,8 +20,9 @@ interface EventSource {
   events(signal: AbortSignal): AsyncIterable<{ readonly kind: string }>;
 }
 
-/** Streams until the source is over or the client is gone; then `onGone` is called, if something must follow from it. */
-export function streamEvents(c: Context, source: EventSource, onGone?: () => Promise<unknown>): Response {
+/** Streams until the source is over or the client is gone or too slow; then `onEnd`, if something must follow from it. */
+export function streamEvents(c: Context, source: EventSource, onEnd?: () => Promise<unknown>): Response {
+  endWhenStalled(c);
   const gone = new AbortController();
   c.req.raw.signal.addEventListener("abort", () => gone.abort(), { once: true });
   c.header("X-Accel-Buffering", "no");
@@ -23,7 +34,7 @@ export function streamEvents(c: Context, source: EventSource, onGone?: () => Pro
         await stream.writeSSE({ event: kind, data: JSON.stringify(data) });
     } finally {
       clearInterval(ping);
-      if (gone.signal.aborted) await onGone?.();
+      await onEnd?.();
     }
   });
 }

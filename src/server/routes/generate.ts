@@ -1,4 +1,5 @@
 /** Pictures for a client that waits: typed events, or an answer in the shape of OpenAI's images API. */
+import { randomInt } from "node:crypto";
 import { createRoute, z } from "@hono/zod-openapi";
 import { NextxError } from "../../tensor/errors.ts";
 import type { App } from "../appType.ts";
@@ -25,11 +26,29 @@ async function outcome(
 ): Promise<ServerEvent & { kind: "finished" }> {
   for await (const event of job.events(signal)) {
     if (event.kind === "finished") return event;
-    if (event.kind === "failed") throw new NextxError(event.error.code, event.error.message);
+    if (event.kind === "failed") {
+      const { code, message, param, hint } = event.error;
+      throw new NextxError(code, message, { ...(param && { path: param }), ...(hint && { hint }) });
+    }
     if (event.kind === "cancelled") break;
   }
   await service.cancel(job);
   throw new NextxError("ABORTED", "The work was cancelled.");
+}
+
+/** What our fields are called there. */
+const namesThere: Readonly<Record<string, string>> = { class: "prompt", count: "n" };
+
+/** Says in the client's words where an error lies. */
+function inTheirWords<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const name = error instanceof NextxError ? namesThere[error.path ?? ""] : undefined;
+    if (!(error instanceof NextxError) || name === undefined) throw error;
+    const { code, message, hint } = error;
+    throw new NextxError(code, message, { path: name, ...(hint !== undefined && { hint }) });
+  }
 }
 
 function fromImages(service: Service, body: z.infer<typeof imagesSchema>): GenerateRequest {
@@ -45,7 +64,7 @@ function fromImages(service: Service, body: z.infer<typeof imagesSchema>): Gener
     class: prompt,
     count: n ?? 1,
     previews: false,
-    ...(seed !== undefined && { seed }),
+    seed: seed ?? randomInt(2 ** 32),
     ...(settings && { settings }),
   });
 }
@@ -71,8 +90,10 @@ export function addGenerate(app: App, service: Service): void {
         ...failures,
       },
     }),
-    (c) => {
-      const job = service.submit(c.req.valid("json"));
+    async (c) => {
+      const request = c.req.valid("json");
+      await service.catalogue.look(request.model);
+      const job = service.submit(request);
       return streamEvents(c, job, () => service.cancel(job)) as never; // a stream of the described events
     },
   );
@@ -91,10 +112,14 @@ export function addGenerate(app: App, service: Service): void {
       },
     }),
     async (c) => {
-      const job = service.submit(fromImages(service, c.req.valid("json")));
+      const body = c.req.valid("json");
+      await service.catalogue.look(body.model);
+      const request = fromImages(service, body);
+      const job = inTheirWords(() => service.submit(request));
       const { pictures } = await outcome(service, job, c.req.raw.signal);
       const data = pictures.map((b64_json) => ({ b64_json }));
-      return c.json({ created: Math.floor(Date.now() / 1000), output_format: "png" as const, data }, 200);
+      const created = Math.floor(Date.now() / 1000);
+      return c.json({ created, output_format: "png" as const, seed: request.seed, data }, 200);
     },
   );
 }

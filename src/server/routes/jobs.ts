@@ -2,7 +2,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import type { App } from "../appType.ts";
 import { maxPictures } from "../limits.ts";
-import { generateSchema, jobSchema } from "../protocol.ts";
+import { generateSchema, jobSchema, listedJobSchema } from "../protocol.ts";
 import type { Service } from "../service.node.ts";
 import { streamEvents } from "./events.ts";
 import { failures, notFound } from "./responses.ts";
@@ -13,6 +13,10 @@ const png = {
   description: "A picture.",
   content: { "image/png": { schema: z.string().meta({ format: "binary" }) } },
 };
+const query = z.object({
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+  before: z.string().max(64).optional().describe("Id of a job: those that were accepted before it."),
+});
 const headers = z.object({ "idempotency-key": z.string().min(1).max(200).optional() });
 
 export function addJobs(app: App, service: Service): void {
@@ -30,6 +34,7 @@ export function addJobs(app: App, service: Service): void {
     }),
     async (c) => {
       const key = c.req.valid("header")["idempotency-key"];
+      await service.catalogue.look(c.req.valid("json").model);
       return c.json(await service.enqueue(c.req.valid("json"), key), 202);
     },
   );
@@ -37,15 +42,20 @@ export function addJobs(app: App, service: Service): void {
     createRoute({
       method: "get",
       path: "/v1/jobs",
-      summary: "All jobs, oldest first",
+      summary: "The newest jobs, oldest first, without pictures to edit; earlier ones with `before`",
+      request: { query },
       responses: {
         200: {
           description: "Jobs.",
-          content: { "application/json": { schema: z.object({ data: z.array(jobSchema) }) } },
+          content: { "application/json": { schema: z.object({ data: z.array(listedJobSchema) }) } },
         },
+        400: failures[400],
       },
     }),
-    async (c) => c.json({ data: await store.list() }, 200),
+    async (c) => {
+      const { limit, before } = c.req.valid("query");
+      return c.json({ data: await service.list(limit, before) }, 200);
+    },
   );
   app.openapi(
     createRoute({
@@ -55,7 +65,7 @@ export function addJobs(app: App, service: Service): void {
       request: { params },
       responses: { 200: { description: "The job.", content: job }, ...notFound },
     }),
-    async (c) => c.json(await store.read(c.req.valid("param").id), 200),
+    async (c) => c.json(await service.read(c.req.valid("param").id), 200),
   );
   app.openapi(
     createRoute({
@@ -67,9 +77,7 @@ export function addJobs(app: App, service: Service): void {
     }),
     async (c) => {
       const { id } = c.req.valid("param");
-      await store.read(id);
-      const active = service.active(id);
-      await (active ? service.cancel(active) : store.remove(id));
+      await service.remove(id);
       return c.body(null, 204);
     },
   );
@@ -97,7 +105,7 @@ export function addJobs(app: App, service: Service): void {
     }),
     async (c) => {
       const { id } = c.req.valid("param");
-      await store.read(id);
+      await service.read(id);
       const active = service.active(id);
       return active ? (streamEvents(c, active) as never) : c.body(null, 204); // described above
     },

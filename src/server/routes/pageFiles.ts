@@ -1,11 +1,13 @@
 /** What a page needs to compute by itself: the runtime's files, and models small enough to be fetched. */
-import { readFile } from "node:fs/promises";
+import { createReadStream, statSync } from "node:fs";
+import { Readable } from "node:stream";
 import { createRoute, z } from "@hono/zod-openapi";
 import { NextxError } from "../../tensor/errors.ts";
 import type { App } from "../appType.ts";
 import { maxPageModelBytes } from "../limits.ts";
-import { readRuntimeFile } from "../runtimeFiles.node.ts";
+import { placeOfRuntimeFile } from "../runtimeFiles.node.ts";
 import type { Service } from "../service.node.ts";
+import { endWhenStalled } from "./events.ts";
 import { notFound } from "./responses.ts";
 
 export function addPageFiles(app: App, service: Service): void {
@@ -31,13 +33,24 @@ export function addPageFiles(app: App, service: Service): void {
           hint: "Let the server compute.",
         });
       }
-      const headers = { "Content-Type": "application/octet-stream", "Cache-Control": "no-cache" };
-      return c.body(Uint8Array.from(await readFile(path)), 200, headers) as never; // bytes
+      endWhenStalled(c);
+      const headers = {
+        "Content-Type": "application/octet-stream",
+        "Content-Length": String(statSync(path).size),
+        "Cache-Control": "no-cache",
+      };
+      return c.body(bytesOf(path), 200, headers) as never; // bytes
     },
   );
   app.get("/runtime/:file", async (c, next) => {
-    const file = await readRuntimeFile(c.req.param("file"));
+    const file = placeOfRuntimeFile(c.req.param("file"));
     if (file === undefined) return next();
-    return c.body(file.bytes, 200, { "Content-Type": file.type, "Cache-Control": "no-cache" });
+    endWhenStalled(c);
+    const { path, type } = file;
+    const headers = { "Content-Type": type, "Content-Length": String(statSync(path).size) };
+    return c.body(bytesOf(path), 200, { ...headers, "Cache-Control": "no-cache" });
   });
 }
+
+/** Read as the client takes it: a slow one holds little memory. */
+const bytesOf = (path: string): ReadableStream => Readable.toWeb(createReadStream(path)) as ReadableStream;
