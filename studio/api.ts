@@ -10,6 +10,7 @@ import type {
 } from "../src/server/protocol.ts";
 import { ApiError, offline } from "./apiError.ts";
 import { readEvents } from "./eventStream.ts";
+import { withoutPixels } from "./pictures.ts";
 import { isStatic, siteDynamics } from "./site.ts";
 import { tabKeeper } from "./storage.ts";
 
@@ -72,7 +73,7 @@ export async function readRecipe(file: Blob): Promise<{ recipe: PictureRecipe; m
   const response = await ask("/v1/recipes", {
     method: "POST",
     headers: { "Content-Type": "image/png" },
-    body: file,
+    body: await withoutPixels(file), // which may be large
   });
   return (await response.json()) as { recipe: PictureRecipe; model: string | null };
 }

@@ -1,5 +1,6 @@
 /** Everything that can be done with a key or a button, once: buttons, keys and the list of keys derive from it. */
 import { tick } from "svelte";
+import { browserKeeper } from "./storage.ts";
 import type { Studio } from "./studio.svelte.ts";
 
 export interface Command {
@@ -43,6 +44,20 @@ export const commands: readonly Command[] = [
   { id: "later", title: "One scale on", key: "ArrowRight", run: (studio) => step(studio, 1) },
 ];
 
+const lettersKey = "nextx-letter-keys";
+
+/** Whether single letters do something: speech input and stray keys need a way to switch that off. */
+export const letterKeys = {
+  get on(): boolean {
+    return browserKeeper.get(lettersKey) !== "off";
+  },
+  set on(isOn: boolean) {
+    browserKeeper.set(lettersKey, isOn ? "on" : "off");
+  },
+};
+
+const isLetter = ({ key, ctrl }: Command): boolean => key.length === 1 && ctrl !== true;
+
 /** As the button does: the form's bounds hold. */
 function submit(studio: Studio): void {
   if (!studio.isBusy) document.querySelector<HTMLFormElement>("form#settings")?.requestSubmit();
@@ -68,6 +83,7 @@ export function onKey(event: KeyboardEvent, studio: Studio): void {
   if (
     command === undefined ||
     event.altKey ||
+    (isLetter(command) && !letterKeys.on) ||
     (event.target instanceof HTMLButtonElement && !command.inFields && command.key.length > 1)
   )
     return;

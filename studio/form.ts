@@ -47,7 +47,12 @@ export const bounded = (form: FormValues): FormValues => ({
   ...form,
   count: within(form.count, 1, maxPictures),
   seed: within(form.seed, 0, maxSeed),
+  classes: form.classes.slice(0, maxPictures),
 });
+
+/** Whether a form asks for more than is made at once. */
+export const isTooMuch = ({ count, classes }: FormValues): boolean =>
+  count > maxPictures || classes.length > maxPictures;
 
 export function sideOf(model: ModelInfo): Side {
   return { model: model.id, settings: { ...model.defaults } };

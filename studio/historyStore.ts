@@ -12,6 +12,19 @@ export interface HistoryEntry {
 }
 
 const maxEntries = 60;
+/** Of the pictures' base64, which the page holds all at once. */
+const maxCharacters = 48 * 2 ** 20;
+
+/** The newest entries that are kept; the first always is. */
+export function fitting(newestFirst: readonly HistoryEntry[]): HistoryEntry[] {
+  let characters = 0;
+  return newestFirst.slice(0, maxEntries).filter(({ form, results }, i) => {
+    for (const { grid, pictures } of results)
+      characters += grid.length + pictures.reduce((sum, picture) => sum + picture.length, 0);
+    characters += form.edit?.png.length ?? 0;
+    return i === 0 || characters <= maxCharacters;
+  });
+}
 
 function open(): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
@@ -43,7 +56,7 @@ async function withStore<T>(
 export async function readHistory(): Promise<HistoryEntry[]> {
   try {
     const all = (await withStore("readonly", (store) => store.getAll())) as HistoryEntry[];
-    return all.reverse();
+    return fitting(all.reverse());
   } catch {
     return [];
   }
@@ -53,7 +66,8 @@ export async function readHistory(): Promise<HistoryEntry[]> {
 export async function addHistory(entry: HistoryEntry): Promise<boolean> {
   try {
     await withStore("readwrite", (store) => store.put(entry));
-    for (const { id } of (await readHistory()).slice(maxEntries))
+    const ids = await withStore("readonly", (store) => store.getAllKeys());
+    for (const id of ids.slice(0, Math.max(0, ids.length - maxEntries)))
       await withStore("readwrite", (store) => store.delete(id));
     return true;
   } catch {

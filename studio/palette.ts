@@ -1,12 +1,12 @@
 /** Colours of lines, readable on light and dark. Six hexadecimal digits each, so that two more make one pale. */
 
-const runs = ["#4f63f5", "#e0653a", "#2fa37c", "#b45bd6", "#c99a06", "#3594c9", "#d6487f", "#7d8f35"];
+const runs = ["#4f63f5", "#e0653a", "#2fa37c", "#b45bd6", "#a67c00", "#3594c9", "#d6487f", "#7d8f35"];
 
 /** Colour of a run among others. */
 export const runColour = (index: number): string => runs[index % runs.length] as string; // in range
 
 const [coarse, fine] = [
-  [229, 138, 31],
+  [200, 105, 10],
   [61, 90, 254],
 ];
 

@@ -16,6 +16,24 @@ async function toBase64(blob: Blob): Promise<string> {
   return btoa(text);
 }
 
+/**
+ * A PNG without its pixels, which is enough to read what it carries; of any other file the first bytes. Structure is not
+ * judged here: whoever reads it says what is wrong.
+ */
+export async function withoutPixels(file: Blob): Promise<Blob> {
+  const kept: Blob[] = [file.slice(0, 8)];
+  const signature = new Uint8Array(await file.slice(0, 8).arrayBuffer());
+  if (String(signature) !== "137,80,78,71,13,10,26,10") return new Blob(kept);
+  for (let at = 8; at + 12 <= file.size; ) {
+    const head = new DataView(await file.slice(at, at + 8).arrayBuffer());
+    const end = at + 12 + head.getUint32(0);
+    const isPixels = head.getUint32(4) === 0x49444154; // IDAT
+    if (!isPixels) kept.push(file.slice(at, end));
+    at = end;
+  }
+  return new Blob(kept);
+}
+
 /** The middle square of any picture in a model's size, as PNG in base64. */
 export async function squarePng(file: Blob, size: number): Promise<string> {
   const bitmap = await createImageBitmap(file);

@@ -38,7 +38,8 @@ export class RunWatch {
   /** Shows another stage. */
   async choose(stage: string): Promise<void> {
     this.#isChosen = true;
-    await this.#show(stage);
+    this.rows = []; // those of another stage
+    await this.#try(() => this.#show(stage));
   }
 
   /** Listens again, after the run was stopped or queued. */

@@ -1,11 +1,28 @@
 /** State of the page, and what can be done with it. Components show it and call it; none holds state of its own work. */
+import { maxPictures } from "../src/server/limits.ts";
 import type { ModelInfo } from "../src/server/protocol.ts";
 import { ApiError, offline } from "./apiError.ts";
 import { type Backend, serverBackend } from "./backend.ts";
 import type { DeviceInfo } from "./compute/messages.ts";
 import { PageBackend } from "./compute/pageBackend.ts";
-import { bounded, type FormValues, formOfRecipe, requestOf, type Side, sideOf, startBox } from "./form.ts";
-import { addHistory, clearHistory, type HistoryEntry, readHistory, removeHistory } from "./historyStore.ts";
+import {
+  bounded,
+  type FormValues,
+  formOfRecipe,
+  isTooMuch,
+  requestOf,
+  type Side,
+  sideOf,
+  startBox,
+} from "./form.ts";
+import {
+  addHistory,
+  clearHistory,
+  fitting,
+  type HistoryEntry,
+  readHistory,
+  removeHistory,
+} from "./historyStore.ts";
 import { keepSite, keepUsed } from "./offline/keep.ts";
 import { decode, squarePng } from "./pictures.ts";
 import { isAbort } from "./problems.ts";
@@ -71,6 +88,8 @@ export class Studio {
   /** Whether there were pictures, or somebody asked for some. */
   #isBegun = false;
   #isForgetful = false;
+  /** Counts what was dropped or chosen from the history: only the last one is shown. */
+  #taken = 0;
 
   get isBusy(): boolean {
     return this.#work !== undefined;
@@ -183,6 +202,10 @@ export class Studio {
 
   toggleClass(label: number): void {
     const { classes } = this.form;
+    if (!classes.includes(label) && classes.length >= maxPictures) {
+      this.notice = `${maxPictures} classes at most.`;
+      return;
+    }
     this.form.classes = classes.includes(label)
       ? classes.filter((other) => other !== label)
       : [...classes, label].sort((a, b) => a - b);
@@ -218,7 +241,7 @@ export class Studio {
     this.problem = undefined;
     this.notice = "";
     this.frame = undefined;
-    this.results = form.sides.map((side) => this.#emptyResult(form, side));
+    this.#showResults(form.sides.map((side) => this.#emptyResult(form, side)));
     try {
       await this.#try(() =>
         Promise.all(form.sides.map((side, i) => this.#side(i, form, side, controller.signal))),
@@ -237,9 +260,18 @@ export class Studio {
     if (state === "stopped") this.notice = "Stopped.";
   }
 
+  /** Shows other pictures; those of before leave the memory. */
+  #showResults(results: Result[]): void {
+    const before = this.results;
+    this.results = results;
+    for (const { frames } of before) for (const frame of frames) frame.close();
+  }
+
   /** Shows an entry of the history and puts its values into the form. */
   async restore({ form, results }: HistoryEntry): Promise<void> {
     if (this.isBusy) return;
+    const mine = ++this.#taken;
+    this.problem = undefined;
     this.form = structuredClone(form);
     await this.#try(async () => {
       const found = await Promise.all(
@@ -249,8 +281,8 @@ export class Studio {
           return { ...empty, frames, total: 1, state: "finished" as const, pictures, grid };
         }),
       );
-      if (this.isBusy) return; // something newer came
-      this.results = found;
+      if (this.isBusy || mine !== this.#taken) return; // something newer came
+      this.#showResults(found);
       this.frame = undefined;
       this.#chooseKnown();
     });
@@ -268,10 +300,13 @@ export class Studio {
 
   /** A dropped file: a picture with a recipe restores the form, any other becomes the source of an edit. */
   async take(file: File): Promise<void> {
+    const mine = ++this.#taken;
     await this.#stopped();
     await this.#try(async () => {
       try {
         const { recipe, model: id } = await this.#backend.readRecipe(file);
+        await this.#stopped(); // what was begun meanwhile
+        if (mine !== this.#taken) return;
         const model = this.model(id ?? undefined);
         if (model === undefined) {
           this.problem = {
@@ -282,6 +317,14 @@ export class Studio {
           return;
         }
         this.form = formOfRecipe(recipe, model);
+        if (isTooMuch(this.form)) {
+          this.problem = {
+            code: "RECIPE_TOO_MANY",
+            message: `${file.name} has ${recipe.labels.length} pictures; ${maxPictures} are made at once here.`,
+            hint: `Its seed and settings are in the form: ask for ${maxPictures} at most, or make it again with nextx reproduce.`,
+          };
+          return;
+        }
         await this.run();
         this.notice = `The recipe of ${file.name} is in the form.`;
       } catch (error) {
@@ -340,8 +383,11 @@ export class Studio {
   async #remember(form: FormValues): Promise<void> {
     const results = this.results.map(({ side, grid, pictures }) => ({ model: side.model, grid, pictures }));
     const entry = { id: Date.now(), form, results };
-    if (JSON.stringify(this.history[0]?.form) === JSON.stringify(form)) return;
-    this.history = [entry, ...this.history].slice(0, 60);
+    const isKnown = (one: HistoryEntry | undefined) =>
+      JSON.stringify([one?.form, one?.results.map(({ grid }) => grid)]) ===
+      JSON.stringify([form, results.map(({ grid }) => grid)]);
+    if (isKnown(this.history[0])) return;
+    this.history = fitting([entry, ...this.history]);
     if ((await addHistory(entry)) || this.#isForgetful) return;
     this.#isForgetful = true; // told once
     this.notice = `${this.notice} This browser keeps no history: save what you want to have again.`;

@@ -53,7 +53,10 @@ export class Uploads {
   }
 
   async #work(send: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    if (this.#controller) return;
+    if (this.#controller) {
+      this.problem = "Another file is on its way: bring this one when it has come.";
+      return;
+    }
     const controller = new AbortController();
     this.#controller = controller;
     this.problem = "";

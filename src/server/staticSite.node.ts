@@ -92,7 +92,8 @@ export async function buildSite(options: SiteOptions): Promise<SiteReport> {
       await site.copy(`models/${info.id}/card.json`, join(dirname(path), "card.json"), i === 0);
     }
     const code = pages.get(`/${serviceWorker}`)?.bytes ?? new Uint8Array();
-    const list = `self.nextxFiles = ${JSON.stringify(site.files)};\n`;
+    const given = { nextxFiles: site.files, nextxPolicy: contentPolicy };
+    const list = `Object.assign(self, ${JSON.stringify(given)});\n`;
     await writeFile(join(temporary, serviceWorker), list + new TextDecoder().decode(code));
     await writeFile(
       join(temporary, listFile),

@@ -11,6 +11,7 @@ import {
 } from "../../src/index.web.ts";
 import type { DeviceInfo } from "./messages.ts";
 import { SharedLoads } from "./sharedLoads.ts";
+import { breathe } from "./work.ts";
 
 /** Models kept open. */
 const maxModels = 3;
@@ -19,6 +20,30 @@ const maxModels = 3;
 function buildOf({ provider }: Device): keyof typeof runtimeFiles {
   if (provider !== "webgpu") return "wasm";
   return "Suspending" in WebAssembly ? "webgpu" : "webgpuAsyncify";
+}
+
+/** Longest that the worker listens to nobody, if no run takes longer. */
+const deafMs = 50;
+
+/** Lets messages in between two runs, whoever makes them: a cancel is heard inside tokenising and solvers as well. */
+function givingWay(device: Device): Device {
+  let heardMs = performance.now();
+  return {
+    ...device,
+    createSession: async (model, options) => {
+      const session = await device.createSession(model, options);
+      return {
+        run: async (feeds, outputs) => {
+          if (performance.now() - heardMs > deafMs) {
+            await breathe();
+            heardMs = performance.now();
+          }
+          return session.run(feeds, outputs);
+        },
+        [Symbol.dispose]: () => session[Symbol.dispose](),
+      };
+    },
+  };
 }
 
 export class OpenModels {
@@ -54,7 +79,7 @@ export class OpenModels {
     const { provider, threads, runtime } = device;
     const files = runtimeFiles[buildOf(device)].map((name) => this.#files + name);
     this.#onDevice({ provider, threads, runtime, files, skipped: skipped.map(({ message }) => message) });
-    return device;
+    return givingWay(device);
   }
 
   /** Kept open from then on. The runtime starts while the file comes. */

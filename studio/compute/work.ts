@@ -2,7 +2,7 @@
 import { NextxError } from "../../src/index.web.ts";
 
 /** Lets messages in: a run of the runtime blocks the worker, and its promises alone never give way. */
-function breathe(): Promise<void> {
+export function breathe(): Promise<void> {
   const { port1, port2 } = new MessageChannel();
   return new Promise((resolve) => {
     port1.onmessage = () => {

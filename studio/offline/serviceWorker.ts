@@ -18,6 +18,7 @@ interface KeepEvent extends WaitingEvent {
 /** The part of a service worker's global scope that is used here; the DOM's types lack it. */
 interface Scope {
   readonly nextxFiles: readonly SiteFile[];
+  readonly nextxPolicy: string;
   readonly registration: { readonly scope: string };
   readonly clients: { claim(): Promise<void> };
   addEventListener(type: "install" | "activate", listener: (event: WaitingEvent) => void): void;
@@ -26,7 +27,9 @@ interface Scope {
 }
 const scope = self as unknown as Scope;
 
+/** Sent with every file that is kept. */
 const isolation = {
+  "Content-Security-Policy": scope.nextxPolicy, // of a worker too, which takes none from its page
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
   "Cross-Origin-Resource-Policy": "same-origin",
