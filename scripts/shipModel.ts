@@ -53,7 +53,7 @@ export async function writeShipped(
   await writeFileDurably(join(folder, modelFileName), bytes);
   await writeFileDurably(join(folder, "card.json"), `${JSON.stringify(card, null, 1)}\n`);
   const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
-  using model = await load(join(folder, modelFileName));
+  using model = await load(name); // so that its samples say which
   const columns = Math.min(8, model.classNames.length);
   const options = { ...card.sampling, count: 4 * columns, columns, seed: 7, scale: 2 };
   const { png } = await samplePicture(model, options, version);

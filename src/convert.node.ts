@@ -86,7 +86,13 @@ export async function convert(
   try {
     for (const path of inputs) {
       throwIfAborted(options.signal);
-      files.push(await openTensors(path));
+      const file = await openTensors(path);
+      files.push(file);
+      if (!file.metadata.has("nextx")) continue;
+      throw new NextxError("CONVERT_IS_MODEL", `${path} is a model of nextx already.`, {
+        path,
+        hint: `nextx sample ${path}; in fewer bits: nextx quantize ${path} --to int8.`,
+      });
     }
     const found = choose((await Promise.all(files.map(recognise))).flat(), options.keys ?? [], inputs);
     return await write(files, found, out, options);

@@ -170,6 +170,11 @@ describe("NAR's and LlamaGen's files", () => {
   });
 });
 
+it("a model of nextx is no checkpoint to convert", async () => {
+  const model = fileURLToPath(new URL("../models/synth-32/model.safetensors", import.meta.url));
+  expect(await codeOf(() => convert([model], file("again.safetensors")))).toBe("CONVERT_IS_MODEL");
+});
+
 describe("published sizes", () => {
   const presets = [...imageSystems.values()].flatMap(({ id, official }) =>
     (official?.presets ?? []).map((preset) => [preset.name, id, preset] as const),

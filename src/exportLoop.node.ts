@@ -8,6 +8,7 @@ import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { throwIfAborted } from "./decoding/loop.ts";
 import { temporaryName } from "./formats/durable.node.ts";
+import { fileError } from "./formats/durableLayer.node.ts";
 import { openSafetensors, writeSafetensorsFile } from "./formats/safetensors.node.ts";
 import { fromValue } from "./formats/tensorValue.ts";
 import { validate } from "./formats/validate.ts";
@@ -118,8 +119,10 @@ async function appearing<T>(
   fill: (temporary: string) => Promise<T>,
 ): Promise<T> {
   const temporary = temporaryName(folder);
+  await mkdir(temporary, { recursive: true }).catch((cause: unknown) => {
+    throw fileError(cause, folder, "make");
+  });
   try {
-    await mkdir(temporary, { recursive: true });
     const made = await fill(temporary);
     if (force) await rm(folder, { recursive: true, force: true });
     await rename(temporary, folder);

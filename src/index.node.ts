@@ -38,11 +38,20 @@ export {
 } from "./forecastWithModel.node.ts";
 export { encodePng, type RgbImage, readPngRecipe } from "./formats/png.ts";
 export { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
+export { type Inspected, inspect } from "./inspect.node.ts";
 export { type LoadOptions, load } from "./load.node.ts";
 export { type Model, systemOf } from "./model.ts";
 export type { ModelCard } from "./modelCard.ts";
 export { findModel, type ShippedModel, shippedModels } from "./models.node.ts";
 export { parity } from "./parity.node.ts";
+export { editSource, reproducePicture } from "./picture.node.ts";
+export {
+  type Picture,
+  type PictureOptions,
+  type PictureRecipe,
+  readPictureRecipe,
+  samplePicture,
+} from "./picture.ts";
 export {
   type QuantizedLayer,
   type QuantizeOptions,

@@ -1,8 +1,9 @@
 /** What a model, run folder, checkpoint or picture is and holds, and what to do with it. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { recognise } from "./convert.node.ts";
 import { openFile } from "./formats/openFile.node.ts";
+import { readPngRecipe } from "./formats/png.ts";
 import { isPng } from "./formats/pngChunks.ts";
 import { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
 import type { TensorForm } from "./formats/tensorFile.ts";
@@ -46,13 +47,12 @@ const noModel = /^(MODEL_NOT_NEXTX|MODEL_NOT_FOUND|SAFETENSORS_.*)$/;
  */
 export async function inspect(thing: string, key?: string): Promise<Inspected> {
   if (existsSync(join(thing, "run.json"))) return inspectRun(thing);
-  if (existsSync(thing) && /\.png$/i.test(thing)) {
+  if (existsSync(thing) && !isFolder(thing)) {
     await using file = await openFile(thing);
     const start = await file.read(0, Math.min(8, file.sizeBytes));
     if (isPng(start) && file.sizeBytes <= maxPictureBytes) {
       const bytes = await file.read(0, file.sizeBytes);
-      const next = `nextx reproduce ${thing} --out again.png`;
-      return { kind: "picture", recipe: readPictureRecipe(bytes, thing), next };
+      return inspectPicture(bytes, thing);
     }
   }
   try {
@@ -61,6 +61,19 @@ export async function inspect(thing: string, key?: string): Promise<Inspected> {
     if (!(error instanceof NextxError && noModel.test(error.code)) || !existsSync(thing)) throw error;
     return inspectCheckpoint(thing, key);
   }
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
+/** What a PNG of ours carries: a recipe that can be made again, or whatever else another command wrote. */
+function inspectPicture(bytes: Uint8Array, path: string): Inspected {
+  const carried = readPngRecipe(bytes, path);
+  if (carried.nextx !== "sample") return { kind: "picture", recipe: carried };
+  return {
+    kind: "picture",
+    recipe: readPictureRecipe(bytes, path),
+    next: `nextx reproduce ${path} --out again.png`,
+  };
 }
 
 const lines = (tensors: ReadonlyMap<string, TensorForm>): TensorLine[] =>

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { cacheFolder } from "./environment.node.ts";
 import { fileError } from "./formats/durableLayer.node.ts";
 import { fileSha256 } from "./formats/fileHash.node.ts";
+import { type FileKind, fileKind, kindBytes } from "./formats/fileKind.ts";
 import { FileValue } from "./formats/fileValue.node.ts";
 import { type HostTensor, isFloat, tensorBytes, toFloat32 } from "./formats/hostTensor.ts";
 import {
@@ -79,6 +80,10 @@ function ofSystem(shipped: readonly ShippedModel[], id: string): ShippedModel | 
   );
 }
 
+/** Whether a word leads to something that may be a model. */
+export const isModelName = (word: string): boolean =>
+  imageSystems.has(word) || shippedModels().some(({ name }) => name === word) || existsSync(word);
+
 /** Where a name leads: a shipped model, a system id (its first shipped model), a run folder, or a file. */
 function locate(name: string): { path: string; shipped?: ShippedModel } {
   const shipped = shippedModels();
@@ -102,6 +107,12 @@ function locate(name: string): { path: string; shipped?: ShippedModel } {
 /** For a name that leads nowhere; a system's id does when none of its models ships. */
 function unknownModel(name: string, shipped: readonly ShippedModel[]): NextxError {
   const system = systems.get(name);
+  if (system && !imageSystems.has(name)) {
+    return new NextxError("MODEL_NOT_FOUND", `${system.title} makes no pictures: it forecasts series.`, {
+      path: name,
+      hint: `nextx forecast FILE --method ${name}, or nextx train ${name} and nextx eval RUN.`,
+    });
+  }
   if (system) {
     return new NextxError("MODEL_NOT_FOUND", `No model of ${system.title} ships with nextx.`, {
       path: name,
@@ -120,6 +131,31 @@ function realPath(path: string): string {
     return realpathSync(path);
   } catch (cause) {
     throw new NextxError("MODEL_UNREADABLE", `${path} cannot be read.`, { path, cause });
+  }
+}
+
+async function kindOf(path: string): Promise<FileKind> {
+  await using file = await openFile(path);
+  return fileKind(await file.read(0, Math.min(kindBytes, file.sizeBytes)));
+}
+
+/** Opens a model's file; of another kind of file it says what that is. @throws NextxError MODEL_NOT_NEXTX, as openSafetensors */
+async function openModelFile(path: string): Promise<SafetensorsFile> {
+  const real = realPath(path);
+  try {
+    return await openSafetensors(real);
+  } catch (cause) {
+    if (!(cause instanceof NextxError && cause.code.startsWith("SAFETENSORS_"))) throw cause;
+    const { kind, words, hint } = await kindOf(real);
+    if (kind === "safetensors" || (kind === "other" && words.startsWith("of an unknown"))) throw cause; // a damaged one
+    const isCheckpoint = kind === "zip" || kind === "pickle";
+    throw new NextxError("MODEL_NOT_NEXTX", `${path} is ${words}, not a model of nextx.`, {
+      path,
+      hint: isCheckpoint
+        ? `If it is a published checkpoint: nextx convert ${path} OUT.safetensors (nextx inspect says what it is).`
+        : (hint ?? "Name a shipped model, a run folder or a .safetensors file of nextx."),
+      cause,
+    });
   }
 }
 
@@ -142,7 +178,7 @@ export interface ModelPlace {
  */
 export async function findModelPlace(name: string): Promise<ModelPlace> {
   const { path, shipped } = locate(name);
-  await using file = await openSafetensors(realPath(path));
+  await using file = await openModelFile(path);
   const { sizeBytes, tensors } = file;
   const { description, notes } = describedModel(file.metadata, path);
   const { quantisation } = notes;
@@ -197,13 +233,12 @@ async function readLarge(path: string, file: SafetensorsFile) {
 async function readModel(
   path: string,
 ): Promise<ModelFile & { readonly sha256: string; readonly card: ModelCard | undefined }> {
-  const real = realPath(path);
-  await using file = await openSafetensors(real);
+  await using file = await openModelFile(path);
   if (file.sizeBytes > largeFile) return await readLarge(path, file); // the file is open until then
   const { description, notes } = describedModel(file.metadata, path);
   const hash = createHash("sha256");
   {
-    await using head = await openFile(real);
+    await using head = await openFile(realPath(path));
     const end = Math.min(...[...file.tensors.values()].map(({ offset }) => offset), file.sizeBytes);
     hash.update(await head.read(0, end));
   }

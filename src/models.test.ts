@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, expect, it } from "vitest";
 import { hostTensor } from "./formats/hostTensor.ts";
 import { modelMetadata } from "./formats/modelFile.ts";
@@ -19,6 +20,20 @@ afterAll(() => {
   if (before === undefined) delete process.env.XDG_CACHE_HOME;
   else process.env.XDG_CACHE_HOME = before;
   rmSync(folder, { recursive: true, force: true });
+});
+
+it("says what a file is that is no model, and what to do with it", async () => {
+  const pth = fileURLToPath(new URL("./formats/testing/fixtures/nested.pth", import.meta.url));
+  for (const find of [findModel, findModelPlace])
+    await expect(find(pth)).rejects.toMatchObject({
+      code: "MODEL_NOT_NEXTX",
+      hint: expect.stringContaining("nextx convert"),
+    });
+  const picture = fileURLToPath(new URL("../models/synth-32/samples.png", import.meta.url));
+  await expect(findModel(picture)).rejects.toMatchObject({
+    code: "MODEL_NOT_NEXTX",
+    message: expect.stringContaining("PNG"),
+  });
 });
 
 it("large files give the same numbers, hash and description as small ones", async () => {
@@ -58,7 +73,7 @@ it.each([...systems.keys()])("%s is a model that ships, or a hint at how to trai
   }
   const { code, message, hint } = await unknown(id);
   expect(code).toBe("MODEL_NOT_FOUND");
-  expect(message).toContain("No model");
+  expect(message).toMatch(/No model|makes no pictures/);
   expect(hint).toContain(`nextx train ${id}`);
   expect(hint).not.toContain(`"${id}"`);
 });

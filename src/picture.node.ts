@@ -2,23 +2,44 @@
 import { fitSquare } from "./data/fitSquare.ts";
 import { fromBase64 } from "./formats/base64.ts";
 import { decodeImage } from "./formats/imageFile.node.ts";
+import { isPng } from "./formats/pngChunks.ts";
 import { type LoadOptions, load } from "./load.node.ts";
 import { shippedModels } from "./models.node.ts";
-import { type Picture, readPictureRecipe, samplePicture } from "./picture.ts";
+import { type Picture, type PictureRecipe, readPictureRecipe, samplePicture } from "./picture.ts";
 import { imageSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
-/** A picture file as the source of an edit: its middle square in the model's size. */
+/**
+ * A picture file as the source of an edit: its middle square in the model's size.
+ * @throws NextxError EDIT_BAD_PICTURE for a grid of several pictures, and those of decoding
+ */
 export async function editSource(bytes: Uint8Array, path: string, size: number): Promise<Uint8Array> {
+  const count = picturesIn(bytes, path);
+  if (count > 1) {
+    throw new NextxError("EDIT_BAD_PICTURE", `${path} is a grid of ${count} pictures; one is edited.`, {
+      path: "edit",
+      hint: "Make one: --count 1, with --first N for the one after N others.",
+    });
+  }
   return fitSquare(await decodeImage(bytes, path), size);
 }
 
+/** How many pictures a file says that it holds; 1 for a file that says nothing. */
+function picturesIn(bytes: Uint8Array, path: string): number {
+  try {
+    return isPng(bytes) ? readPictureRecipe(bytes, path).labels.length : 1;
+  } catch {
+    return 1; // no recipe of ours: decoding says what is wrong with it
+  }
+}
+
 /** A name that leads to a model of this package: files that a recipe names are not opened. @throws NextxError MODEL_NOT_FOUND */
-function requireShipped(name: string, path: string): string {
-  const isShipped = shippedModels().some(
-    (model) => model.name === name || (imageSystems.has(name) && model.card.system === name),
-  );
-  if (isShipped) return name;
+function requireShipped({ model: name, sha256 }: PictureRecipe, path: string): string {
+  const shipped = shippedModels();
+  const own = shipped.find(({ card }) => card.sha256 === sha256); // whatever it was called
+  if (own) return own.name;
+  if (shipped.some((model) => model.name === name || (imageSystems.has(name) && model.card.system === name)))
+    return name; // of another version: the difference is told
   throw new NextxError("MODEL_NOT_FOUND", `${path} was made with a model that does not ship: ${name}.`, {
     path: name,
     hint: "Say where it is: --model FOLDER or --model FILE.",
@@ -36,7 +57,7 @@ export async function reproducePicture(
   { modelName, ...device }: LoadOptions & { readonly modelName?: string } = {},
 ): Promise<Picture> {
   const recipe = readPictureRecipe(png, path);
-  using model = await load(modelName ?? requireShipped(recipe.model, path), device);
+  using model = await load(modelName ?? requireShipped(recipe, path), device);
   if (model.sha256 !== recipe.sha256) {
     throw new NextxError(
       "REPRODUCE_OTHER_MODEL",
@@ -62,5 +83,6 @@ export async function reproducePicture(
       ...(edit && { edit }),
     },
     version,
+    recipe.model,
   );
 }

@@ -6,24 +6,29 @@ import { afterAll, describe, expect, it, vi } from "vitest";
 import { encodePng } from "./formats/png.ts";
 import { load } from "./load.node.ts";
 import { shippedModels } from "./models.node.ts";
-import { reproducePicture } from "./picture.node.ts";
+import { editSource, reproducePicture } from "./picture.node.ts";
 import { readPictureRecipe, samplePicture } from "./picture.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "nextx-picture-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-it("a picture of another place's model says that its place is missing, and is the same with it", async () => {
+it("a picture of a copied model is the same again, whatever the copy was called", async () => {
   const file = join(folder, "mine.safetensors");
   const [shipped] = shippedModels();
   copyFileSync(shipped?.path ?? "", file);
   using model = await load(file);
   const { png } = await samplePicture(model, { seed: 3, count: 1 }, "0.0.0");
-  await expect(reproducePicture(png, "a.png", "0.0.0")).rejects.toMatchObject({
-    code: "MODEL_NOT_FOUND",
-    path: "mine.safetensors",
-    hint: expect.stringContaining("--model"),
-  });
-  expect((await reproducePicture(png, "a.png", "0.0.0", { modelName: file })).png).toEqual(png);
+  expect((await reproducePicture(png, "a.png", "0.0.0")).png).toEqual(png);
+  for (const modelName of [file, shipped?.name ?? ""])
+    expect((await reproducePicture(png, "a.png", "0.0.0", { modelName })).png).toEqual(png);
+}, 60_000);
+
+it("a grid of several pictures is no source of an edit", async () => {
+  using model = await load("synth-32");
+  const grid = await samplePicture(model, { seed: 3, count: 2, class: 1 }, "0.0.0");
+  await expect(editSource(grid.png, "a.png", 32)).rejects.toMatchObject({ code: "EDIT_BAD_PICTURE" });
+  const one = await samplePicture(model, { seed: 3, class: 1 }, "0.0.0");
+  expect(await editSource(one.png, "a.png", 32)).toEqual(one.image.pixels);
 }, 60_000);
 
 describe("a recipe of a stranger", () => {
@@ -52,7 +57,8 @@ describe("a recipe of a stranger", () => {
 
   it("names no file: only what ships is opened without --model", async () => {
     for (const model of [shipped?.path ?? "", folder, "/etc/hostname"]) {
-      await expect(reproducePicture(made({ model }), "a.png", "0.0.0")).rejects.toMatchObject({
+      const png = made({ model, sha256: "0".repeat(64) });
+      await expect(reproducePicture(png, "a.png", "0.0.0")).rejects.toMatchObject({
         code: "MODEL_NOT_FOUND",
         path: model,
         hint: expect.stringContaining("--model"),

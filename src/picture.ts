@@ -82,16 +82,18 @@ function requireGrid(count: number, size: number, grid: PictureRecipe["grid"]): 
 }
 
 /**
- * Samples a model into one PNG (a grid for several pictures) that carries its recipe.
+ * Samples a model into one PNG (a grid for several pictures) that carries its recipe; `name` is what the recipe calls the
+ * model, its own name when absent.
  * @throws NextxError SAMPLING_BAD_OPTION for a grid of more than 64 million pixels, and those of sampling
  */
 export async function samplePicture(
   model: Model,
   options: PictureOptions,
   version: string,
+  name?: string,
 ): Promise<Picture> {
   const { columns, scale, onPreview, ...rest } = options;
-  const recipe = model.recipe(rest);
+  const recipe = { ...model.recipe(rest), ...(name !== undefined && { model: name }) };
   const count = recipe.labels.length;
   const size = model.imageSize;
   const grid = gridOf(count, size, columns, scale);

@@ -55,6 +55,7 @@ export function seriesProgramme(
     recipe: recipe as Json & { seed: number }, // JSON with a seed
     stages: [seriesStage(system, recipe, source)],
     ...{ data: noPictures, readWeights: noPictures, requireFit: noPictures },
+    requireData: source,
     encode: async (weights) => {
       const opened = await source();
       const { data } = recipe;

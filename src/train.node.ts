@@ -96,6 +96,7 @@ async function imageProgramme(
     recipe: recipe as Json & { seed: number }, // every recipe is JSON and has a seed
     stages: system.stages(recipe),
     data,
+    requireData: () => (from ? openFitting(() => data("train"), { set, size }) : data("train")),
     readWeights: (path) => readWeightFile(dataRoot, path),
     encode: async (weights, before) => {
       const description = before?.description ?? system.describe(recipe, await data("train"));

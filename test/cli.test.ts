@@ -1,7 +1,7 @@
 /** The real binary in temporary folders: training, sampling, reproducing, errors, and kill -9 while training. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -154,7 +154,7 @@ describe("errors", () => {
     [["train", "vor"], 2, "SYSTEM_UNKNOWN"],
     [["train", "var", "--recipe", "smok"], 2, 'Did you mean "smoke"?'],
     [["train", "var", "--recipe", "smoke", "--train-tokenizer-stepz", "3"], 2, "--train-tokenizer-steps"],
-    [["train", "var", "--recipe", "smoke", "--data-set", "cats"], 1, "DATA_UNKNOWN_SET"],
+    [["train", "var", "--recipe", "smoke", "--data-set", "cats"], 2, "DATA_UNKNOWN_SET"],
     [["inspect", "none.safetensors"], 1, "There is no"],
     [["reproduce", "none.png"], 1, "FILE_NOT_FOUND"],
     [["parity", "."], 1, "PARITY_NO_CASE"],
@@ -196,6 +196,49 @@ describe("errors", () => {
 });
 
 describe("others", () => {
+  it("flags may stand before the model, and their names are those of its system", async () => {
+    const { code, err } = await nextx(
+      "sample",
+      "--seed",
+      "3",
+      "sar-synth-32",
+      "--schedule",
+      "1,2,4,8",
+      "-c",
+      "1",
+      "--out",
+      "f.png",
+    );
+    expect({ code, err: err.includes("error") }).toEqual({ code: 0, err: false });
+    expect((await nextx("help", "sample")).out).toContain("--outpaint");
+    expect((await nextx("sample", "sar-synth-32", "--help")).out).toMatch(
+      /--cfg-scale <number>\s+.*\(default:\s+1\)/s,
+    );
+  });
+
+  it("a wrong command line is data, too, with --json", async () => {
+    const { code, out, err } = await nextx("sample", "synth-32", "--topk", "3", "--json");
+    expect({ code, err }).toEqual({ code: 2, err: "" });
+    expect(JSON.parse(out).error).toMatchObject({
+      code: "CLI_USAGE",
+      message: expect.stringContaining("--topk"),
+    });
+  });
+
+  it("a training without its data leaves no folder that refuses the next", async () => {
+    const folder = join(work, "no-data");
+    const { err } = await nextx("train", "var", ...tiny, "--data-set", "nosuch", "--out", folder);
+    expect(err).toContain("DATA_UNKNOWN_SET");
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  it("a picture is told from what its recipe says, whatever the file is called", async () => {
+    await nextx("data", "show", "synth", "--per-class", "1", "--out", "sheet.png");
+    cpSync(join(work, "sheet.png"), join(work, "sheet"));
+    for (const name of ["sheet.png", "sheet"])
+      expect(JSON.parse((await nextx("inspect", name, "--json")).out)).toMatchObject({ kind: "picture" });
+  });
+
   it("list, inspect, doctor and export work", async () => {
     const listed = JSON.parse((await nextx("list", "--json")).out);
     expect(listed.systems[0].id).toBe("var");

@@ -38,7 +38,7 @@ describe("list", () => {
     const root = join(work, "root");
     mkdirSync(join(root, "cifar10"), { recursive: true });
     writeFileSync(join(root, "cifar10", "train-00.png"), "no picture");
-    const { code, out } = await data("--data-root", root, "--json");
+    const { code, out } = await data("--data", root, "--json");
     const { sets } = JSON.parse(out) as { sets: { id: string; state: string; figuresOnly: boolean }[] };
     const states = Object.fromEntries(sets.map(({ id, state }) => [id, state]));
     expect(code).toBe(0);
@@ -50,7 +50,7 @@ describe("list", () => {
     });
     expect(sets.filter(({ figuresOnly }) => figuresOnly).map(({ id }) => id)).toEqual(["cifar10"]);
     const plain = await data();
-    expect(plain.out).toContain("No data folder: pass --data-root or set NEXTX_DATA.");
+    expect(plain.out).toContain("No data folder: pass --data or set NEXTX_DATA.");
     expect(plain.out).toContain("nextx data get fashion-mnist");
   });
 });
@@ -80,7 +80,7 @@ describe("get", () => {
     [["get", "tiles", "--data-root", "here", "--json"], "DATA_NO_HOME", 1],
     [["get", "tiles", "--json"], "DATA_NO_ROOT", 1],
     [["show", "tiles", "--json"], "DATA_NO_ROOT", 1],
-    [["get", "nothing", "--json"], "DATA_UNKNOWN_SET", 1],
+    [["get", "nothing", "--json"], "DATA_UNKNOWN_SET", 2],
   ])("%j is %s", { timeout: limit }, async (args, code, exit) => {
     const ended = await data(...args);
     expect(JSON.parse(ended.out)).toMatchObject({ error: { code, hint: expect.any(String) } });

@@ -118,6 +118,11 @@ export async function generate(folder, { labels, seed = 0, first = 0, threads = 
   const { scales, codeWidth, width, cache, vocabSize } = manifest;
   const sampling = { ...manifest.sampling, ...settings };
   const batch = labels.length;
+  const isWhole = (value, end) => Number.isSafeInteger(value) && value >= 0 && value < end;
+  if (batch === 0 || !labels.every((label) => isWhole(label, manifest.nullLabel)))
+    throw new RangeError(`Classes are 0 to ${manifest.nullLabel - 1}.`);
+  if (![seed, first].every((value) => isWhole(value, 2 ** 53)))
+    throw new RangeError("Seed and first are whole numbers from 0 on.");
   const codebook = tensor("codebook").data;
   const draws = labels.map((_, i) => uniforms(seed, first + i));
   const guidance = scales.map(

@@ -123,6 +123,8 @@ def generate(folder, labels, seed=0, first=0, threads=2, **settings):
     scales, cache = manifest["scales"], manifest["cache"]
     sampling = {**manifest["sampling"], **settings}
     batch = len(labels)
+    if not labels or not all(0 <= label < manifest["nullLabel"] for label in labels):
+        raise ValueError(f"Classes are 0 to {manifest['nullLabel'] - 1}.")
     codebook = loop.tensor("codebook")
     draws = [uniforms(seed, first + i) for i in range(batch)]
     slope, offset = manifest["guidance"]["slope"], manifest["guidance"]["offset"]

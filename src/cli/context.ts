@@ -7,7 +7,8 @@ export interface Context {
   readonly argv: readonly string[];
 }
 
-/** First word that is no flag. */
-export function firstWord({ argv }: Context): string | undefined {
-  return argv[0]?.startsWith("-") ? undefined : argv[0];
+/** The word that a command is about: the first that is known, for flags and their values may stand before it. */
+export function firstWord({ argv }: Context, isKnown: (word: string) => boolean): string | undefined {
+  const words = argv.filter((word) => !word.startsWith("-"));
+  return words.find(isKnown) ?? (argv[0]?.startsWith("-") ? undefined : argv[0]);
 }

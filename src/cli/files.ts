@@ -1,6 +1,9 @@
 /** Output files of commands: never over something that was not ours. */
-import { readFileSync, type Stats, statSync } from "node:fs";
+import { accessSync, constants, readFileSync, type Stats, statSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import { writeFileDurably } from "../formats/durable.node.ts";
+import { fileError } from "../formats/durableLayer.node.ts";
 import { readPngRecipe } from "../formats/png.ts";
 import { NextxError } from "../tensor/errors.ts";
 
@@ -35,11 +38,17 @@ function lookAt(path: string): Stats | undefined {
 }
 
 /**
- * Refuses to replace a folder, and a file unless it is a picture of ours or `force` is set; asked before the work begins.
- * @throws NextxError FILE_EXISTS
+ * Refuses to replace a folder, and a file unless it is a picture of ours or `force` is set, and folders that are not there
+ * or cannot be written; asked before the work begins.
+ * @throws NextxError FILE_EXISTS, FILE_NOT_FOUND, FILE_PERMISSION, FILE_READ_ONLY
  */
 export function requireReplaceable(path: string, force: boolean): void {
   const found = lookAt(path);
+  try {
+    accessSync(dirname(path), constants.W_OK);
+  } catch (cause) {
+    throw fileError(cause, path, "write");
+  }
   if (found?.isDirectory()) {
     const hint = "Name a file in it, or another one.";
     throw new NextxError("FILE_EXISTS", `${path} is a folder.`, { path, hint });
@@ -48,6 +57,13 @@ export function requireReplaceable(path: string, force: boolean): void {
   throw new NextxError("FILE_EXISTS", `${path} exists.`, {
     path,
     hint: "Choose another name, or pass --force to replace it.",
+  });
+}
+
+/** Makes a folder for output, before the work begins. @throws NextxError FILE_ codes */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((cause: unknown) => {
+    throw fileError(cause, path, "make");
   });
 }
 

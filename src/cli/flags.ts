@@ -65,12 +65,26 @@ function parseNumber(text: string): number {
   return value;
 }
 
-/** Adds a flag per leaf. Flags that were not given stay undefined, so that recipes keep their own values. */
-export function addSchemaFlags(command: Command, schema: z.ZodType, heading: string): void {
+/** A value of a tree. */
+function valueAt(tree: unknown, path: readonly string[]): unknown {
+  return path.reduce((at, key) => (at as Readonly<Record<string, unknown>> | undefined)?.[key], tree);
+}
+
+/**
+ * Adds a flag per leaf. Flags that were not given stay undefined, so that recipes keep their own values: `values` are those
+ * that hold then, the schema's defaults where it has none.
+ */
+export function addSchemaFlags(
+  command: Command,
+  schema: z.ZodType,
+  heading: string,
+  values: unknown = {},
+): void {
   command.optionsGroup(heading);
   for (const leaf of leaves(schema)) {
     const name = flagName(leaf);
-    const fallback = leaf.fallback === undefined ? "" : ` (default: ${JSON.stringify(leaf.fallback)})`;
+    const value = valueAt(values, leaf.path) ?? leaf.fallback;
+    const fallback = value === undefined ? "" : ` (default: ${JSON.stringify(value)})`;
     const text = `${leaf.description}${fallback}`.trim();
     if (leaf.kind === "boolean") {
       command.addOption(new Option(`--${name}`, text));

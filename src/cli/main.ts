@@ -3,10 +3,11 @@
  * `train` and `sample` come from the schema of the system they are about, so their grammar is made in two steps.
  */
 import { Command, CommanderError } from "commander";
+import { NextxError } from "../tensor/errors.ts";
 import type { Context } from "./context.ts";
 
 const commands = {
-  demo: "make a first picture with a shipped model",
+  demo: "SAR in a minute: refine, draw, measure; or pictures of a model",
   train: "train a system from a recipe, or continue a run",
   sample: "make pictures with a model",
   eval: "measure a model against held-out pictures",
@@ -58,16 +59,22 @@ const isCommand = (name: string | undefined): name is CommandName =>
   name !== undefined && Object.hasOwn(commands, name);
 
 /** Runs one command line; `argv` without node and script. Sets the exit code. */
-export async function main(argv: readonly string[], version: string): Promise<void> {
+export async function main(given: readonly string[], version: string): Promise<void> {
+  const [first, about, ...more] = given;
+  const argv = first === "help" && isCommand(about) ? [about, ...more, "--help"] : given;
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(0); // the reader of a pipe had enough
     throw error;
+  });
+  process.stderr.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error; // nobody reads the progress: the work goes on
   });
   const json = argv.includes("--json");
   const program = new Command("nextx")
     .description("Autoregressive generation beyond the next token.")
     .version(version)
     .exitOverride()
+    .configureOutput(json ? { writeErr: () => undefined } : {}) // told as JSON below
     .showHelpAfterError("Run with --help to see what there is.");
   const name = argv.find((word) => !word.startsWith("-"));
   for (const [command, description] of Object.entries(commands)) {
@@ -84,6 +91,8 @@ export async function main(argv: readonly string[], version: string): Promise<vo
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
+      const message = error.message.replace(/^error: /, "");
+      if (json && error.exitCode !== 0) printError(new NextxError("CLI_USAGE", message), json);
       return;
     }
     printError(error, json);

@@ -41,6 +41,16 @@ export function boxMask(side: number, box: Box, inpainting: boolean): Float32Arr
   });
 }
 
+/** The mask of a request, which asks for something. @throws NextxError EDIT_BAD_BOX for a box that holds no site */
+export function requestMask(side: number, box: Box, inpainting: boolean): Float32Array {
+  const mask = boxMask(side, box, inpainting);
+  if (mask.includes(inpainting ? 0 : 1)) return mask;
+  throw new NextxError("EDIT_BAD_BOX", `The box holds none of the ${side} x ${side} parts of a picture.`, {
+    path: "box",
+    hint: "It is y0,x0,y1,x1 with y1 above y0 and x1 above x0; make it larger.",
+  });
+}
+
 /** Keep flags per scale from a mask [side^2] over the finest map, with the source tokens [B * L]. */
 export function editPlan(plan: Plan<Scale>, mask: Float32Array, ids: Int32Array): KeptTokens {
   const side = Math.round(Math.sqrt(mask.length));

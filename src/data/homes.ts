@@ -78,7 +78,7 @@ export const dataHomes = {
       "https://github.com/crawl/tiles (releases/Nov-2015, packed as strips of 32 px tiles with labels.tsv)",
     instead: packed(
       "dcss-tiles-32",
-      "Or clone https://github.com/crawl/tiles and train with --data-set folder --data-root tiles/releases/Nov-2015.",
+      "Or clone https://github.com/crawl/tiles and train with --data-set folder --data tiles/releases/Nov-2015.",
     ),
     files: [
       {
@@ -109,7 +109,7 @@ export const dataHomes = {
       "https://github.com/cyizhuo/CIFAR-10-dataset (a balanced part of train and test, packed as strips of 1,000)",
     instead: packed(
       "cifar10",
-      "Or clone https://github.com/cyizhuo/CIFAR-10-dataset and train with --data-set folder --data-root CIFAR-10-dataset/train.",
+      "Or clone https://github.com/cyizhuo/CIFAR-10-dataset and train with --data-set folder --data CIFAR-10-dataset/train.",
     ),
     files: [
       {
@@ -187,7 +187,7 @@ export const dataHomes = {
     source: "https://github.com/phelber/EuroSAT (a balanced part, packed as strips of 500)",
     instead: packed(
       "eurosat-64",
-      "Or clone https://github.com/YongKyeom/cv-hw3-eurosat-detectron and train with --data-set folder --data-root cv-hw3-eurosat-detectron/data/EuroSAT/2750.",
+      "Or clone https://github.com/YongKyeom/cv-hw3-eurosat-detectron and train with --data-set folder --data cv-hw3-eurosat-detectron/data/EuroSAT/2750.",
     ),
     files: [
       {

@@ -1,4 +1,5 @@
 /** The picture data sets by id: what each is, under which licence, and how to open one split of it. */
+import { suggestion } from "../formats/suggest.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { cifar10ClassNames, openCifar10 } from "./cifar10.node.ts";
 import { emojiClassNames, emojiSizes, openEmoji } from "./emoji.node.ts";
@@ -118,7 +119,7 @@ export function isImageSetId(id: string): id is ImageSetId {
 export function unknownImageSet(id: string): NextxError {
   return new NextxError("DATA_UNKNOWN_SET", `There is no picture data set "${id}".`, {
     path: "data",
-    hint: `Choose one of ${Object.keys(imageSets).join(", ")}.`,
+    hint: suggestion(id, Object.keys(imageSets)),
   });
 }
 

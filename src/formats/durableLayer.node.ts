@@ -96,7 +96,7 @@ const causes: readonly (readonly [
   [
     "FILE_NOT_FOUND",
     ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"],
-    "no such file or folder",
+    "no such file or folder, or a name that is too long",
     "Check the path.",
   ],
   ["FILE_EXISTS", ["EEXIST", "ENOTEMPTY"], "it exists already", "Choose another name, or remove it first."],

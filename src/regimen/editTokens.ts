@@ -1,5 +1,5 @@
 /** From a picture and a box to the tokens that an edit keeps, for models over a multi-scale tokenizer. */
-import { boxMask, editPlan } from "../codec/editMask.ts";
+import { editPlan, requestMask } from "../codec/editMask.ts";
 import { tokenizeGraph } from "../codec/multiScalePrograms.ts";
 import type { MultiScaleTokenizer } from "../codec/multiScaleTokenizer.ts";
 import { imagesToFloat } from "../data/pixels.ts";
@@ -25,6 +25,6 @@ export async function editTokens(
   using program = await compile(tokenizeGraph(tokenizer), { device, weights, prepack: false });
   const images = floats(imagesToFloat(pixels, 1, imageSize), [1, 3, imageSize, imageSize]);
   const ids = (await program.run({ images })).ids as Value; // the graph's output
-  const mask = boxMask(tokenizer.vq.side, box, where === "inside");
+  const mask = requestMask(tokenizer.vq.side, box, where === "inside");
   return editPlan(tokenizer.plan, mask, ids.data as Int32Array);
 }

@@ -51,6 +51,8 @@ export interface Programme extends Pick<StageContext, "data" | "readWeights"> {
   /** Parsed by a system's schema. */
   readonly recipe: Json & { readonly seed: number };
   readonly stages: readonly Stage[];
+  /** Throws when the data are not there. Errors: those of data. */
+  requireData(): Promise<unknown>;
   /** The finished model's file; `from` is the model that training went on from. Errors: those of data. */
   encode(weights: Weights, from: ModelFile | undefined): Promise<Uint8Array>;
   /** Throws when training cannot go on from this model. Errors: TRAIN_ codes, those of data. */
@@ -86,6 +88,7 @@ export async function* trainRun(request: TrainRunRequest): AsyncGenerator<TrainE
   const { programme, folder } = request;
   const { stages } = programme;
   const notices: TrainEvent[] = [];
+  if (!existsSync(join(folder, "run.json"))) await programme.requireData(); // a folder would refuse other data later
   await using run = await openRun(folder, programme.recipe, request.provenance, notices);
   yield* notices.splice(0);
   const from = await modelBefore(request);

@@ -1,5 +1,4 @@
 /** `nextx bench WHAT`: what things cost on this machine, next to named baselines. */
-import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Command } from "commander";
 import { throwIfAborted } from "../../decoding/loop.ts";
@@ -16,7 +15,7 @@ import { serveBench } from "../benches/serve.ts";
 import type { Bench, BenchFlags, BenchReport } from "../benches/types.ts";
 import type { Context } from "../context.ts";
 import { addDeviceFlags } from "../deviceFlags.ts";
-import { requireReplaceable, writeOutput } from "../files.ts";
+import { makeFolder, requireReplaceable, writeOutput } from "../files.ts";
 import { integer } from "../numbers.ts";
 import { interruptSignal, print, printJson } from "../output.ts";
 
@@ -76,12 +75,14 @@ export function define(command: Command, { json }: Context): void {
         throw new NextxError("CLI_UNKNOWN_BENCH", `There is no bench "${what}".`, {
           hint: `There is ${Object.keys(benches).join(", ")}.`,
         });
-      if (flags.out !== undefined) requireReplaceable(flags.out, flags.force === true);
+      if (flags.out !== undefined) {
+        await makeFolder(dirname(flags.out));
+        requireReplaceable(flags.out, flags.force === true);
+      }
       const { device, numbers, lines } = await stoppable(bench, flags);
       const machine = machineClass(device);
       const report = { bench: what, machine, ...numbers };
       if (flags.out !== undefined) {
-        await mkdir(dirname(flags.out), { recursive: true });
         await writeOutput(flags.out, new TextEncoder().encode(`${JSON.stringify(report, null, 1)}\n`));
       }
       if (json) printJson(report);

@@ -1,5 +1,5 @@
 /** `nextx data`: the picture data sets and whether they are there; `data get` downloads one, `data show` draws one. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { composeClassSheet } from "../../data/classSheet.ts";
 import {
   type ImageSetEntry,
@@ -20,6 +20,8 @@ import { integer } from "../numbers.ts";
 import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
 
 interface Flags {
+  readonly data?: string;
+  /** The older name. */
   readonly dataRoot?: string;
 }
 
@@ -32,26 +34,25 @@ interface ShowFlags extends Flags {
   readonly force?: boolean;
 }
 
-const rootOf = (flags: Flags): string | undefined => flags.dataRoot ?? dataRootFromEnvironment();
-const rootFlag = ["--data-root <folder>", "folder that holds the data sets (default: NEXTX_DATA)"] as const;
+const rootOf = (flags: Flags): string | undefined =>
+  flags.data ?? flags.dataRoot ?? dataRootFromEnvironment();
+const addRoot = (command: Command): Command =>
+  command
+    .option("--data <folder>", "folder that holds the data sets (default: NEXTX_DATA)")
+    .addOption(new Option("--data-root <folder>").hideHelp());
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** Declares the command. */
 export function define(command: Command, { json }: Context): void {
-  command
-    .option(...rootFlag)
+  addRoot(command)
     .option("--json", "machine output")
     .action((flags: Flags) => list(flags, json));
-  command
-    .command("get <set>")
+  addRoot(command.command("get <set>"))
     .description("download what is missing of a set, checked by SHA-256")
-    .option(...rootFlag)
     .option("--json", "machine output")
     .action((id: string, _: unknown, self: Command) => get(id, self.optsWithGlobals(), json));
-  command
-    .command("show <set>")
+  addRoot(command.command("show <set>"))
     .description("draw the first pictures of every class")
-    .option(...rootFlag)
     .option("-o, --out <file>", "PNG to write", "sheet.png")
     .option("--size <n>", "side in pixels (default: the set's smallest)", integer(8, 512))
     .option("--split <split>", "train, validation or test", "train")
@@ -101,7 +102,7 @@ async function list(flags: Flags, json: boolean): Promise<void> {
   const sets: Listed[] = [];
   for (const id of Object.keys(imageSets)) if (isImageSetId(id)) sets.push(await look(id, root, signal));
   if (json) return printJson({ dataRoot: root ?? null, sets });
-  print(root === undefined ? "No data folder: pass --data-root or set NEXTX_DATA." : `Data folder: ${root}`);
+  print(root === undefined ? "No data folder: pass --data or set NEXTX_DATA." : `Data folder: ${root}`);
   for (const { id, state, sizes, description, licence, downloadable, files } of sets) {
     print(
       `  ${id.padEnd(14)} ${state.padEnd(9)} ${sizes ? `${sizes.join(", ")} px` : "any size"}; ${licence}`,
@@ -123,8 +124,8 @@ async function get(id: string, flags: Flags, json: boolean): Promise<void> {
   const root = rootOf(flags);
   if (root === undefined) {
     throw new NextxError("DATA_NO_ROOT", `${id} needs a folder to go to.`, {
-      path: "dataRoot",
-      hint: "Pass --data-root FOLDER or set NEXTX_DATA.",
+      path: "data",
+      hint: "Pass --data FOLDER or set NEXTX_DATA.",
     });
   }
   const line = new ProgressLine();

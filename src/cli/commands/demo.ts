@@ -51,7 +51,7 @@ async function run(name: string | undefined, flags: Flags, { version, json }: Co
   for (const model of shown) await one(model, flags, signal, version, json);
   if (json) return;
   print(`Try next:
-  nextx sample ${first} --class 1 --count 4 --seed 7 --out a.png
+  nextx sample ${first} --class 1 --seed 7 --out a.png
   nextx reproduce a.png --out b.png       the same bytes from the recipe inside the picture
   nextx sample ${first} --edit a.png      keep a picture's rim and make its middle new
   nextx train var --recipe smoke          train a tiny model from nothing in a minute

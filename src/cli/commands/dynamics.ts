@@ -1,6 +1,5 @@
 /** `nextx dynamics MODEL...`: what scale-wise models know on the true past and on their own, scale by scale. */
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { dynamics } from "../../dynamics.node.ts";
@@ -12,7 +11,7 @@ import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
 import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
 import { dynamicsHeading, dynamicsTable } from "../dynamicsTable.ts";
-import { writeOutput } from "../files.ts";
+import { makeFolder, writeOutput } from "../files.ts";
 import { integer } from "../numbers.ts";
 import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
 
@@ -75,7 +74,10 @@ async function run(models: readonly string[], flags: Flags, json: boolean): Prom
     });
   if (models.length > mostModels)
     throw new NextxError("CLI_TOO_MANY_MODELS", `At most ${mostModels} models stand side by side.`);
-  if (out !== undefined) requireOurs(out, flags.force === true);
+  if (out !== undefined) {
+    await makeFolder(out);
+    requireOurs(out, flags.force === true);
+  }
   const dataRoot = flags.data ?? dataRootFromEnvironment();
   const line = new ProgressLine(5000);
   const signal = interruptSignal();
@@ -94,7 +96,6 @@ async function run(models: readonly string[], flags: Flags, json: boolean): Prom
   line.end();
   const result = { nextx: "dynamics", version: 1, models: reports };
   if (out !== undefined) {
-    await mkdir(out, { recursive: true });
     const encode = (text: string) => new TextEncoder().encode(text);
     await writeOutput(join(out, names.json), encode(`${JSON.stringify(result, undefined, 1)}\n`));
     await writeOutput(join(out, names.page), encode(renderDynamicsPage(reports)));

@@ -7,10 +7,9 @@ import type { FrechetEstimate } from "../../evaluate/frechet.ts";
 import type { Rate } from "../../evaluate/metrics.ts";
 import { evaluate, type MeasureOptions, noiseFloor } from "../../evaluate.node.ts";
 import { load } from "../../load.node.ts";
-import { findModelPlace } from "../../models.node.ts";
+import { isModelName } from "../../models.node.ts";
 import type { ImageSystem } from "../../regimen/system.ts";
 import { evaluateSeries, isSeriesModel, type SeriesReport } from "../../seriesProgramme.node.ts";
-import { imageSystems } from "../../systems/registry.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { printComparison } from "../comparison.ts";
 import { type Context, firstWord } from "../context.ts";
@@ -18,6 +17,7 @@ import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.
 import { addSchemaFlags, readSchemaFlags } from "../flags.ts";
 import { integer } from "../numbers.ts";
 import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
+import { subjectOf } from "../subject.ts";
 
 interface Flags extends DeviceFlags, Readonly<Record<string, unknown>> {
   readonly count: number;
@@ -30,17 +30,9 @@ interface Flags extends DeviceFlags, Readonly<Record<string, unknown>> {
   readonly against?: string;
 }
 
-async function systemFor(name: string | undefined): Promise<ImageSystem> {
-  const [first] = imageSystems.values();
-  const found = name === undefined ? undefined : await findModelPlace(name).catch(() => undefined); // reported when it runs
-  const system = imageSystems.get(found?.description.system ?? "") ?? first;
-  if (system === undefined) throw new NextxError("SYSTEM_UNKNOWN", "No system makes pictures.");
-  return system;
-}
-
 /** Declares the command. */
 export async function define(command: Command, context: Context): Promise<void> {
-  const system = await systemFor(firstWord(context));
+  const { system, sampling } = await subjectOf(firstWord(context, isModelName));
   addDeviceFlags(command)
     .argument("[model]", "shipped model, system id, run folder or file")
     .option(
@@ -57,7 +49,7 @@ export async function define(command: Command, context: Context): Promise<void> 
     .option("--against <model>", "another form of the model: true tokens and the same noise for both")
     .option("--floor <set>", "no model: held-out pictures against others, what a perfect model would get")
     .option("--json", "machine output");
-  addSchemaFlags(command, system.samplingSchema, `Settings of ${system.id}:`);
+  addSchemaFlags(command, system.samplingSchema, `Settings of ${system.id}:`, sampling);
   command.action((name: string | undefined, flags: Flags) => run(name, flags, system, context));
 }
 

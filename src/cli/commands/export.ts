@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { exportLoop } from "../../exportLoop.node.ts";
 import { load } from "../../load.node.ts";
+import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
 import { requireReplaceable, writeOutput } from "../files.ts";
 import { interruptSignal, print, printJson } from "../output.ts";
@@ -27,9 +28,21 @@ export function define(command: Command, { json }: Context): void {
     .option("-o, --out <file>", "file to write (default: <program>.onnx)")
     .option("--force", "replace an existing file or folder")
     .option("--json", "machine output")
-    .action((name: string, flags: Flags) =>
-      flags.onnx === undefined ? exportGraph(name, flags, json) : exportFolder(name, flags.onnx, flags, json),
-    );
+    .action((name: string, flags: Flags) => {
+      requireOneForm(flags);
+      return flags.onnx === undefined
+        ? exportGraph(name, flags, json)
+        : exportFolder(name, flags.onnx, flags, json);
+    });
+}
+
+/** The loop as a folder, or one program: what belongs to the other is a mistake. */
+function requireOneForm({ onnx, graph, out, schedule }: Flags): void {
+  const message =
+    onnx === undefined
+      ? schedule && "--schedule belongs to --onnx FOLDER."
+      : (graph ?? out) !== undefined && "--onnx writes all programs: --graph and --out are for one.";
+  if (message) throw new NextxError("CLI_FLAGS_CONTRADICT", message, { path: "onnx" });
 }
 
 async function exportFolder(name: string, folder: string, flags: Flags, json: boolean): Promise<void> {

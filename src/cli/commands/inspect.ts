@@ -15,7 +15,8 @@ export function define(command: Command, { json }: Context): void {
     .action(async (thing: string, flags: { key?: string; tensors?: boolean }) => {
       const found = await inspect(thing, flags.key);
       if (json) return printJson(found);
-      const { tensors, next, ...rest } = found;
+      const { tensors, next, card, ...plain } = found;
+      const rest = { ...plain, ...(card !== undefined && { card: withoutCurves(card) }) };
       const dicts = rest.dicts && { dicts: grouped(rest.dicts) };
       print(JSON.stringify({ ...rest, ...dicts }, null, 2));
       if (tensors) {
@@ -26,6 +27,12 @@ export function define(command: Command, { json }: Context): void {
       }
       if (next !== undefined) print(`next: ${next}`);
     });
+}
+
+/** A card as one reads it: its curves are for machines. */
+function withoutCurves(card: unknown): unknown {
+  const { stages, ...rest } = card as Readonly<Record<string, unknown>>;
+  return Array.isArray(stages) ? { ...rest, stages: `${stages.length}, with curves: --json` } : rest;
 }
 
 /** An optimiser's dicts, one for each weight, as one line. */

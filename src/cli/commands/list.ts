@@ -4,8 +4,13 @@ import { imageSets } from "../../data/imageSets.node.ts";
 import { seriesSets } from "../../data/series/seriesSets.node.ts";
 import { shippedModels } from "../../models.node.ts";
 import { imageSystems, seriesSystems } from "../../systems/registry.ts";
+import { trainableOf } from "../../trainables.ts";
 import type { Context } from "../context.ts";
 import { print, printJson } from "../output.ts";
+
+const recipesOf = (
+  recipes: Readonly<Record<string, { readonly description: string; readonly expect: string }>>,
+) => Object.entries(recipes).map(([name, { description, expect }]) => ({ name, description, expect }));
 
 /** Declares the command. */
 export function define(command: Command, { json }: Context): void {
@@ -20,11 +25,7 @@ export function define(command: Command, { json }: Context): void {
         imageSize,
         numClasses,
       })),
-      recipes: Object.entries(recipes).map(([name, { description, expect }]) => ({
-        name,
-        description,
-        expect,
-      })),
+      recipes: recipesOf(recipes),
     }));
     const models = shippedModels().map(({ name, card }) => ({ name, ...card }));
     const data = Object.entries(imageSets).map(([id, { description, licence }]) => ({
@@ -32,7 +33,12 @@ export function define(command: Command, { json }: Context): void {
       description,
       licence,
     }));
-    const forecasters = [...seriesSystems.values()].map(({ id, title, source }) => ({ id, title, source }));
+    const forecasters = [...seriesSystems.values()].map(({ id, title, source }) => ({
+      id,
+      title,
+      source,
+      recipes: recipesOf(trainableOf(id).recipes),
+    }));
     const series = Object.entries(seriesSets).map(([id, { description, licence }]) => ({
       id,
       description,
@@ -44,8 +50,11 @@ export function define(command: Command, { json }: Context): void {
       print(`  ${id}  ${title}; ${source}`);
       for (const { name, description } of recipes) print(`    ${name.padEnd(22)} ${description}`);
     }
-    print("\nSystems that forecast series (nextx forecast FILE --method ID):");
-    for (const { id, title, source } of forecasters) print(`  ${id.padEnd(28)} ${title}; ${source}`);
+    print("\nSystems that forecast series (nextx train ID --recipe NAME; nextx forecast FILE --method ID):");
+    for (const { id, title, source, recipes } of forecasters) {
+      print(`  ${id}  ${title}; ${source}`);
+      for (const { name, description } of recipes) print(`    ${name.padEnd(22)} ${description}`);
+    }
     print("\nPublished checkpoints that are read (nextx convert TRANSFORMER TOKENIZER OUT):");
     for (const { name, description } of systems.flatMap(({ official }) => official))
       print(`  ${name.padEnd(28)} ${description}`);

@@ -8,6 +8,7 @@ import {
   quantiseKinds,
   quantize,
 } from "../../quantize.node.ts";
+import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
 import { requireReplaceable } from "../files.ts";
 import { integer } from "../numbers.ts";
@@ -68,6 +69,11 @@ async function run(name: string, flags: Flags, json: boolean): Promise<void> {
   requireReplaceable(flags.out, flags.force === true);
   const line = new ProgressLine(5000);
   const { to, convolutions, calibration, count, seed, threads, keep, set } = flags;
+  if (to !== "int8" && convolutions === "calibrated") {
+    throw new NextxError("CLI_FLAGS_CONTRADICT", `Only int8 has calibrated convolutions, not ${to}.`, {
+      path: "convolutions",
+    });
+  }
   const dataRoot = flags.data ?? dataRootFromEnvironment();
   const options: QuantizeOptions = {
     ...{ to, convolutions, calibration, count, seed, threads },

@@ -1,4 +1,5 @@
 /** `nextx reproduce FILE`: the same picture again from the recipe inside it. */
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { reproducePicture } from "../../picture.node.ts";
 import { readPictureRecipe } from "../../picture.ts";
@@ -36,12 +37,14 @@ async function run(file: string, flags: Flags, { version, json }: Context): Prom
     ...(flags.model !== undefined && { modelName: flags.model }),
     ...deviceOptions(flags),
   });
-  await writeOutput(flags.out, png);
   const same = Buffer.compare(png, bytes) === 0;
+  const isOver = resolve(flags.out) === resolve(file);
+  if (same || !isOver) await writeOutput(flags.out, png); // the original stays
   if (json) printJson({ out: flags.out, same });
-  else print(`${flags.out}: ${same ? "the same bytes" : "other bytes"} as ${file}`);
+  else if (same || !isOver) print(`${flags.out}: ${same ? "the same bytes" : "other bytes"} as ${file}`);
   if (!same) {
-    throw new NextxError("REPRODUCE_DIFFERS", `${flags.out} differs from ${file}.`, {
+    const what = isOver ? "What came out" : flags.out;
+    throw new NextxError("REPRODUCE_DIFFERS", `${what} differs from ${file}.`, {
       path: flags.out,
       hint: "Equal pictures are promised on the same machine with the same versions and threads.",
     });

@@ -1,11 +1,10 @@
 /** `nextx sample MODEL`: one PNG, a grid when there are several pictures, that carries its recipe. */
 import { type Command, InvalidArgumentError } from "commander";
 import { load } from "../../load.node.ts";
-import { findModelPlace, shippedModels } from "../../models.node.ts";
+import { isModelName, shippedModels } from "../../models.node.ts";
 import { editSource } from "../../picture.node.ts";
 import { type PictureOptions, samplePicture } from "../../picture.ts";
 import type { EditRequest, ImageSystem } from "../../regimen/system.ts";
-import { imageSystems } from "../../systems/registry.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { type Context, firstWord } from "../context.ts";
 import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
@@ -13,6 +12,7 @@ import { readUserFile, requireReplaceable, writeOutput } from "../files.ts";
 import { addSchemaFlags, readSchemaFlags } from "../flags.ts";
 import { integer } from "../numbers.ts";
 import { interruptSignal, ProgressLine, print, printColoured, printJson } from "../output.ts";
+import { subjectOf } from "../subject.ts";
 import { showsImages, terminalImage } from "../terminalImage.ts";
 
 interface Flags extends DeviceFlags, Readonly<Record<string, unknown>> {
@@ -30,15 +30,6 @@ interface Flags extends DeviceFlags, Readonly<Record<string, unknown>> {
   readonly force?: boolean;
 }
 
-/** The system whose settings the flags name: that of the model, else the first. */
-async function systemFor(name: string | undefined): Promise<ImageSystem> {
-  const [first] = imageSystems.values();
-  const found = name === undefined ? undefined : await findModelPlace(name).catch(() => undefined); // reported when it runs
-  const system = imageSystems.get(found?.description.system ?? "") ?? first;
-  if (system === undefined) throw new NextxError("SYSTEM_UNKNOWN", "No system makes pictures.");
-  return system;
-}
-
 function parseBox(text: string): EditRequest["box"] {
   const numbers = text.split(",").map(Number);
   const [y0, x0, y1, x1] = numbers;
@@ -49,7 +40,7 @@ function parseBox(text: string): EditRequest["box"] {
 
 /** Declares the command. */
 export async function define(command: Command, context: Context): Promise<void> {
-  const system = await systemFor(firstWord(context));
+  const { system, sampling } = await subjectOf(firstWord(context, isModelName));
   addDeviceFlags(command)
     .argument("<model>", "shipped model, system id, run folder or file")
     .option(
@@ -70,7 +61,7 @@ export async function define(command: Command, context: Context): Promise<void> 
     .option("--edit <picture>", "keep this picture's tokens outside the box (or inside: --outpaint)")
     .option("--box <y0,x0,y1,x1>", "box in fractions of the picture (default: its middle)", parseBox)
     .option("--outpaint", "make everything outside the box new");
-  addSchemaFlags(command, system.samplingSchema, `Settings of ${system.id}:`);
+  addSchemaFlags(command, system.samplingSchema, `Settings of ${system.id}:`, sampling);
   command.action((name: string, flags: Flags) => run(name, flags, system, context));
 }
 

@@ -7,7 +7,7 @@ import { dataRootFromEnvironment } from "../../environment.node.ts";
 import type { Metrics } from "../../regimen/trainer.ts";
 import type { TrainEvent } from "../../regimen/trainRun.node.ts";
 import { writeRunReport } from "../../report.node.ts";
-import type { Trainable } from "../../resolveRecipe.ts";
+import { resolveRecipe, type Trainable } from "../../resolveRecipe.ts";
 import { seriesSystems } from "../../systems/registry.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { systemOfRun, train } from "../../train.node.ts";
@@ -47,9 +47,15 @@ async function systemFor(word: string | undefined): Promise<Trainable> {
   return system;
 }
 
+/** The recipe that a command line names, before it is parsed: help tells its values. */
+function recipeWord(argv: readonly string[]): string | undefined {
+  const at = argv.findIndex((word) => word === "-r" || word === "--recipe");
+  return at < 0 ? argv.find((word) => word.startsWith("--recipe="))?.slice(9) : argv[at + 1];
+}
+
 /** Declares the command. */
 export async function define(command: Command, context: Context): Promise<void> {
-  const system = await systemFor(firstWord(context));
+  const system = await systemFor(firstWord(context, (word) => trainables.has(word) || isRun(word)));
   addDeviceFlags(command)
     .argument("<system>", "system id, or the folder of a run to continue")
     .option("-r, --recipe <name>", `one of ${Object.keys(system.recipes).join(", ")}`)
@@ -63,7 +69,9 @@ export async function define(command: Command, context: Context): Promise<void> 
     .option("--observe-every <n>", "steps between looks at held-out data", integer(1, 1_000_000), 500)
     .option("--log-every <n>", "steps between rows of the log", integer(1, 1_000_000), 10)
     .option("--json", "machine output: one event per line");
-  addSchemaFlags(command, system.recipeSchema, `Values of the recipe (${system.id}):`);
+  const recipe = recipeWord(context.argv) ?? system.defaultRecipe;
+  const values = Object.hasOwn(system.recipes, recipe) ? resolveRecipe(system, recipe) : {};
+  addSchemaFlags(command, system.recipeSchema, `Values of the recipe (${system.id}, ${recipe}):`, values);
   command.action((word: string, flags: Flags) => run(word, flags, system, context));
 }
 

@@ -210,6 +210,13 @@ describe("cadence", () => {
   const times = (...texts: string[]) => texts.map((text) => Date.parse(`${text}Z`));
   const of = (...texts: string[]) => cadenceOf(times(...texts), "iso", String);
 
+  it("writes months as they came", () => {
+    const table = read("unique_id,ds,y\na,2024-11,1\na,2024-12,2\n");
+    const more = [{ id: "a", timesMs: [Date.UTC(2025, 0)], values: [3] }];
+    expect(writeLongTable(more, table.form)).toBe("unique_id,ds,y\na,2025-01,3\n");
+    expect(read("unique_id,ds,y\na,2024-11,1\na,2024-12-01,2\n").form).toBe("iso");
+  });
+
   it("knows months, ends of months, quarters, weeks and hours", () => {
     expect(of("2024-01-01", "2024-02-01", "2024-03-01")).toEqual({ kind: "months", size: 1 });
     expect(of("2024-01-31", "2024-02-29", "2024-03-31")).toEqual({ kind: "monthEnds", size: 1 });

@@ -93,7 +93,9 @@ function collect(rows: readonly CsvRow[], places: readonly [number, number, numb
         hint: "Write 2024-12-31 23:00:00, at most with milliseconds.",
       });
     form ??= moment.form;
-    if (moment.form !== form)
+    if ([form, moment.form].every((one) => one === "iso" || one === "month") && moment.form !== form)
+      form = "iso"; // months beside dates
+    else if (moment.form !== form)
       throw new NextxError("SERIES_MIXED_TIMES", `"${time}" is written otherwise than the times before.`, {
         path,
       });
@@ -128,6 +130,7 @@ export function timeText(
 ): string {
   if (form === "number") return String(ms);
   const text = new Date(ms).toISOString();
+  if (form === "month" && text.slice(8, 10) === "01" && isWholeDay) return text.slice(0, 7);
   if (form === "compact" && isWholeDay) return text.slice(0, 10).replaceAll("-", "");
   const written = isWholeDay ? text.slice(0, 10) : text.slice(0, hasMilliseconds ? 23 : 19).replace("T", " ");
   return form === "slashed" ? written.replaceAll("-", "/") : written;

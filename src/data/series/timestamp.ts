@@ -4,7 +4,7 @@ const iso = /^(\d{4})-(\d{1,2})(?:-(\d{1,2}))?(?:[ T](\d{1,2}):(\d{2})(?::(\d{2}
 const slashed = /^(\d{4})\/(\d{1,2})\/(\d{1,2})(?: (\d{1,2}):(\d{2})(?::(\d{2}))?)?$/;
 
 /** How a file writes its times. */
-export type TimestampForm = "iso" | "slashed" | "compact" | "number";
+export type TimestampForm = "iso" | "month" | "slashed" | "compact" | "number";
 
 /** 20241231: eight digits that are a date of these centuries. */
 const compact = /^(1[6-9]\d{2}|2[0-4]\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$/;
@@ -47,7 +47,8 @@ export function parseTimestamp(
       hour < 24 &&
       minute < 60 &&
       second < 60;
-    return isReal ? { ms, form } : undefined;
+    const isMonth = form === "iso" && found[3] === undefined;
+    return isReal ? { ms, form: isMonth ? "month" : form } : undefined;
   }
   return undefined;
 }

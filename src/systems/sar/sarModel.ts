@@ -1,7 +1,7 @@
 /** An opened FlexVAR, refined or not: classes, a seed and any schedule in, pictures out, scale by scale. */
 
 import { z } from "zod";
-import { boxMask, editPlan, repeatEdit } from "../../codec/editMask.ts";
+import { editPlan, repeatEdit, requestMask } from "../../codec/editMask.ts";
 import { areaRows, resizePictures } from "../../codec/resize.ts";
 import { poolMatrix } from "../../codec/scaleMatrices.ts";
 import { floatToImages, imagesToFloat } from "../../data/pixels.ts";
@@ -184,7 +184,7 @@ export class SarModel implements ImageModel {
     const images = floats(imagesToFloat(pixels, 1, imageSize), [1, 3, imageSize, imageSize]);
     const pool = poolMatrix(tokenizer.config.latentSide, plan);
     const ids = (await program.run({ images, pool })).ids as Value; // the graph's output
-    const mask = boxMask(plan.groups.at(-1)?.side ?? 1, box, where === "inside");
+    const mask = requestMask(plan.groups.at(-1)?.side ?? 1, box, where === "inside");
     const edit = editPlan(plan, mask, ids.data as Int32Array);
     const keep = edit.keep.map((flags, scale) => (scale < keepScales ? flags.map(() => 1) : flags));
     requireTrueTokens(plan, tokenizer.config.latentSide, keep);

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { boxMask, editPlan } from "../../codec/editMask.ts";
+import { boxMask, editPlan, requestMask } from "../../codec/editMask.ts";
 import { reconstructGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import { initialise, parameterCount, type Weights } from "../../nn/scope.ts";
 import { officialTransformer, tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
@@ -172,6 +172,11 @@ describe("editing", () => {
       else expect(keep.some((kept) => kept === 0)).toBe(true);
     }
     expect(() => boxMask(4, { y0: 0, x0: -1, y1: 1, x1: 1 }, true)).toThrow(/fractions/);
+    for (const [from, to] of [
+      [1, 0],
+      [0.01, 0.02],
+    ] as const)
+      expect(() => requestMask(4, { y0: from, x0: from, y1: to, x1: to }, true)).toThrow(/none/);
   });
 });
 
