@@ -44,14 +44,9 @@ export { type Model, systemOf } from "./model.ts";
 export type { ModelCard } from "./modelCard.ts";
 export { findModel, type ShippedModel, shippedModels } from "./models.node.ts";
 export { parity } from "./parity.node.ts";
-export { editSource, reproducePicture } from "./picture.node.ts";
-export {
-  type Picture,
-  type PictureOptions,
-  type PictureRecipe,
-  readPictureRecipe,
-  samplePicture,
-} from "./picture.ts";
+export { editSource } from "./picture.node.ts";
+export { type Picture, type PictureOptions, type PictureRecipe, readPictureRecipe } from "./picture.ts";
+export { reproducePicture, samplePicture } from "./pictureApi.node.ts";
 export {
   type QuantizedLayer,
   type QuantizeOptions,
