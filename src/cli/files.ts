@@ -40,10 +40,14 @@ function lookAt(path: string): Stats | undefined {
 /**
  * Refuses to replace a folder, and a file unless it is a picture of ours or `force` is set, and folders that are not there
  * or cannot be written; asked before the work begins.
- * @throws NextxError FILE_EXISTS, FILE_NOT_FOUND, FILE_PERMISSION, FILE_READ_ONLY
+ * @throws NextxError CLI_NO_STDOUT, FILE_EXISTS, FILE_NOT_FOUND, FILE_PERMISSION, FILE_READ_ONLY
  */
 export function requireReplaceable(path: string, force: boolean): void {
   const found = lookAt(path);
+  if (path === "-") {
+    const hint = "Name a file; ./- is one of that name.";
+    throw new NextxError("CLI_NO_STDOUT", "Output goes to files, not to a pipe.", { path: "out", hint });
+  }
   try {
     accessSync(dirname(path), constants.W_OK);
   } catch (cause) {
