@@ -5,7 +5,7 @@ import { measureEngine, type StepTime } from "../../evaluate/bench/engine.ts";
 import { type KernelTime, profileStep } from "../../evaluate/bench/profile.node.ts";
 import { convStep, transformerStep } from "../../evaluate/bench/steps.ts";
 import { openDevice } from "../../runtime/device.node.ts";
-import { reference } from "./python.ts";
+import { onGpu, reference } from "./python.ts";
 import type { Bench, BenchFlags } from "./types.ts";
 
 const referenceSchema = z.looseObject({ torch: z.string(), threads: z.number(), median_ms: z.number() });
@@ -16,7 +16,7 @@ const scripts = ["reference_step.py", "reference_conv.py"] as const;
 /** PyTorch's steps, in the order of `measureEngine`'s; none without a Python. */
 async function references({ python, threads, steps = 15, device }: BenchFlags): Promise<Reference[]> {
   if (python === undefined) return [];
-  const place = device === "webgpu" || device === "cuda" ? "cuda" : "cpu";
+  const place = onGpu(device) ? "cuda" : "cpu";
   const [transformer, conv] = scripts;
   return [
     await measured(python, transformer, [`${threads}`, "float32", `${steps + 3}`, place]),

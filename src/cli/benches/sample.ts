@@ -1,6 +1,7 @@
 /**
  * `nextx bench sample`: a model in float32, int8, and int8 with calibrated convolutions, each in a process of its own, with
- * float32 first and last; and the authors' PyTorch code before and after, where it is named.
+ * float32 first and last; and the authors' PyTorch code before and after, where it is named. On a GPU float32 only, and PyTorch
+ * on CUDA: integer products have kernels on processors.
  */
 import { join } from "node:path";
 import { z } from "zod";
@@ -10,7 +11,7 @@ import { openDevice } from "../../runtime/device.node.ts";
 import { measureSamplingApart, type SampleTimes } from "../../sampleTimes.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { benchModel, workFolder } from "./benchModel.ts";
-import { reference } from "./python.ts";
+import { onGpu, reference } from "./python.ts";
 import { timeLines } from "./sampleOnce.ts";
 import { benchSettings, benchSystem } from "./settings.ts";
 import type { Bench, BenchFlags } from "./types.ts";
@@ -36,12 +37,13 @@ async function requireAuthors(flags: BenchFlags): Promise<void> {
 }
 
 async function authors(flags: BenchFlags): Promise<Authors[]> {
-  const { authors: folder, python, threads, steps = 5, depth = 16, signal } = flags;
+  const { authors: folder, python, threads, steps = 5, depth = 16, device, signal } = flags;
   if (folder === undefined || python === undefined) return [];
+  const place = onGpu(device) ? "cuda" : "cpu";
   const runs: Authors[] = [];
   for (const pictures of [1, 8]) {
     throwIfAborted(signal);
-    const args = [folder, threads, pictures, steps, depth].map(String);
+    const args = [folder, threads, pictures, steps, depth, place].map(String);
     runs.push(authorsSchema.parse(await reference(python, "authors_var.py", args)));
   }
   return runs;
@@ -68,7 +70,7 @@ export const sampleBench: Bench = async (flags) => {
   using folder = workFolder();
   const source = await benchModel(flags, folder.path);
   const files: [string, string][] = [];
-  for (const convolutions of ["float", "calibrated"] as const) {
+  for (const convolutions of onGpu(flags.device) ? [] : (["float", "calibrated"] as const)) {
     const name = convolutions === "float" ? "int8" : "int8, calibrated convolutions";
     const path = join(folder.path, `${convolutions}.safetensors`);
     const { threads, signal } = flags;
