@@ -1,4 +1,6 @@
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { NextxError } from "../tensor/errors.ts";
 import { linear } from "../tensor/ops/linear.ts";
@@ -55,14 +57,35 @@ async function farthest(device: Device): Promise<number> {
 /** The software driver of Debian's chromium stands in for a GPU. */
 const driver = "/usr/lib/chromium/vk_swiftshader_icd.json";
 
-test.runIf(existsSync(driver))("WebGPU in Node gives the CPU's numbers", async ({ skip }) => {
+async function softwareGpu(): Promise<Device | NextxError> {
   process.env.VK_DRIVER_FILES = driver;
   process.env.VK_ICD_FILENAMES = driver;
-  const gpu = await opened({ device: "webgpu" });
+  return opened({ device: "webgpu" });
+}
+
+test.runIf(existsSync(driver))("WebGPU in Node gives the CPU's numbers", async ({ skip }) => {
+  const gpu = await softwareGpu();
   if (gpu instanceof NextxError) {
     expect(gpu.code).toBe("DEVICE_UNAVAILABLE");
     return skip("no Vulkan loader on this machine");
   }
   expect(gpu).toMatchObject({ provider: "webgpu", runtime: expect.stringContaining("webgpu") });
   expect(await farthest(gpu)).toBeLessThan(1e-5);
+});
+
+test.runIf(existsSync(driver))("a GPU's profile is whole once its program is disposed", async ({ skip }) => {
+  const gpu = await softwareGpu();
+  if (gpu instanceof NextxError) return skip("no Vulkan loader on this machine");
+  const folder = mkdtempSync(join(tmpdir(), "nextx-profile-"));
+  try {
+    const graph = trace({ x: float32(4) }, ({ x }) => ({ y: gelu(x) }));
+    {
+      using program = await compile(graph, { device: gpu, profile: join(folder, "p") });
+      await program.run({ x: floats([1, 2, 3, 4], [4]) });
+    }
+    const [file = ""] = readdirSync(folder);
+    expect(JSON.parse(readFileSync(join(folder, file), "utf8"))).not.toHaveLength(0);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

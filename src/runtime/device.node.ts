@@ -87,7 +87,7 @@ async function openGpu(provider: "webgpu" | "cuda", threads: number): Promise<De
         const session = await device.createSession(model, options);
         return {
           run: (feeds, outputs) => queue.add(() => session.run(feeds, outputs)),
-          [Symbol.dispose]: () => void queue.add(async () => session[Symbol.dispose]()),
+          [Symbol.dispose]: () => queue.addOrRun(() => session[Symbol.dispose]()),
         };
       }),
   };

@@ -16,11 +16,21 @@ export type Providers = NonNullable<
 /** Runs one task after another: overlapping runs of two sessions crash onnxruntime-web's asyncify build. */
 export class TaskQueue {
   #last: Promise<unknown> = Promise.resolve();
+  #unfinished = 0;
 
   add<T>(task: () => Promise<T>): Promise<T> {
-    const next = this.#last.then(task, task);
+    this.#unfinished++;
+    const next = this.#last.then(task, task).finally(() => {
+      this.#unfinished--;
+    });
     this.#last = next;
     return next;
+  }
+
+  /** At once when nothing runs, so that it is done when this returns; else after what was added before. */
+  addOrRun(task: () => void): void {
+    if (this.#unfinished === 0) task();
+    else void this.add(async () => task());
   }
 }
 
