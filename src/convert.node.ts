@@ -7,6 +7,7 @@ import { groupDicts, groupNames, type TensorGroup } from "./formats/dictGroups.t
 import { convertFloats, type HostTensor, isFloat } from "./formats/hostTensor.ts";
 import { type InheritedCard, modelMetadata, unknownData } from "./formats/modelFile.ts";
 import { writeSafetensorsFile } from "./formats/safetensors.node.ts";
+import { shellWord } from "./formats/shellWord.ts";
 import { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
 import type { TensorForm } from "./formats/tensorFile.ts";
 import type { OfficialForm, Sections } from "./regimen/officialForm.ts";
@@ -91,7 +92,7 @@ export async function convert(
       if (!file.metadata.has("nextx")) continue;
       throw new NextxError("CONVERT_IS_MODEL", `${path} is a model of nextx already.`, {
         path,
-        hint: `nextx sample ${path}; in fewer bits: nextx quantize ${path} --to int8.`,
+        hint: `nextx sample ${shellWord(path)}; in fewer bits: nextx quantize ${shellWord(path)} --to int8.`,
       });
     }
     const found = choose((await Promise.all(files.map(recognise))).flat(), options.keys ?? [], inputs);

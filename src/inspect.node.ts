@@ -5,6 +5,7 @@ import { recognise } from "./convert.node.ts";
 import { openFile } from "./formats/openFile.node.ts";
 import { readPngRecipe } from "./formats/png.ts";
 import { isPng } from "./formats/pngChunks.ts";
+import { shellWord } from "./formats/shellWord.ts";
 import { openTensors, type TensorFile } from "./formats/tensorFile.node.ts";
 import type { TensorForm } from "./formats/tensorFile.ts";
 import { findModelPlace } from "./models.node.ts";
@@ -72,7 +73,7 @@ function inspectPicture(bytes: Uint8Array, path: string): Inspected {
   return {
     kind: "picture",
     recipe: readPictureRecipe(bytes, path),
-    next: `nextx reproduce ${path} --out again.png`,
+    next: `nextx reproduce ${shellWord(path)} --out again.png`,
   };
 }
 
@@ -82,7 +83,7 @@ const lines = (tensors: ReadonlyMap<string, TensorForm>): TensorLine[] =>
 async function inspectModel(thing: string): Promise<Inspected> {
   const { description, tensors, ...place } = await findModelPlace(thing);
   systemIn(imageSystems, description.system).recipeOf(description); // reads the configuration
-  const next = `nextx sample ${thing} --out a.png`;
+  const next = `nextx sample ${shellWord(thing)} --out a.png`;
   return { kind: "model", ...place, ...description, tensors: lines(tensors), next };
 }
 
@@ -90,8 +91,9 @@ async function inspectRun(path: string): Promise<Inspected> {
   await (await openFile(join(path, "run.json"))).close(); // a file, and no pipe that would be waited for
   const { config, provenance } = await RunReader.read(path);
   const finished = existsSync(join(path, "model.safetensors"));
-  const use = (await isSeriesModel(path)) ? `nextx eval ${path}` : `nextx sample ${path} --out a.png`;
-  const next = finished ? use : `nextx train ${path}`;
+  const word = shellWord(path);
+  const use = (await isSeriesModel(path)) ? `nextx eval ${word}` : `nextx sample ${word} --out a.png`;
+  const next = finished ? use : `nextx train ${word}`;
   return { kind: "run", path, config, provenance, finished, next };
 }
 
@@ -129,9 +131,10 @@ function nextStep({ path, dicts }: TensorFile, parts: Awaited<ReturnType<typeof 
       : "no published model that nextx knows; --tensors lists its tensors";
   }
   const keys = names.size < places.size ? " --key KEY" : "";
+  const word = shellWord(path);
   if (names.has("transformer") && names.has("tokenizer"))
-    return `nextx convert ${path}${keys} OUT.safetensors`;
+    return `nextx convert ${word}${keys} OUT.safetensors`;
   return names.has("transformer")
-    ? `nextx convert ${path} TOKENIZER${keys} OUT.safetensors, with the tokenizer's file`
-    : `nextx convert TRANSFORMER ${path}${keys} OUT.safetensors, with the transformer's file`;
+    ? `nextx convert ${word} TOKENIZER${keys} OUT.safetensors, with the tokenizer's file`
+    : `nextx convert TRANSFORMER ${word}${keys} OUT.safetensors, with the transformer's file`;
 }

@@ -18,6 +18,7 @@ import {
 import { openFile } from "./formats/openFile.node.ts";
 import { toWeights } from "./formats/quantisedTensors.ts";
 import { openSafetensors, type SafetensorsFile } from "./formats/safetensors.node.ts";
+import { shellWord } from "./formats/shellWord.ts";
 import { suggestion } from "./formats/suggest.ts";
 import type { TensorForm } from "./formats/tensorFile.ts";
 import { type FoundModel, type ModelCard, type ShippedCard, shippedCardSchema } from "./modelCard.ts";
@@ -152,7 +153,7 @@ async function openModelFile(path: string): Promise<SafetensorsFile> {
     throw new NextxError("MODEL_NOT_NEXTX", `${path} is ${words}, not a model of nextx.`, {
       path,
       hint: isCheckpoint
-        ? `If it is a published checkpoint: nextx convert ${path} OUT.safetensors (nextx inspect says what it is).`
+        ? `If it is a published checkpoint: nextx convert ${shellWord(path)} OUT.safetensors (nextx inspect says what it is).`
         : (hint ?? "Name a shipped model, a run folder or a .safetensors file of nextx."),
       cause,
     });

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isImageSetId } from "./data/imageSets.node.ts";
 import type { ImageSet } from "./data/types.ts";
+import { shellWord } from "./formats/shellWord.ts";
 import type { FoundModel } from "./modelCard.ts";
 import { findModel } from "./models.node.ts";
 import { RunReader } from "./regimen/runFolderReader.node.ts";
@@ -50,7 +51,7 @@ function refines(system: ImageSystem, overrides: Overrides = {}): boolean {
 
 /** The command for a model of another system; one that refines where refining was asked for. */
 function commandFor(asked: ImageSystem, { name, description: { system: id } }: FoundModel): string {
-  const plain = `nextx train ${id} --from ${name}`;
+  const plain = `nextx train ${id} --from ${shellWord(name)}`;
   const method = "sar-paper";
   const own = imageSystems.get(id);
   const both = refines(asked) && own !== undefined && refines(own, { train: { refine: { method } } });

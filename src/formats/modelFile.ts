@@ -8,6 +8,7 @@ import { NextxError } from "../tensor/errors.ts";
 import { toWeights } from "./quantisedTensors.ts";
 import { readSafetensors, writeSafetensors } from "./safetensors.ts";
 import { isSeriesHead, parseModelHead } from "./seriesModelFile.ts";
+import { shellWord } from "./shellWord.ts";
 import { fromValue } from "./tensorValue.ts";
 
 /** What a file says of its weights of few bits. */
@@ -118,7 +119,7 @@ function parseHead(text: string, path: string): z.infer<typeof descriptionSchema
   if (isSeriesHead(json)) {
     throw new NextxError("MODEL_OTHER_TASK", `${path} is a forecaster and makes no pictures.`, {
       path,
-      hint: `nextx eval ${path}`,
+      hint: `nextx eval ${shellWord(path)}`,
     });
   }
   const version = z.looseObject({ version: z.number() }).safeParse(json);

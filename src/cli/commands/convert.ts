@@ -9,6 +9,7 @@ import {
   isProblem,
 } from "../../convert.node.ts";
 import type { TensorGroup } from "../../formats/dictGroups.ts";
+import { shellWord } from "../../formats/shellWord.ts";
 import { openTensors } from "../../formats/tensorFile.node.ts";
 import type { TensorFate } from "../../regimen/officialMatch.ts";
 import { NextxError } from "../../tensor/errors.ts";
@@ -167,6 +168,6 @@ function printReport(report: ConvertReport, out: string | undefined, all: boolea
   for (const fate of report.tensors) if (all || isProblem(fate.fate)) print(fateLine(fate));
   if (out === undefined) return;
   print(`${out}: ${megabytes(report.sizeBytes ?? 0)}`);
-  if (report.isModel) print(`next: nextx sample ${out} --class 0 --out a.png`);
+  if (report.isModel) print(`next: nextx sample ${shellWord(out)} --class 0 --out a.png`);
   else print(`next: to sample, convert it again together with a ${report.absent.join(" and a ")}`);
 }

@@ -6,6 +6,7 @@ import { writeLongTable } from "../../data/series/longTable.ts";
 import { renderForecastPage } from "../../evaluate/forecast/forecastPage.ts";
 import { type ForecastResult, forecast, forecastMethods } from "../../forecast.node.ts";
 import { forecastWithModel } from "../../forecastWithModel.node.ts";
+import { shellWord } from "../../formats/shellWord.ts";
 import { formatNumber } from "../../regimen/runReportChart.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
@@ -99,7 +100,7 @@ export function define(command: Command, { json }: Context): void {
 }
 
 const trainedAlready = (model: string, message: string): NextxError =>
-  new NextxError("CLI_MODEL_IS_TRAINED", message, { hint: `nextx eval ${model}` });
+  new NextxError("CLI_MODEL_IS_TRAINED", message, { hint: `nextx eval ${shellWord(model)}` });
 
 /** With a forecaster that is there; `nextx eval` measures it. */
 async function byModel(

@@ -1,6 +1,7 @@
 /** `nextx pull OWNER/NAME:FILE`: files of a model hub, resumed and verified. */
 import type { Command } from "commander";
 import { defaultHub, pullFromHub } from "../../data/hub.node.ts";
+import { shellWord } from "../../formats/shellWord.ts";
 import type { Context } from "../context.ts";
 import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
 
@@ -31,6 +32,6 @@ export function define(command: Command, { json }: Context): void {
       line.end();
       if (json) return printJson({ files: paths });
       for (const path of paths) print(path);
-      print(`next: nextx inspect ${paths[0]}`);
+      print(`next: nextx inspect ${shellWord(paths[0] ?? "")}`);
     });
 }

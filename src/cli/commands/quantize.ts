@@ -1,6 +1,7 @@
 /** `nextx quantize MODEL --to KIND --out FILE`: a model in fewer bits, with the error of every layer. */
 import { type Command, Option } from "commander";
 import { dataRootFromEnvironment } from "../../environment.node.ts";
+import { shellWord } from "../../formats/shellWord.ts";
 import {
   type QuantizedLayer,
   type QuantizeOptions,
@@ -110,5 +111,5 @@ function show(out: string, report: QuantizeReport, all: boolean): void {
   print(
     `${out}: ${megabytes(sizeBytes)}, ${(sizeBytes / sourceBytes).toFixed(2)} of ${megabytes(sourceBytes)}`,
   );
-  print(`next: nextx sample ${out} --out a.png`);
+  print(`next: nextx sample ${shellWord(out)} --out a.png`);
 }

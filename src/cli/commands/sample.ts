@@ -1,5 +1,6 @@
 /** `nextx sample MODEL`: one PNG, a grid when there are several pictures, that carries its recipe. */
 import { type Command, InvalidArgumentError } from "commander";
+import { shellWord } from "../../formats/shellWord.ts";
 import { load } from "../../load.node.ts";
 import { isModelName, shippedModels } from "../../models.node.ts";
 import { editSource } from "../../picture.node.ts";
@@ -122,7 +123,7 @@ async function run(
     `${flags.out}: ${recipe.labels.length} x ${classes.slice(0, 4).join(", ")}${classes.length > 4 ? ", ..." : ""}`,
   );
   const ships = shippedModels().some((shipped) => shipped.name === model.name);
-  const place = ships ? "" : ` --model ${model.name}`; // recipes name no folders, and no files are opened for them
-  const again = `nextx reproduce ${flags.out}${place} --out again.png`;
+  const place = ships ? "" : ` --model ${shellWord(model.name)}`; // recipes name no folders, and no files are opened for them
+  const again = `nextx reproduce ${shellWord(flags.out)}${place} --out again.png`;
   print(`seed ${recipe.seed}, ${seconds.toFixed(1)} s; again: ${again}`);
 }

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { dataRootFromEnvironment } from "../../environment.node.ts";
+import { shellWord } from "../../formats/shellWord.ts";
 import type { Metrics } from "../../regimen/trainer.ts";
 import type { TrainEvent } from "../../regimen/trainRun.node.ts";
 import { writeRunReport } from "../../report.node.ts";
@@ -112,7 +113,7 @@ async function run(word: string, flags: Flags, system: Trainable, { version, jso
           `next: nextx ${seriesSystems.has(id) ? `eval ${folder}` : `sample ${folder} --count 16 --out grid.png`}`,
         );
       }
-      if (event.kind === "stopped" && !json) print(`continue: nextx train ${folder}`);
+      if (event.kind === "stopped" && !json) print(`continue: nextx train ${shellWord(folder)}`);
     }
   } finally {
     line.end();
