@@ -310,6 +310,18 @@ describe("limits and guards", { timeout: 60_000 }, () => {
     expect(second.signal).toBeNull();
   });
 
+  it("does not start on a device that is not there, and says why", () => {
+    const env = { ...process.env, CUDA_VISIBLE_DEVICES: "-1" };
+    const args = ["serve", "--json", "--port=0", "--device=cuda", "--runs", join(work, "no-device")];
+    const { status, stdout } = spawnSync(process.execPath, [bin, ...args], {
+      ...{ cwd: work, env, encoding: "utf8", timeout: 30_000 },
+    });
+    expect(status).not.toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      error: { code: "DEVICE_UNAVAILABLE", hint: expect.stringContaining("CUDA") },
+    });
+  });
+
   it("refuses what is no JSON, and bodies that are too large", async () => {
     const send = (body: string | ReadableStream) =>
       fetch(`${server.url}v1/generate`, {

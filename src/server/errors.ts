@@ -27,6 +27,10 @@ export function plainError(cause: unknown): PlainError {
   return { code, message, ...(path !== undefined && { path }), ...(hint !== undefined && { hint }) };
 }
 
+/** What arrived from another process, to be thrown here. */
+export const arrivedError = ({ code, message, ...details }: PlainError): NextxError =>
+  new NextxError(code, message, details);
+
 const statuses: readonly (readonly [RegExp, 400 | 401 | 403 | 404 | 409 | 413 | 429 | 499 | 503 | 507])[] = [
   [
     /^(CONFIG_|SAMPLING_|LABEL_|RANDOM_BAD_SEED|EDIT_|PNG_|IMAGE_|FIT_|REQUEST_|RECIPE_|SYSTEM_|PLAN_|TRAIN_|CHECKPOINT_|SAFETENSORS_|PTH_|PICKLE_|ZIP_|NPY_|NPZ_|TENSOR_|SHARDS_|JSON_|CONVERT_|FILE_TRUNCATED$|MODEL_BAD_HEAD$|MODEL_TOO_DEEP$)/,

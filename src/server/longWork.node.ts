@@ -18,6 +18,7 @@ export interface LongWorkOptions {
   readonly files: string;
   readonly results: string;
   readonly dataRoot: string | undefined;
+  readonly device: string;
   readonly threads: number;
   readonly version: string;
 }
@@ -31,10 +32,10 @@ export interface LongWork extends AsyncDisposable {
 
 /** Opens the store and takes up what was left. @throws NextxError RUN_LOCKED, FILE_ codes */
 export async function openLongWork(options: LongWorkOptions, catalogue: Catalogue): Promise<LongWork> {
-  const { runs: folder, results, dataRoot, threads, version } = options;
+  const { runs: folder, results, dataRoot, device, threads, version } = options;
   const store = await OperationStore.open(options.operations);
   const shelf = new FileShelf(options.files);
-  const operators = new OperatorProcesses(options.operator, { threads, version, dataRoot });
+  const operators = new OperatorProcesses(options.operator, { device, threads, version, dataRoot });
   const secret = [
     [absolute(options.files), "files"],
     [absolute(folder), "runs"],

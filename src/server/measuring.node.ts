@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { z } from "zod";
 import type { DynamicsReport } from "../evaluate/dynamics/measure.ts";
 import { packageRoot } from "../models.node.ts";
+import type { DeviceOptions } from "../runtime/device.node.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { BusyError } from "./errors.ts";
 
@@ -27,11 +28,11 @@ const answerSchema = z.union([
 ]);
 
 export class Measuring implements Disposable {
-  readonly #threads: number;
+  readonly #device: Required<DeviceOptions>;
   #child: ChildProcess | undefined;
 
-  constructor(threads: number) {
-    this.#threads = threads;
+  constructor(device: Required<DeviceOptions>) {
+    this.#device = device;
   }
 
   /** @throws NextxError MEASURE_BUSY while another measurement runs */
@@ -46,7 +47,9 @@ export class Measuring implements Disposable {
     signal: AbortSignal,
   ): AsyncGenerator<MeasureEvent> {
     this.requireIdle();
-    const flags = ["--count", `${count}`, "--seed", `${seed}`, "--threads", `${this.#threads}`, "--json"];
+    const { device, threads } = this.#device;
+    const where = ["--device", device, "--threads", `${threads}`];
+    const flags = ["--count", `${count}`, "--seed", `${seed}`, ...where, "--json"];
     const names = models.map(({ name }) => name);
     const command = [join(packageRoot(), "bin/nextx.js"), "dynamics", ...names, ...flags];
     const child = spawn(process.execPath, command, { stdio: ["ignore", "pipe", "pipe"] });

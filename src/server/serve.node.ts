@@ -28,6 +28,8 @@ export interface ServeOptions {
   /** Further names by which clients may call. */
   readonly allowHosts: readonly string[];
   readonly token: string | undefined;
+  /** What computes pictures, trainings, claims and dynamics, one of `deviceNames`. */
+  readonly device: string;
   readonly threads: number;
   readonly maxWaiting: number;
   readonly models: readonly string[];
@@ -64,7 +66,7 @@ const lastWordsMs = 1000;
 const maxConnections = 4096;
 
 /**
- * @throws NextxError SERVE_TOKEN_REQUIRED beyond this machine, SERVE_PORT_BUSY, SERVE_BAD_HOST, RUN_LOCKED when another
+ * @throws NextxError DEVICE_ codes, SERVE_TOKEN_REQUIRED beyond this machine, SERVE_PORT_BUSY, SERVE_BAD_HOST, RUN_LOCKED when another
  * server uses the folder of jobs, MODEL_ codes
  */
 export async function startServer(options: ServeOptions): Promise<Running> {
@@ -92,7 +94,8 @@ export async function startServer(options: ServeOptions): Promise<Running> {
   async function started(): Promise<Running> {
     const store = await JobStore.open(options.jobs);
     opened.push(() => store[Symbol.asyncDispose]());
-    const compute = new ComputeProcess(options.worker, { threads: options.threads, version });
+    const { device, threads } = options;
+    const compute = new ComputeProcess(options.worker, { device, threads, version });
     opened.push(() => compute[Symbol.dispose]());
     const limits = {
       maxWaiting: options.maxWaiting,
@@ -102,13 +105,14 @@ export async function startServer(options: ServeOptions): Promise<Running> {
     await service.recover();
     const studio = readStaticFiles(join(packageRoot(), "dist/studio"));
     const hosts = [...loopbackHosts, inUrl(host), ...options.allowHosts];
-    const measuring = new Measuring(options.threads);
+    const measuring = new Measuring({ device, threads });
     opened.push(() => measuring[Symbol.dispose]());
     const long = await openLongWork(options, catalogue);
     opened.push(() => long[Symbol.asyncDispose]());
     const { operations } = long;
     const arena = new ArenaShelf(options.results);
     const app = createApp(service, { hosts, token, version, studio, measuring, arena, ...long });
+    await compute.started;
     const server = createAdaptorServer({
       fetch: app.fetch,
       hostname: host,

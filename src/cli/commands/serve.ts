@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { dataRootFromEnvironment, hasDesktop, tokenFromEnvironment } from "../../environment.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
+import { addDeviceFlags, type DeviceFlags } from "../deviceFlags.ts";
 import { integer } from "../numbers.ts";
 import { interruptSignal, print, printJson } from "../output.ts";
 
@@ -13,11 +14,10 @@ const workerFile = "computeWorker.js";
 /** Entry of the processes that do long work. */
 const operatorFile = "operator.js";
 
-interface Flags {
+interface Flags extends DeviceFlags {
   readonly host: string;
   readonly port: number;
   readonly allowHost: readonly string[];
-  readonly threads: number;
   readonly maxWaiting: number;
   readonly runs: string;
   readonly jobs?: string;
@@ -28,7 +28,7 @@ interface Flags {
 
 /** Declares the command. */
 export function define(command: Command, context: Context): void {
-  command
+  addDeviceFlags(command)
     .argument("[model...]", "models besides those that ship and the finished runs: names, folders or files")
     .option("--host <name>", "address to listen on; beyond this machine NEXTX_TOKEN is required", "127.0.0.1")
     .option("-p, --port <n>", "port; 0 takes a free one", integer(0, 65_535), 7878)
@@ -38,7 +38,6 @@ export function define(command: Command, context: Context): void {
       (name: string, all: readonly string[]) => [...all, name],
       [] as readonly string[],
     )
-    .option("--threads <n>", "threads that compute", integer(1, 256), 2)
     .option("--max-waiting <n>", "requests that may wait; more are refused", integer(1, 10_000), 64)
     .option("--runs <folder>", "folder of runs: new ones go there, finished ones are models, too", "runs")
     .option("--jobs <folder>", "folder of the jobs (default: RUNS/.jobs)")

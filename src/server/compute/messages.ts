@@ -53,6 +53,8 @@ export type ToCompute =
 
 export type FromCompute =
   | { readonly kind: "ready" }
+  /** Before ever being ready: the device cannot be used. */
+  | { readonly kind: "refused"; readonly error: PlainError }
   | { readonly kind: "step"; readonly id: number; readonly step: BatchStep }
   | { readonly kind: "finished"; readonly id: number; readonly result: BatchResult }
   | { readonly kind: "failed"; readonly id: number; readonly error: PlainError };

@@ -1,9 +1,11 @@
 /** The server's side of its computing process: starts it, starts it again when it ended, kills it when it does not stop. */
 import { type ChildProcess, fork } from "node:child_process";
 import { NextxError } from "../../tensor/errors.ts";
+import { arrivedError } from "../errors.ts";
 import type { Batch, BatchResult, BatchStep, Compute, FromCompute, ToCompute } from "./messages.ts";
 
 export interface ComputeOptions {
+  readonly device: string;
   readonly threads: number;
   readonly version: string;
   /** A cancelled batch that goes on for longer ends with its process. */
@@ -29,10 +31,19 @@ export class ComputeProcess implements Compute, Disposable {
   #nextId = 1;
   #failedStarts = 0;
   #disposed = false;
+  #onReady: () => void = () => undefined;
+  #onLost: (error: NextxError) => void = () => undefined;
+  /** Once it can compute. Errors: DEVICE_UNAVAILABLE and the other codes of `openDevice`, COMPUTE_CRASHED. */
+  readonly started: Promise<void>;
 
   constructor(entry: URL, options: ComputeOptions) {
     this.#entry = entry;
     this.#options = options;
+    this.started = new Promise((resolve, reject) => {
+      this.#onReady = resolve;
+      this.#onLost = reject;
+    });
+    this.started.catch(() => undefined); // who does not wait for it finds the device lost
     this.#start();
   }
 
@@ -72,7 +83,8 @@ export class ComputeProcess implements Compute, Disposable {
   }
 
   #start(): ChildProcess {
-    const child = fork(this.#entry, [String(this.#options.threads), this.#options.version], {
+    const { device, threads, version } = this.#options;
+    const child = fork(this.#entry, [device, String(threads), version], {
       serialization: "advanced",
       execArgv: [],
       stdio: ["ignore", "ignore", "inherit", "ipc"],
@@ -82,22 +94,27 @@ export class ComputeProcess implements Compute, Disposable {
       if (message.kind === "ready") {
         wasReady = true;
         this.#failedStarts = 0;
+        this.#onReady();
+        return;
+      }
+      if (message.kind === "refused") {
+        this.#failedStarts = maxFailedStarts; // another try would end alike
+        this.#onLost(arrivedError(message.error));
         return;
       }
       const pending = this.#pending;
       if (pending?.id !== message.id) return; // of a batch that was given up
       if (message.kind === "step") pending.onStep(message.step);
       else if (message.kind === "finished") pending.resolve(message.result);
-      else {
-        const { code, message: text, ...details } = message.error;
-        pending.reject(new NextxError(code, text, details));
-      }
+      else pending.reject(arrivedError(message.error));
     });
     const gone = () => {
       if (this.#child !== child) return;
       this.#child = undefined;
       if (!wasReady) this.#failedStarts++;
-      this.#pending?.reject(new NextxError("COMPUTE_CRASHED", "The computing process ended."));
+      const crashed = new NextxError("COMPUTE_CRASHED", "The computing process ended.");
+      this.#pending?.reject(crashed);
+      if (this.isLost) this.#onLost(crashed);
       this.#options.onExit?.();
       if (!this.#disposed && !this.isLost) this.#start();
     };

@@ -3,11 +3,13 @@
  * with its parent. Killing it loses the batch at hand and nothing else.
  */
 import { setPriority } from "node:os";
-import { load } from "../../load.node.ts";
-import type { Model } from "../../model.ts";
+import { type Model, openModel } from "../../model.ts";
+import { findModel } from "../../models.node.ts";
 import { editSource } from "../../picture.node.ts";
 import { packEach, packStrip } from "../../picture.ts";
 import type { EditRequest, SampleEvent } from "../../regimen/system.ts";
+import { openDevice } from "../../runtime/device.node.ts";
+import type { Device } from "../../runtime/device.ts";
 import type { SampleOptions } from "../../sampleRecipe.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { plainError } from "../errors.ts";
@@ -18,8 +20,7 @@ const maxModels = 4;
 /** Below the server's own priority, so that it answers while all cores compute. */
 const niceness = 5;
 
-const [threadsText = "2", version = ""] = process.argv.slice(2);
-const threads = Number(threadsText);
+const [deviceName = "cpu", threads = "2", version = ""] = process.argv.slice(2);
 const models = new Map<string, Model>();
 const running = new Map<number, AbortController>();
 
@@ -28,11 +29,11 @@ const send = (message: FromCompute): void => {
 };
 
 /** The model, opened again when its file changed. The one not used for longest goes. */
-async function openModel({ model: name, sha256 }: Batch): Promise<Model> {
+async function modelOf({ model: name, sha256 }: Batch, device: Device): Promise<Model> {
   const known = models.get(name);
   models.delete(name);
   if (known && known.sha256 !== sha256) known[Symbol.dispose]();
-  const model = known?.sha256 === sha256 ? known : await load(name, { threads });
+  const model = known?.sha256 === sha256 ? known : await openModel(await findModel(name), device);
   models.set(name, model);
   for (const [oldest, unused] of models) {
     if (models.size <= maxModels) break;
@@ -61,8 +62,8 @@ function optionsOf(
   };
 }
 
-async function run(id: number, batch: Batch, signal: AbortSignal): Promise<void> {
-  const model = await openModel(batch);
+async function run(id: number, batch: Batch, device: Device, signal: AbortSignal): Promise<void> {
+  const model = await modelOf(batch, device);
   const start = performance.now();
   const edit = batch.edit && {
     pixels: await editSource(batch.edit.png, "edit", model.imageSize),
@@ -91,18 +92,6 @@ async function run(id: number, batch: Batch, signal: AbortSignal): Promise<void>
   send({ kind: "finished", id, result: { parts, computedMs: performance.now() - start } });
 }
 
-process.on("message", (message: ToCompute) => {
-  if (message.kind === "cancel") {
-    running.get(message.id)?.abort();
-    return;
-  }
-  const { id, batch } = message;
-  const controller = new AbortController();
-  running.set(id, controller);
-  run(id, batch, controller.signal)
-    .catch((error: unknown) => send({ kind: "failed", id, error: plainError(error) }))
-    .finally(() => running.delete(id));
-});
 // A process that exits while the runtime computes aborts noisily; nothing here needs an orderly end.
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("SIGINT", () => undefined); // the parent decides
@@ -112,4 +101,23 @@ try {
 } catch {
   // not allowed here: health checks may answer later under load
 }
-send({ kind: "ready" });
+
+function serve(device: Device): void {
+  process.on("message", (message: ToCompute) => {
+    if (message.kind === "cancel") {
+      running.get(message.id)?.abort();
+      return;
+    }
+    const { id, batch } = message;
+    const controller = new AbortController();
+    running.set(id, controller);
+    run(id, batch, device, controller.signal)
+      .catch((error: unknown) => send({ kind: "failed", id, error: plainError(error) }))
+      .finally(() => running.delete(id));
+  });
+  send({ kind: "ready" });
+}
+
+openDevice({ device: deviceName, threads: Number(threads) }).then(serve, (error: unknown) => {
+  process.send?.({ kind: "refused", error: plainError(error) } satisfies FromCompute, () => process.exit(1));
+});

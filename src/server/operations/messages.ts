@@ -55,6 +55,7 @@ export type Question =
   | { readonly kind: "inspect"; readonly path: string; readonly key: string | undefined };
 
 export interface OperatorSetting {
+  readonly device: string;
   readonly threads: number;
   readonly version: string;
   readonly dataRoot: string | undefined;

@@ -1,7 +1,7 @@
 /** The server's side of a process that does one piece of long work, or answers one question. */
 import { type ChildProcess, fork } from "node:child_process";
 import { NextxError } from "../../tensor/errors.ts";
-import type { PlainError } from "../compute/messages.ts";
+import { arrivedError } from "../errors.ts";
 import type { FromOperator, OperatorSetting, Question, ToOperator, Work, WorkEvent } from "./messages.ts";
 import { type WorkEnd, WorkFailure } from "./working.ts";
 
@@ -21,9 +21,6 @@ const questionMs = 60_000;
 const stopMs = 60_000;
 
 const crashed = () => new NextxError("COMPUTE_CRASHED", "The computing process ended.");
-
-const thrown = ({ code, message, ...details }: PlainError): NextxError =>
-  new NextxError(code, message, details);
 
 function send(child: ChildProcess, message: ToOperator): void {
   if (child.connected) child.send(message, () => undefined); // a lost channel is followed by the exit event
@@ -48,7 +45,7 @@ export class OperatorProcesses implements Operators, Disposable {
         else if (message.kind === "event") onEvent(message.event);
         else if (message.kind === "ended") resolve(message);
         else if (message.kind === "failed") {
-          const error = thrown(message.error);
+          const error = arrivedError(message.error);
           reject(message.result ? new WorkFailure(error, message.result) : error);
         }
       });
@@ -72,7 +69,7 @@ export class OperatorProcesses implements Operators, Disposable {
         child.on("message", (message: FromOperator) => {
           if (message.kind === "ready") send(child, { kind: "question", question, setting: this.#setting });
           else if (message.kind === "answer") resolve(message.answer);
-          else if (message.kind === "failed") reject(thrown(message.error));
+          else if (message.kind === "failed") reject(arrivedError(message.error));
         });
         for (const event of ["exit", "error"]) child.on(event, () => reject(crashed()));
       });

@@ -7,11 +7,11 @@ import type { WorkContext, Working } from "./working.ts";
 type Claiming = Work & { readonly kind: "claim" };
 
 export async function* workClaim(work: Claiming, { setting, signal, onText }: WorkContext): Working {
-  const { threads, version, dataRoot } = setting;
+  const { device, threads, version, dataRoot } = setting;
   const { system, results, arms } = work;
   let verdict: string | undefined;
   const events = claim(system, {
-    ...{ out: results, version, signal, device: "cpu", threads },
+    ...{ out: results, version, signal, device, threads },
     onProgress: onText,
     ...(arms && { arms }),
     ...(dataRoot !== undefined && { dataRoot }),

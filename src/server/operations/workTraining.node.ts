@@ -52,12 +52,12 @@ async function* patiently(system: string, options: TrainOptions): AsyncGenerator
 
 export async function* workTraining(work: Training, { setting, signal, onText }: WorkContext): Working {
   const { system, folder, begin, checkpointEvery, observeEvery } = work;
-  const { threads, version, dataRoot } = setting;
+  const { device, threads, version, dataRoot } = setting;
   const events = patiently(system, {
     folder,
     version,
     signal,
-    ...{ device: "cpu", threads },
+    ...{ device, threads },
     every: { checkpoint: checkpointEvery, observe: observeEvery },
     onProgress: (text, done, total) => onText(`${text} ${done} of ${total}`),
     ...(begin?.recipe !== undefined && { recipe: begin.recipe }),
