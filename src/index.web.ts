@@ -1,6 +1,7 @@
 /** The public API in pages and workers: the same models, recipes and pictures as in Node, on onnxruntime-web. */
 
 export { fitSquare } from "./data/fitSquare.ts";
+export { pictureMask } from "./data/pictureMask.ts";
 export { fromBase64, toBase64 } from "./formats/base64.ts";
 export { decodePng, encodePng, type RgbImage } from "./formats/png.ts";
 export {

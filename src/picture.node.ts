@@ -1,11 +1,13 @@
 /** Pictures from files: as the source of an edit, and made again from the recipe that they carry. */
 import { fitSquare } from "./data/fitSquare.ts";
+import { pictureMask } from "./data/pictureMask.ts";
 import { fromBase64 } from "./formats/base64.ts";
 import { decodeImage } from "./formats/imageFile.node.ts";
 import { isPng } from "./formats/pngChunks.ts";
 import { type LoadOptions, load } from "./load.node.ts";
 import { shippedModels } from "./models.node.ts";
 import { type Picture, type PictureRecipe, readPictureRecipe, samplePicture } from "./picture.ts";
+import type { EditRequest } from "./regimen/system.ts";
 import { imageSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
@@ -22,6 +24,29 @@ export async function editSource(bytes: Uint8Array, path: string, size: number):
     });
   }
   return fitSquare(await decodeImage(bytes, path), size);
+}
+
+/** What an edit is made from: files as they were read, a box or a mask. */
+export interface EditFiles {
+  readonly picture: Uint8Array;
+  readonly box?: EditRequest["box"] | undefined;
+  /** A picture, light where marked. */
+  readonly mask?: Uint8Array | undefined;
+  readonly where: EditRequest["where"];
+}
+
+/** The edit that files ask for, in the model's size. @throws NextxError EDIT_BAD_PICTURE, and those of decoding */
+export async function editOf(
+  { picture, box, mask, where }: EditFiles,
+  size: number,
+  names: { readonly picture: string; readonly mask: string },
+): Promise<EditRequest> {
+  return {
+    pixels: await editSource(picture, names.picture, size),
+    ...(box && { box }),
+    ...(mask && { mask: pictureMask(await decodeImage(mask, names.mask), size) }),
+    where,
+  };
 }
 
 /** How many pictures a file says that it holds; 1 for a file that says nothing. */
@@ -65,11 +90,16 @@ export async function reproducePicture(
       { path, hint: "Name the file it was made with: --model FILE." },
     );
   }
-  const edit = recipe.edit && {
-    box: recipe.edit.box,
-    where: recipe.edit.where,
-    pixels: await editSource(fromBase64(recipe.edit.png), path, model.imageSize),
-  };
+  const edit =
+    recipe.edit &&
+    (await editOf(
+      {
+        ...{ picture: fromBase64(recipe.edit.png), box: recipe.edit.box, where: recipe.edit.where },
+        mask: recipe.edit.mask === undefined ? undefined : fromBase64(recipe.edit.mask),
+      },
+      model.imageSize,
+      { picture: path, mask: path },
+    ));
   const classes = recipe.labels.filter((label) => label !== null);
   return await samplePicture(
     model,

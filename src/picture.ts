@@ -1,6 +1,7 @@
 /** Pictures that carry how they were made. */
 import { z } from "zod";
 import { composeContactSheet, contactSheetSize } from "./data/contactSheet.ts";
+import { maskPicture } from "./data/pictureMask.ts";
 import { toBase64 } from "./formats/base64.ts";
 import { encodePng, type RgbImage, readPngRecipe } from "./formats/png.ts";
 import { validate } from "./formats/validate.ts";
@@ -24,7 +25,17 @@ const pictureRecipeSchema = z.strictObject({
   settings: z.record(z.string(), z.unknown()),
   grid: z.strictObject({ columns: z.int().min(1).max(10_000), scale: z.int().min(1).max(64) }),
   edit: z
-    .strictObject({ png: z.base64().max(2 ** 20), box: boxSchema, where: z.enum(["inside", "outside"]) })
+    .strictObject({
+      png: z.base64().max(2 ** 20),
+      box: boxSchema.optional(),
+      /** PNG, white where marked. */
+      mask: z
+        .base64()
+        .max(2 ** 20)
+        .optional(),
+      where: z.enum(["inside", "outside"]),
+    })
+    .refine(({ box, mask }) => (box === undefined) !== (mask === undefined), { error: "a box or a mask" })
     .optional(),
   made: z.strictObject({ nextx: z.string(), runtime: z.string() }),
 });
@@ -161,9 +172,13 @@ export function packEach(
   return { pictures, grid: packPicture(model, recipe, pixels, { ...shared, grid }).png };
 }
 
-function packEdit({ pixels, box, where }: EditRequest, size: number): NonNullable<PictureRecipe["edit"]> {
+function packEdit(
+  { pixels, box, mask, where }: EditRequest,
+  size: number,
+): NonNullable<PictureRecipe["edit"]> {
   const png = encodePng({ width: size, height: size, pixels });
-  return { png: toBase64(png), box, where };
+  const drawn = mask && toBase64(encodePng(maskPicture(mask, size)));
+  return { png: toBase64(png), ...(box && { box }), ...(drawn !== undefined && { mask: drawn }), where };
 }
 
 /** The recipe in a PNG. @throws NextxError PNG_ codes, CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE */

@@ -14,6 +14,8 @@ export interface Edit {
   /** PNG in base64, square, in the model's size. */
   readonly png: string;
   box: { y0: number; x0: number; y1: number; x1: number };
+  /** Instead of the box: a drawing, PNG in base64, white where painted. */
+  mask?: string | undefined;
   where: "inside" | "outside";
 }
 
@@ -68,7 +70,12 @@ export function requestOf({ classes, count, seed, first, edit }: FormValues, sid
     first,
     columns: balancedColumns(count, Math.sqrt(1.5 * count)),
     ...(classes.length > 0 && { class: [...classes] }),
-    ...(edit && { edit: { png: edit.png, box: edit.box, where: edit.where } }),
+    ...(edit && {
+      edit: {
+        ...{ png: edit.png, where: edit.where },
+        ...(edit.mask === undefined ? { box: edit.box } : { mask: edit.mask }),
+      },
+    }),
   };
 }
 
@@ -98,14 +105,15 @@ export function commandOf(
     if (typeof value === "boolean") return value ? `--${kebab(name)}` : `--no-${kebab(name)}`;
     return `--${kebab(name)} ${quoted(String(value))}`;
   });
-  const box =
-    edit && [edit.box.y0, edit.box.x0, edit.box.y1, edit.box.x1].map((side) => side.toFixed(3)).join(",");
+  const sides = edit && [edit.box.y0, edit.box.x0, edit.box.y1, edit.box.x1];
+  const part =
+    edit?.mask === undefined ? `--box ${sides?.map((side) => side.toFixed(3)).join(",")}` : "--mask mask.png";
   return [
     `npx nextx sample ${quoted(file ?? model.replace(/^run:/, "runs/"))}`,
     classes.length > 0 ? `--class ${classes.join(",")}` : "",
     `--count ${count} --seed ${seed}`,
     first > 0 ? `--first ${first}` : "",
-    edit ? `--edit source.png --box ${box}${edit.where === "outside" ? " --outpaint" : ""}` : "",
+    edit ? `--edit source.png ${part}${edit.where === "outside" ? " --outpaint" : ""}` : "",
     ...flags,
     `--out sample.png`,
   ]
@@ -133,6 +141,9 @@ export function formOfRecipe(recipe: PictureRecipe, model: ModelInfo): FormValue
     count: labels.length,
     seed,
     first,
-    edit: edit && { png: edit.png, box: { ...edit.box }, where: edit.where ?? "inside" },
+    edit: edit && {
+      ...{ png: edit.png, mask: edit.mask, where: edit.where ?? "inside" },
+      box: { ...startBox, ...edit.box },
+    },
   };
 }

@@ -21,7 +21,7 @@ export function fitting(newestFirst: readonly HistoryEntry[]): HistoryEntry[] {
   return newestFirst.slice(0, maxEntries).filter(({ form, results }, i) => {
     for (const { grid, pictures } of results)
       characters += grid.length + pictures.reduce((sum, picture) => sum + picture.length, 0);
-    characters += form.edit?.png.length ?? 0;
+    characters += (form.edit?.png.length ?? 0) + (form.edit?.mask?.length ?? 0);
     return i === 0 || characters <= maxCharacters;
   });
 }

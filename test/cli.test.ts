@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { encodePng } from "../src/formats/png.ts";
 
 const bin = fileURLToPath(new URL("../bin/nextx.js", import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "nextx-cli-"));
@@ -137,6 +138,21 @@ describe("sample and reproduce", () => {
     expect(sha(join(work, "edit.png"))).toBe(sha(join(work, "edit2.png")));
   }, 60_000);
 
+  it("a drawing marks any form, and comes back with the picture", async () => {
+    const size = 32;
+    const pixels = new Uint8Array(size * size * 3);
+    for (let y = 0; y < size; y++) pixels.fill(255, y * size * 3, (y * size + y) * 3); // below the diagonal
+    writeFileSync(join(work, "mask.png"), encodePng({ width: size, height: size, pixels }));
+    expect((await nextx("sample", run, "--count", "1", "--out", "source.png")).code).toBe(0);
+    const edit = ["--edit", "source.png", "--mask", "mask.png"];
+    const made = await nextx("sample", run, ...edit, "--out", "drawn.png");
+    expect(made.err).toBe("");
+    expect((await nextx("reproduce", "drawn.png", "--model", run, "--out", "drawn2.png")).code).toBe(0);
+    expect(sha(join(work, "drawn.png"))).toBe(sha(join(work, "drawn2.png")));
+    const both = await nextx("sample", run, ...edit, "--box", "0,0,1,1", "--out", "no.png");
+    expect(both.err).toContain("EDIT_BAD_MASK");
+  }, 60_000);
+
   it("never replace what nextx did not make", async () => {
     writeFileSync(join(work, "mine.png"), "mine");
     const { code, err } = await nextx("sample", run, "--out", "mine.png");
@@ -174,6 +190,7 @@ describe("errors", () => {
     [["--seed", "-1"], "integer"],
     [["--cfg-scale", "NaN"], "not a number"],
     [["--box", "0,0,1,1"], "--edit"],
+    [["--mask", "a.png"], "--edit"],
   ])("nextx sample RUN %j", async (args, text) => {
     const ended = await nextx("sample", run, ...args);
     expect(ended.err).toContain(text);

@@ -147,6 +147,16 @@ describe("generate", { timeout: 120_000 }, () => {
       model: "synth-32",
       recipe: { seed: 2, edit: { box: edit.box } },
     });
+    const left = new Uint8Array(32 * 32 * 3);
+    for (let y = 0; y < 32; y++) left.fill(255, y * 32 * 3, (y * 32 + 16) * 3);
+    const mask = encode({ width: 32, height: 32, data: left, channels: 3 });
+    const drawn = { png: source, where: "inside", mask: Buffer.from(mask).toString("base64") } as const;
+    const same = await events(
+      await generate(server.url, { model: "synth-32", class: 9, seed: 2, edit: drawn }),
+    );
+    expect(decodePng(png(same.at(-1)?.data.grid)).pixels).toEqual(after.pixels); // the box, painted
+    const neither = await generate(server.url, { model: "synth-32", edit: { png: source } });
+    expect(neither.status).toBe(400);
   });
 
   it("answers in OpenAI's shape", async () => {

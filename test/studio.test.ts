@@ -39,6 +39,20 @@ it("keeps the classes of an edit whose labels count up", () => {
   expect(formOfRecipe({ ...recipe, labels: [null, null] }, model)).toMatchObject({ classes: [], count: 2 });
 });
 
+it("asks with the drawing where there is one, else with the box, and gets it back from a recipe", () => {
+  const box = { y0: 0, x0: 0, y1: 1, x1: 0.5 };
+  const edit = { png: "p", box, mask: "m", where: "outside" } as const;
+  const values: FormValues = { sides: [], classes: [], count: 1, seed: 3, first: 0, edit };
+  const side = { model: "m", settings: {} };
+  expect(requestOf(values, side).edit).toEqual({ png: "p", mask: "m", where: "outside" });
+  expect(commandOf(values, side)).toContain("--edit source.png --mask mask.png --outpaint");
+  const boxed = { ...values, edit: { ...edit, mask: undefined } };
+  expect(requestOf(boxed, side).edit).toEqual({ png: "p", box, where: "outside" });
+  expect(commandOf(boxed, side)).toContain("--edit source.png --box 0.000,0.000,1.000,0.500 --outpaint");
+  const recipe = { model: "m", seed: 5, settings: {}, labels: [null], edit: { png: "p", mask: "m" } };
+  expect(formOfRecipe(recipe, model).edit).toMatchObject({ png: "p", mask: "m", where: "inside" });
+});
+
 it("asks the server and the command line for the same", () => {
   const values: FormValues = {
     sides: [{ model: "m", settings: { cfgScale: 2, smooth: false } }],

@@ -41,11 +41,50 @@ export function boxMask(side: number, box: Box, inpainting: boolean): Float32Arr
   });
 }
 
-/** The mask of a request, which asks for something. @throws NextxError EDIT_BAD_BOX for a box that holds no site */
-export function requestMask(side: number, box: Box, inpainting: boolean): Float32Array {
-  const mask = boxMask(side, box, inpainting);
-  if (mask.includes(inpainting ? 0 : 1)) return mask;
-  throw new NextxError("EDIT_BAD_BOX", `The box holds none of the ${side} x ${side} parts of a picture.`, {
+/** The same from marked pixels [size^2]: a site is marked where at least half of its pixels are. */
+export function pixelMask(side: number, marked: Uint8Array, inpainting: boolean): Float32Array {
+  const size = Math.round(Math.sqrt(marked.length));
+  const [own, all] = [new Int32Array(side * side), new Int32Array(side * side)];
+  for (const [i, mark] of marked.entries()) {
+    const [y, x] = [Math.floor(i / size), i % size].map((at) => Math.floor(((at + 0.5) * side) / size)) as [
+      number,
+      number,
+    ];
+    const site = y * side + x;
+    all[site] = (all[site] as number) + 1;
+    if (mark !== 0) own[site] = (own[site] as number) + 1;
+  }
+  return Float32Array.from(own, (count, site) => {
+    const isMarked = count > 0 && 2 * count >= (all[site] as number);
+    return isMarked === inpainting ? 0 : 1;
+  });
+}
+
+/** What a request marks, with a box or a drawing, and which side of it becomes new. */
+export interface MarkedPart {
+  readonly box?: Box | undefined;
+  /** size^2, not 0 where marked. */
+  readonly mask?: Uint8Array | undefined;
+  readonly where: "inside" | "outside";
+}
+
+/**
+ * The mask of a request, which asks for something.
+ * @throws NextxError EDIT_BAD_BOX, EDIT_BAD_MASK for a box or a drawing that holds no site, or not one of them
+ */
+export function requestMask(side: number, { box, mask, where }: MarkedPart): Float32Array {
+  const inpainting = where === "inside";
+  if ((box === undefined) === (mask === undefined))
+    throw new NextxError("EDIT_BAD_MASK", "An edit has a box or a mask.", { path: "edit" });
+  const keep = mask ? pixelMask(side, mask, inpainting) : boxMask(side, box as Box, inpainting); // one of them is there
+  if (keep.includes(inpainting ? 0 : 1)) return keep;
+  const none = `holds none of the ${side} x ${side} parts of a picture.`;
+  if (mask)
+    throw new NextxError("EDIT_BAD_MASK", `The mask ${none}`, {
+      path: "mask",
+      hint: "Light pixels mark; a part counts when at least half of it is marked.",
+    });
+  throw new NextxError("EDIT_BAD_BOX", `The box ${none}`, {
     path: "box",
     hint: "It is y0,x0,y1,x1 with y1 above y0 and x1 above x0; make it larger.",
   });

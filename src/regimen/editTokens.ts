@@ -1,4 +1,4 @@
-/** From a picture and a box to the tokens that an edit keeps, for models over a multi-scale tokenizer. */
+/** From a picture and what is marked in it to the tokens that an edit keeps, for models over a multi-scale tokenizer. */
 import { editPlan, requestMask } from "../codec/editMask.ts";
 import { tokenizeGraph } from "../codec/multiScalePrograms.ts";
 import type { MultiScaleTokenizer } from "../codec/multiScaleTokenizer.ts";
@@ -13,7 +13,7 @@ import type { EditRequest } from "./system.ts";
 
 /** Tokens of the picture, and where they stay. @throws NextxError EDIT_ codes */
 export async function editTokens(
-  { pixels, box, where }: EditRequest,
+  { pixels, ...marked }: EditRequest,
   tokenizer: MultiScaleTokenizer,
   weights: Weights,
   device: Device,
@@ -25,6 +25,6 @@ export async function editTokens(
   using program = await compile(tokenizeGraph(tokenizer), { device, weights, prepack: false });
   const images = floats(imagesToFloat(pixels, 1, imageSize), [1, 3, imageSize, imageSize]);
   const ids = (await program.run({ images })).ids as Value; // the graph's output
-  const mask = requestMask(tokenizer.vq.side, box, where === "inside");
+  const mask = requestMask(tokenizer.vq.side, marked);
   return editPlan(tokenizer.plan, mask, ids.data as Int32Array);
 }

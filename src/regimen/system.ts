@@ -91,8 +91,10 @@ export interface EditRequest {
   /** size * size * 3 bytes. */
   readonly pixels: Uint8Array;
   /** Fractions of the picture; x1 and y1 are exclusive ends. */
-  readonly box: { readonly y0: number; readonly x0: number; readonly y1: number; readonly x1: number };
-  /** Where new content goes: inside the box, or everywhere else. */
+  readonly box?: { readonly y0: number; readonly x0: number; readonly y1: number; readonly x1: number };
+  /** Instead of a box, any form: size * size bytes, not 0 where marked. */
+  readonly mask?: Uint8Array;
+  /** Where new content goes: inside what is marked, or everywhere else. */
   readonly where: "inside" | "outside";
 }
 

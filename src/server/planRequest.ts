@@ -11,6 +11,14 @@ import type { GenerateRequest } from "./protocol.ts";
 /** Most pixels of a picture to edit. */
 const maxEditPixels = 4096 * 4096;
 
+/** A PNG of a request: whoever computes decodes it. @throws NextxError EDIT_BAD_PICTURE, PNG_ codes */
+function editBytes(base64: string, path: string): Uint8Array {
+  const png = new Uint8Array(Buffer.from(base64, "base64"));
+  const { width, height } = readPngSize(png, path);
+  if (width * height <= maxEditPixels) return png;
+  throw new NextxError("EDIT_BAD_PICTURE", "The picture to edit is too large.", { path });
+}
+
 /** @throws NextxError MODEL_NOT_FOUND, SAMPLING_, LABEL_, CONFIG_, PNG_, REQUEST_TOO_COSTLY */
 export function planRequest(catalogue: Catalogue, request: GenerateRequest): PlannedRequest {
   const { model, settings, class: given, count, seed, first, columns, previews, edit } = request;
@@ -22,13 +30,11 @@ export function planRequest(catalogue: Catalogue, request: GenerateRequest): Pla
     });
   }
   const picture = edit && {
-    png: new Uint8Array(Buffer.from(edit.png, "base64")),
-    box: edit.box,
+    picture: editBytes(edit.png, "edit.png"),
+    ...(edit.mask !== undefined && { mask: editBytes(edit.mask, "edit.mask") }),
+    ...(edit.box && { box: edit.box }),
     where: edit.where,
   };
-  const size = picture && readPngSize(picture.png, "edit.png"); // whoever computes decodes it
-  if (size && size.width * size.height > maxEditPixels)
-    throw new NextxError("EDIT_BAD_PICTURE", "The picture to edit is too large.", { path: "edit.png" });
   const recipe = sampleRecipe(entry.subject, {
     ...settings,
     seed,
@@ -54,12 +60,16 @@ export function planRequest(catalogue: Catalogue, request: GenerateRequest): Pla
     );
   }
   const editKey = picture
-    ? sha256Hex(JSON.stringify(picture.box) + picture.where + sha256Hex(picture.png))
+    ? sha256Hex(
+        JSON.stringify(picture.box ?? sha256Hex(picture.mask ?? new Uint8Array())) +
+          picture.where +
+          sha256Hex(picture.picture),
+      )
     : "";
   return {
     recipe: { ...recipe },
     cost,
-    bytes: picture?.png.length ?? 0,
+    bytes: (picture?.picture.length ?? 0) + (picture?.mask?.length ?? 0),
     key: [entry.name, entry.info.sha256, JSON.stringify(recipe.settings), editKey].join(" "),
     batch: { model: entry.name, sha256: entry.info.sha256, settings: recipe.settings, edit: picture },
     part: { labels, seed, first, columns, previews },

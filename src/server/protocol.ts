@@ -7,14 +7,23 @@ const classSchema = z.union([z.int().min(0).max(1_000_000), z.string().min(1).ma
 const seedSchema = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 export const modelId = z.string().min(1).max(200).describe("Id of a model, from /v1/models.");
 
-const editSchema = z
-  .strictObject({
-    png: z.base64().max(1_500_000).describe("The picture to change, a PNG in base64."),
-    box: z
-      .strictObject({ y0: fraction, x0: fraction, y1: fraction, x1: fraction })
-      .refine(({ y0, x0, y1, x1 }) => y1 > y0 && x1 > x0, { error: "the box is empty" })
-      .describe("Fractions of the picture; x1 and y1 are exclusive ends."),
-    where: z.enum(["inside", "outside"]).default("inside").describe("Where new content goes."),
+const editFields = z.strictObject({
+  png: z.base64().max(1_500_000).describe("The picture to change, a PNG in base64."),
+  box: z
+    .strictObject({ y0: fraction, x0: fraction, y1: fraction, x1: fraction })
+    .refine(({ y0, x0, y1, x1 }) => y1 > y0 && x1 > x0, { error: "the box is empty" })
+    .optional()
+    .describe("Fractions of the picture; x1 and y1 are exclusive ends."),
+  mask: z
+    .base64()
+    .max(300_000)
+    .optional()
+    .describe("Instead of a box, any form: a PNG in base64, light where marked."),
+  where: z.enum(["inside", "outside"]).default("inside").describe("Where new content goes."),
+});
+const editSchema = editFields
+  .refine(({ box, mask }) => (box === undefined) !== (mask === undefined), {
+    error: "an edit has a box or a mask",
   })
   .describe("In-painting (inside), out-painting (outside), with `class` a change of class.");
 
@@ -209,9 +218,9 @@ export const jobSchema = z.object({
 });
 export type JobInfo = z.infer<typeof jobSchema>;
 
-/** As in a list: without the picture to edit. */
+/** As in a list: without the picture to edit and its mask. */
 export const listedJobSchema = jobSchema.extend({
-  request: generateSchema.extend({ edit: editSchema.omit({ png: true }).optional() }),
+  request: generateSchema.extend({ edit: editFields.omit({ png: true, mask: true }).optional() }),
 });
 export type ListedJob = z.infer<typeof listedJobSchema>;
 

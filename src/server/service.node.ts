@@ -289,7 +289,10 @@ export class Service {
 }
 
 function withoutPicture({ request: { edit, ...request }, ...job }: JobInfo): ListedJob {
-  return { ...job, request: { ...request, ...(edit && { edit: { box: edit.box, where: edit.where } }) } };
+  return {
+    ...job,
+    request: { ...request, ...(edit && { edit: { ...(edit.box && { box: edit.box }), where: edit.where } }) },
+  };
 }
 
 const isOver = ({ state }: Pick<StoredState, "state">): boolean => state !== "queued" && state !== "running";

@@ -6,6 +6,7 @@ import {
   type Model,
   packEach,
   packStrip,
+  pictureMask,
   type SampleOptions,
   toBase64,
 } from "../../src/index.web.ts";
@@ -26,7 +27,10 @@ function optionsOf({ imageSize }: Model, request: GenerateInput, signal: AbortSi
     ...(edit && {
       edit: {
         pixels: fitSquare(decodePng(fromBase64(edit.png), { path: "edit" }), imageSize),
-        box: edit.box,
+        ...(edit.box && { box: edit.box }),
+        ...(edit.mask !== undefined && {
+          mask: pictureMask(decodePng(fromBase64(edit.mask), { path: "edit.mask" }), imageSize),
+        }),
         where: edit.where ?? "inside",
       },
     }),

@@ -183,6 +183,21 @@ describe.skipIf(chromium === undefined)(
       expect(edit.where).toBe("inside");
       expect(edit.box.x0).toBeCloseTo(0.5, 1);
       const after = decodePng(bytes);
+
+      await page.getByLabel("Brush", { exact: true }).check();
+      await page.mouse.move(...at(0.75, 0.2));
+      await page.mouse.down();
+      await page.mouse.move(...at(0.75, 0.8), { steps: 6 });
+      await page.mouse.up();
+      await button("Generate").click();
+      await done();
+      const painted = (readPngRecipe(await saved("Save")) as { edit: { mask: string; box?: object } }).edit;
+      expect(painted.box).toBeUndefined();
+      const mask = decodePng(Buffer.from(painted.mask, "base64"));
+      const light = (x: number, y: number) => mask.pixels[(Math.floor(y * 32) * 32 + Math.floor(x * 32)) * 3];
+      expect([light(0.75, 0.5), light(0.25, 0.5), light(0.75, 0.95)]).toEqual([255, 0, 0]);
+      await page.getByLabel("Box", { exact: true }).check();
+
       await button("Remove").click();
       await button("Generate").click();
       await done();

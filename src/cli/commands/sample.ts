@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { shellWord } from "../../formats/shellWord.ts";
 import { load } from "../../load.node.ts";
 import { isModelName, shippedModels } from "../../models.node.ts";
-import { editSource } from "../../picture.node.ts";
+import { editOf } from "../../picture.node.ts";
 import { type PictureOptions, samplePicture } from "../../picture.ts";
 import type { EditRequest, ImageSystem } from "../../regimen/system.ts";
 import { NextxError } from "../../tensor/errors.ts";
@@ -26,17 +26,18 @@ interface Flags extends DeviceFlags, Readonly<Record<string, unknown>> {
   readonly scale?: number;
   readonly edit?: string;
   readonly box?: EditRequest["box"];
+  readonly mask?: string;
   readonly outpaint?: boolean;
   readonly previews?: boolean;
   readonly force?: boolean;
 }
 
-function parseBox(text: string): EditRequest["box"] {
+function parseBox(text: string): NonNullable<EditRequest["box"]> {
   const numbers = text.split(",").map(Number);
   const [y0, x0, y1, x1] = numbers;
   if (numbers.length !== 4 || numbers.some((n) => !(n >= 0 && n <= 1)))
     throw new InvalidArgumentError("A box is y0,x0,y1,x1 in fractions from 0 to 1.");
-  return { y0, x0, y1, x1 } as EditRequest["box"]; // four numbers
+  return { y0, x0, y1, x1 } as NonNullable<EditRequest["box"]>; // four numbers
 }
 
 /** Declares the command. */
@@ -59,25 +60,32 @@ export async function define(command: Command, context: Context): Promise<void> 
     .option("--json", "machine output");
   command
     .optionsGroup("Editing without training:")
-    .option("--edit <picture>", "keep this picture's tokens outside the box (or inside: --outpaint)")
+    .option(
+      "--edit <picture>",
+      "keep this picture's tokens outside of what is marked (or inside: --outpaint)",
+    )
     .option("--box <y0,x0,y1,x1>", "box in fractions of the picture (default: its middle)", parseBox)
-    .option("--outpaint", "make everything outside the box new");
+    .option("--mask <picture>", "instead of a box, any form: a picture that is light where marked")
+    .option("--outpaint", "make everything outside of what is marked new");
   addSchemaFlags(command, system.samplingSchema, `Settings of ${system.id}:`, sampling);
   command.action((name: string, flags: Flags) => run(name, flags, system, context));
 }
 
 async function readEdit(flags: Flags, size: number): Promise<EditRequest | undefined> {
   if (flags.edit === undefined) {
-    if (flags.box === undefined && !flags.outpaint) return undefined;
-    throw new NextxError("CLI_EDIT_NEEDS_PICTURE", "--box and --outpaint belong to --edit PICTURE.", {
+    if (flags.box === undefined && flags.mask === undefined && !flags.outpaint) return undefined;
+    throw new NextxError("CLI_EDIT_NEEDS_PICTURE", "--box, --mask and --outpaint belong to --edit PICTURE.", {
       path: "edit",
     });
   }
-  return {
-    pixels: await editSource(readUserFile(flags.edit), flags.edit, size),
-    box: flags.box ?? { y0: 0.25, x0: 0.25, y1: 0.75, x1: 0.75 },
+  const middle = flags.mask === undefined ? { y0: 0.25, x0: 0.25, y1: 0.75, x1: 0.75 } : undefined;
+  const files = {
+    picture: readUserFile(flags.edit),
+    box: flags.box ?? middle,
+    mask: flags.mask === undefined ? undefined : readUserFile(flags.mask),
     where: flags.outpaint ? "outside" : "inside",
-  };
+  } as const;
+  return editOf(files, size, { picture: flags.edit, mask: flags.mask ?? "mask" });
 }
 
 async function run(

@@ -1,5 +1,5 @@
 /** What the server and its computing process tell each other. */
-import type { EditRequest } from "../../regimen/system.ts";
+import type { EditFiles } from "../../picture.node.ts";
 
 /** The part of a batch that belongs to one request. */
 export interface BatchPart {
@@ -16,9 +16,7 @@ export interface Batch {
   readonly model: string;
   readonly sha256: string;
   readonly settings: Readonly<Record<string, unknown>>;
-  readonly edit:
-    | { readonly png: Uint8Array; readonly box: EditRequest["box"]; readonly where: EditRequest["where"] }
-    | undefined;
+  readonly edit: EditFiles | undefined;
   readonly parts: readonly BatchPart[];
 }
 

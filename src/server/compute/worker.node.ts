@@ -5,7 +5,7 @@
 import { setPriority } from "node:os";
 import { type Model, openModel } from "../../model.ts";
 import { findModel } from "../../models.node.ts";
-import { editSource } from "../../picture.node.ts";
+import { editOf } from "../../picture.node.ts";
 import { packEach, packStrip } from "../../picture.ts";
 import type { EditRequest, SampleEvent } from "../../regimen/system.ts";
 import { openDevice } from "../../runtime/device.node.ts";
@@ -65,11 +65,8 @@ function optionsOf(
 async function run(id: number, batch: Batch, device: Device, signal: AbortSignal): Promise<void> {
   const model = await modelOf(batch, device);
   const start = performance.now();
-  const edit = batch.edit && {
-    pixels: await editSource(batch.edit.png, "edit", model.imageSize),
-    box: batch.edit.box,
-    where: batch.edit.where,
-  };
+  const names = { picture: "edit", mask: "edit.mask" };
+  const edit = batch.edit && (await editOf(batch.edit, model.imageSize, names));
   const options = batch.parts.map((part) => optionsOf(part, batch.settings, edit));
   let events: readonly SampleEvent[] = [];
   for await (events of model.sampleTogether(options, signal)) {

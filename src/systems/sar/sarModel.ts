@@ -167,7 +167,7 @@ export class SarModel implements ImageModel {
 
   /** Tokens of the picture at every side of the schedule, and where they stay. */
   async #editPlan(
-    { pixels, box, where }: EditRequest,
+    { pixels, ...marked }: EditRequest,
     plan: Plan<Scale>,
     keepScales: number,
   ): Promise<KeptTokens> {
@@ -184,7 +184,7 @@ export class SarModel implements ImageModel {
     const images = floats(imagesToFloat(pixels, 1, imageSize), [1, 3, imageSize, imageSize]);
     const pool = poolMatrix(tokenizer.config.latentSide, plan);
     const ids = (await program.run({ images, pool })).ids as Value; // the graph's output
-    const mask = requestMask(plan.groups.at(-1)?.side ?? 1, box, where === "inside");
+    const mask = requestMask(plan.groups.at(-1)?.side ?? 1, marked);
     const edit = editPlan(plan, mask, ids.data as Int32Array);
     const keep = edit.keep.map((flags, scale) => (scale < keepScales ? flags.map(() => 1) : flags));
     requireTrueTokens(plan, tokenizer.config.latentSide, keep);

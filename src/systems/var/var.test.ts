@@ -176,7 +176,9 @@ describe("editing", () => {
       [1, 0],
       [0.01, 0.02],
     ] as const)
-      expect(() => requestMask(4, { y0: from, x0: from, y1: to, x1: to }, true)).toThrow(/none/);
+      expect(() => requestMask(4, { box: { y0: from, x0: from, y1: to, x1: to }, where: "inside" })).toThrow(
+        /none/,
+      );
   });
 });
 
