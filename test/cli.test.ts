@@ -151,6 +151,7 @@ describe("sample and reproduce", () => {
     expect(sha(join(work, "drawn.png"))).toBe(sha(join(work, "drawn2.png")));
     const both = await nextx("sample", run, ...edit, "--box", "0,0,1,1", "--out", "no.png");
     expect(both.err).toContain("EDIT_BAD_MASK");
+    expect(both.code).toBe(2);
   }, 60_000);
 
   it("never replace what nextx did not make", async () => {
@@ -191,6 +192,7 @@ describe("errors", () => {
     [["--cfg-scale", "NaN"], "not a number"],
     [["--box", "0,0,1,1"], "--edit"],
     [["--mask", "a.png"], "--edit"],
+    [["--out", "-"], "CLI_NO_STDOUT"],
   ])("nextx sample RUN %j", async (args, text) => {
     const ended = await nextx("sample", run, ...args);
     expect(ended.err).toContain(text);

@@ -14,6 +14,7 @@ import {
   requestOf,
 } from "../studio/form.ts";
 import { figure, milestone } from "../studio/format.ts";
+import { fitting, type HistoryEntry } from "../studio/historyStore.ts";
 
 const model = { id: "m", classNames: ["a", "b", "c", "d"], imageSize: 32 } as unknown as ModelInfo; // what the form asks
 const form = (labels: readonly (number | null)[], first = 0) =>
@@ -137,4 +138,18 @@ it("leaves no half-empty row where it can", () => {
   expect([1, 2, 5, 6, 8, 12, 16].map((count) => balancedColumns(count, Math.sqrt(count)))).toEqual([
     1, 1, 2, 2, 4, 3, 4,
   ]);
+});
+
+it("keeps no more history than the page should hold, the newest first, and always the last picture", () => {
+  const form: FormValues = { sides: [], classes: [], count: 1, seed: 0, first: 0, edit: undefined };
+  const entry = (id: number, characters: number): HistoryEntry => ({
+    ...{ id, form },
+    results: [{ model: "m", grid: "x".repeat(characters), pictures: [] }],
+  });
+  const kept = (entries: readonly HistoryEntry[]) => fitting(entries).map(({ id }) => id);
+  expect(kept(Array.from({ length: 70 }, (_, i) => entry(i, 1)))).toHaveLength(60);
+  const half = 25 * 2 ** 20;
+  expect(kept([entry(3, half), entry(2, half), entry(1, 1)])).toEqual([3]);
+  expect(kept([entry(3, 1), entry(2, half), entry(1, half)])).toEqual([3, 2]);
+  expect(kept([entry(1, 3 * half)])).toEqual([1]);
 });
