@@ -76,9 +76,12 @@ export async function* claim(id: string, options: ClaimOptions = {}): AsyncGener
   });
 }
 
-/** Checks a committed result, part by part. @throws NextxError CLAIM_ codes, ABORTED */
-export async function* checkClaim(id: string, options: ClaimOptions = {}): AsyncGenerator<ClaimCheck> {
+/** Checks a committed result, part by part; `all` takes its time. @throws NextxError CLAIM_ codes, ABORTED */
+export async function* checkClaim(
+  id: string,
+  { all = false, ...options }: ClaimOptions & { readonly all?: boolean } = {},
+): AsyncGenerator<ClaimCheck> {
   await using open = await openClaim(id, options);
   const { out = "results", signal } = options;
-  yield* checkOne(open.claim, { paths: claimPaths(out, id), ...(signal && { signal }) });
+  yield* checkOne(open.claim, { paths: claimPaths(out, id), all, ...(signal && { signal }) });
 }

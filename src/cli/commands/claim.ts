@@ -15,6 +15,7 @@ interface Flags extends DeviceFlags {
   readonly out: string;
   readonly data?: string;
   readonly check?: boolean;
+  readonly all?: boolean;
 }
 
 /** Declares the command. */
@@ -25,6 +26,7 @@ export function define(command: Command, context: Context): void {
     .option("-o, --out <folder>", "folder of results; what is there is kept and continued", "results")
     .option("--data <folder>", "folder of data sets and foreign weights (default: NEXTX_DATA)")
     .option("--check", "run nothing: is the result that lies there still true?")
+    .option("--all", "with --check: compute again what takes longer than minutes, too")
     .option("--json", "machine output: one event per line");
   command.action((system: string, flags: Flags) => run(system, flags, context));
 }
@@ -42,7 +44,12 @@ async function run(system: string, flags: Flags, { json, version }: Context): Pr
     ...(flags.arms !== undefined && { arms: flags.arms.split(",").filter((word) => word !== "") }),
   };
   try {
-    if (flags.check) return await check(system, options, line, json);
+    if (flags.all && !flags.check) {
+      throw new NextxError("CLI_ALL_NEEDS_CHECK", "--all belongs to --check: a claim runs all of its arms.", {
+        path: "all",
+      });
+    }
+    if (flags.check) return await check(system, { ...options, ...(flags.all && { all: true }) }, line, json);
     for await (const event of claim(system, options)) {
       line.end();
       if (json) printJson(event);

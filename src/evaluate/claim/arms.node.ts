@@ -58,6 +58,8 @@ export interface Arm {
   run(context: ArmContext): Promise<ArmOutcome>;
   /** Recomputes what is cheap from committed models; no timings. Absent where nothing is. */
   recompute?(context: ArmContext): Promise<Recomputed>;
+  /** A check that takes minutes goes by its row and files, and computes it again only when all is asked for. */
+  readonly isSlowToCheck?: boolean;
 }
 
 export type ArmEvent =

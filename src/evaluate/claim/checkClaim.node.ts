@@ -23,6 +23,8 @@ export interface ClaimCheck {
 
 export interface CheckClaimOptions {
   readonly paths: ClaimPaths;
+  /** Compute everything again that can be, not only what makes a check of minutes. */
+  readonly all?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -32,7 +34,7 @@ const lacking = /^(DATA_|CLAIM_NO_FEATURES$|OPTIONAL_DEPENDENCY_MISSING$)/;
 /** Yields one check per part. @throws NextxError CLAIM_NO_RESULT, CLAIM_BAD_RESULT, CLAIM_DAMAGED_ARM, ABORTED */
 export async function* checkClaim(
   claim: Claim,
-  { paths, signal }: CheckClaimOptions,
+  { paths, all = false, signal }: CheckClaimOptions,
 ): AsyncGenerator<ClaimCheck> {
   const result = await readResult(paths.result);
   if (result === undefined)
@@ -53,7 +55,8 @@ export async function* checkClaim(
   for (const arm of claim.arms) {
     if (signal?.aborted) throw new NextxError("ABORTED", "The check was stopped.");
     const row = rows.get(arm.name);
-    if (row) yield await checkArm(paths.arms, arm, row, rows, signal);
+    const recompute = arm.isSlowToCheck && !all ? undefined : arm.recompute;
+    if (row) yield await checkArm(paths.arms, { ...arm, recompute }, row, rows, signal);
     else if (!arm.isExtra) yield { part: arm.name, did: "nothing", problems: ["its row is missing"] };
   }
 }
@@ -86,7 +89,7 @@ const ruleOf = ({ name, unit, better, baselineName, target, headline }: Result["
 
 async function checkArm(
   folder: string,
-  arm: Arm,
+  arm: Pick<Arm, "name" | "definition"> & { readonly recompute: Arm["recompute"] },
   row: ArmRow,
   rows: Rows,
   signal: AbortSignal | undefined,

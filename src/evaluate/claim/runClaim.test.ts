@@ -202,6 +202,21 @@ it("says what it cannot compute again, and never takes it for a pass of that arm
   expect(did[1]).toMatch(/not computed again: no network/);
 });
 
+it("computes what is slow again only when all is asked for", async () => {
+  const { paths } = await run(claim());
+  const made = claim(2, 3); // another number than the row's
+  const [first, ...others] = made.arms;
+  if (!first) throw new Error("two arms");
+  const slow = { ...made, arms: [{ ...first, isSlowToCheck: true }, ...others] };
+  const checks = async (all: boolean) => {
+    const found = [];
+    for await (const check of checkClaim(slow, { paths, all })) found.push(check);
+    return found[1];
+  };
+  expect(await checks(false)).toMatchObject({ did: "row and files", problems: [] });
+  expect((await checks(true))?.problems.join()).toMatch(/its row says/);
+});
+
 it("arms are chosen by name or by what stands before a dash; others are refused, NaN too", async () => {
   expect([...chooseArms(claim(), ["train", "time"])]).toEqual(["train-1", "time"]);
   expect(() => chooseArms(claim(), ["trian"])).toThrow(

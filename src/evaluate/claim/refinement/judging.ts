@@ -93,6 +93,7 @@ export function guidanceArm(bench: RefinementBench, method: string): Arm {
     Object.fromEntries(tables.map((distances, i) => [`distance${i}`, distances]));
   return {
     name: armNames.guidance(set, method),
+    isSlowToCheck: method !== claimedMethod(setting),
     definition: definitionOf(setting, {
       methods: [methods[claimedMethod(setting)], methods[method]],
       ...{ first, guidanceGrid, guidanceSamples, noise: noise.guidance },
@@ -128,6 +129,7 @@ export function judgingArm(bench: RefinementBench, method: string, seed: number)
   const { set, methods } = setting;
   return {
     name: armNames.judging(set, method, seed),
+    isSlowToCheck: seed !== setting.seeds[0],
     definition: definitionOf(setting, {
       methods: [methods[claimedMethod(setting)], methods[method]],
       ...{ seed, guidanceGrid, guidanceRule, guidanceSamples, noise },
