@@ -3,9 +3,10 @@ import { expect, it } from "vitest";
 import { autoCorrelation, ownLags } from "../../mixer/autoCorrelation.ts";
 import { parameterCount, Scope } from "../../nn/scope.ts";
 import { trace } from "../../runtime/trace.ts";
+import { RandomStream } from "../../tensor/random.ts";
 import { autoformerSchema } from "./config.ts";
 import { Autoformer } from "./model.ts";
-import { windowSpecs } from "./objective.ts";
+import { autoformerTraining, windowSpecs } from "./objective.ts";
 import { autoformerTrainee, smallAutoformer } from "./trainee.ts";
 
 it("the official model has about ten million parameters, under the official names", () => {
@@ -33,6 +34,9 @@ it.each([
   [{ labelLength: 97 }, "labelLength"],
   [{ outputs: 3 }, "outputs"],
   [{ factor: 0 }, "factor"],
+  [{ embed: "timef" }, "embed"],
+  [{ frequency: "15min" }, "frequency"],
+  [{ frequency: "fortnight", embed: "learned" }, "frequency"],
 ])("refuses %j", (config, path) => {
   const result = autoformerSchema.safeParse(config);
   expect(result.error?.issues.map(({ path: at }) => at.join())).toContain(path);
@@ -49,4 +53,18 @@ it("heads need not divide the width, and one output is the sum over trends of al
   expect(scope.specs.get("encoder.attn_layers.0.attention.query_projection.weight")?.shape).toEqual([8, 10]);
   expect(scope.specs.get("encoder.attn_layers.0.attention.out_projection.weight")?.shape).toEqual([10, 8]);
   expect(graph.outputs.y?.shape.slice(1)).toEqual([5, 3]);
+});
+
+it("calendar tables: fixed ones are sines and not trained; windows without calendar ids are refused", () => {
+  const config = autoformerSchema.parse({ embed: "fixed", frequency: "t", embedDim: 6, numHeads: 2 });
+  const scope = Scope.root();
+  const training = autoformerTraining(scope, new Autoformer(scope, config), autoCorrelation(1, ownLags));
+  const name = "enc_embedding.temporal_embedding.minute_embed.emb.weight";
+  const table = scope.specs.get(name)?.initial(RandomStream.from(1, "test"), [4, 6]) ?? [];
+  const third = 2 * 10_000 ** (-2 / 6);
+  expect(table[12]).toBeCloseTo(Math.sin(2), 6);
+  expect(table[14]).toBeCloseTo(Math.sin(third), 6);
+  expect(table[15]).toBeCloseTo(Math.cos(third), 6);
+  expect(Object.keys(training.outputs).filter((output) => output.includes("temporal_embedding"))).toEqual([]);
+  expect(() => autoformerTrainee(config)).toThrow(expect.objectContaining({ code: "CONFIG_BAD_VALUE" }));
 });

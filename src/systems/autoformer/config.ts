@@ -7,8 +7,16 @@ import { z } from "zod";
 const length = z.int().min(1).max(100_000);
 const channels = z.int().min(1).max(10_000);
 
-/** Time marks per step by sampling period (official `freq`). */
+/** Time features per step by sampling period (official `freq`), for `embed: "timeF"`. */
 export const markCounts = { h: 4, t: 5, s: 6, m: 1, a: 1, w: 2, d: 3, b: 3 } as const;
+
+/** Rows of the calendar tables, in the order of the marks' columns: 1 to 12, 1 to 31, 0 to 6, 0 to 23, quarters 0 to 3. */
+export const calendarRows = { month: 13, day: 32, weekday: 7, hour: 24, minute: 4 } as const;
+
+export type CalendarUnit = keyof typeof calendarRows;
+
+/** Several of a period, such as 15min or 3h. */
+const severalPeriods = z.string().regex(/^\d{1,4}(s|t|min|h|d|b|w|m|a)$/);
 
 export const autoformerSchema = z
   .strictObject({
@@ -53,12 +61,17 @@ export const autoformerSchema = z
       .default(0)
       .meta({ official: "dropout" })
       .describe("Only 0 is trained here; it plays no part in forecasts."),
-    embed: z.literal("timeF").default("timeF").meta({ official: "embed" }),
+    embed: z
+      .enum(["timeF", "fixed", "learned"])
+      .default("timeF")
+      .meta({ official: "embed" })
+      .describe("Time marks as features of a layer, or as rows of calendar tables: sines, or learned."),
     frequency: z
       .enum(["h", "t", "s", "m", "a", "w", "d", "b"])
+      .or(severalPeriods)
       .default("h")
       .meta({ official: "freq" })
-      .describe("Sampling period, which decides the time marks."),
+      .describe("Sampling period, which decides the time marks; several of one only with calendar tables."),
     activation: z.enum(["gelu", "relu"]).default("gelu").meta({ official: "activation" }),
     outputAttention: z
       .boolean()
@@ -71,6 +84,10 @@ export const autoformerSchema = z
     path: ["numHeads"],
   })
   .refine((c) => c.window % 2 === 1, { error: "the window of a moving average is odd", path: ["window"] })
+  .refine((c) => c.embed !== "timeF" || Object.hasOwn(markCounts, c.frequency), {
+    error: "time features exist for single periods",
+    path: ["frequency"],
+  })
   .refine((c) => c.labelLength <= c.contextLength, {
     error: "the decoder cannot start with more rows than are looked back on",
     path: ["labelLength"],
@@ -81,3 +98,18 @@ export const autoformerSchema = z
   });
 
 export type AutoformerConfig = z.infer<typeof autoformerSchema>;
+
+/** Tables that a configuration looks the calendar up in, by column; none with time features. */
+export function calendarOf({ embed, frequency }: AutoformerConfig): readonly CalendarUnit[] {
+  if (embed === "timeF") return [];
+  return frequency === "t"
+    ? ["month", "day", "weekday", "hour", "minute"]
+    : ["month", "day", "weekday", "hour"];
+}
+
+/** Time marks per step. */
+export function marksOf(config: AutoformerConfig): number {
+  const { embed, frequency } = config;
+  // single periods are refined above
+  return embed === "timeF" ? markCounts[frequency as keyof typeof markCounts] : calendarOf(config).length;
+}

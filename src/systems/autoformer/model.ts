@@ -2,24 +2,37 @@
  * Autoformer: the whole horizon in one shot from a look-back window. Its own: a trend that runs beside the layers, a norm
  * that removes the mean over time, and auto-correlation whose lags are shared by the batch in training. Source:
  * `models/Autoformer.py` (code); parameter names are the official ones.
+ * Time marks are features, or calendar ids as whole numbers: month, day, weekday, hour and, with `freq: "t"`, quarter.
  * Shape letters: B batch, I look-back rows, O horizon rows, J decoder rows (label and horizon), C channels, D width, F marks.
  */
 import type { HeadMixer } from "../../mixer/headMixer.ts";
 import { SeriesTransformer } from "../../mixer/seriesTransformer.ts";
-import { fanInUniform, filled, normal, type Scope, zeros } from "../../nn/scope.ts";
+import { fanInUniform, filled, type Initializer, normal, type Scope, zeros } from "../../nn/scope.ts";
 import { circularConv, decompose } from "../../nn/series.ts";
 import { add, maximum, mul, sub } from "../../tensor/ops/elementwise.ts";
+import { gatherRows } from "../../tensor/ops/gather.ts";
 import { linear } from "../../tensor/ops/linear.ts";
 import { gelu, layerNorm, mean } from "../../tensor/ops/neural.ts";
-import { broadcastTo, concat, pad, slice } from "../../tensor/ops/structure.ts";
+import { broadcastTo, cast, concat, pad, reshape, slice } from "../../tensor/ops/structure.ts";
 import { dimOf, staticDim, type Tensor } from "../../tensor/tensor.ts";
-import { type AutoformerConfig, markCounts } from "./config.ts";
+import { type AutoformerConfig, calendarOf, calendarRows, marksOf } from "./config.ts";
 
 /** Layer norm with the official parameters, then minus its mean over time: [B, L, D] -> [B, L, D]. */
 export function seasonalNorm(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
   const normed = add(mul(layerNorm(x, 1e-5), weight), bias);
   return sub(normed, mean(normed, [1], true));
 }
+
+/** Sines and cosines of a row's number in turn, of falling frequency. */
+const waves: Initializer = (_, [rows = 0, width = 0]) =>
+  Float32Array.from({ length: rows * width }, (__, i) => {
+    const [row, column] = [Math.floor(i / width), i % width];
+    const angle = row * 10_000 ** (-(column - (column % 2)) / width);
+    return column % 2 === 0 ? Math.sin(angle) : Math.cos(angle);
+  });
+
+/** True for the names of tables that are not trained (code: `embed: "fixed"`). */
+export const isFixed = (name: string): boolean => name.endsWith("_embed.emb.weight");
 
 /** Inputs of one forecast; the decoder's numbers follow from the look-back. */
 export interface SeriesWindow {
@@ -42,7 +55,7 @@ export class Autoformer {
 
   /** Marks per step. */
   get marks(): number {
-    return markCounts[this.config.frequency];
+    return marksOf(this.config);
   }
 
   /** [B, O, C]; `mixer` is auto-correlation, its lags `ownLags` to forecast and `sharedLags` to train. */
@@ -91,9 +104,23 @@ export class Autoformer {
     const fanIn = 3 * staticDim(dimOf(x, 2), "An embedding");
     const token = scope.in("value_embedding", "tokenConv");
     const values = circularConv(token, x, embedDim, normal(Math.sqrt(2 / fanIn))); // code: kaiming normal
-    const time = scope
-      .in("temporal_embedding", "embed")
-      .param("weight", [embedDim, this.marks], fanInUniform);
-    return add(values, linear(marks, time));
+    return add(values, this.#embedTime(scope.in("temporal_embedding"), marks));
+  }
+
+  /** Time features through a layer, or a row of each calendar table, summed: [B, L, F] -> [B, L, D]. */
+  #embedTime(scope: Scope, marks: Tensor): Tensor {
+    const { embedDim, embed } = this.config;
+    const calendar = calendarOf(this.config);
+    if (calendar.length === 0)
+      return linear(marks, scope.in("embed").param("weight", [embedDim, this.marks], fanInUniform));
+    const rows = calendar.map((unit, column) => {
+      const at = scope.in(`${unit}_embed`);
+      const size = [calendarRows[unit], embedDim];
+      const table =
+        embed === "fixed" ? at.in("emb").param("weight", size, waves) : at.param("weight", size, normal(1));
+      const ids = cast(slice(marks, 2, column, column + 1), "int32"); // (B, L, 1), towards zero
+      return gatherRows(table, reshape(ids, [dimOf(marks, 0), dimOf(marks, 1)]));
+    });
+    return rows.reduce((a, b) => add(a, b));
   }
 }

@@ -7,7 +7,7 @@ import { abs, square, sub } from "../../tensor/ops/elementwise.ts";
 import { mean } from "../../tensor/ops/neural.ts";
 import { float32, type Tensor, type TensorSpec } from "../../tensor/tensor.ts";
 import type { AutoformerConfig } from "./config.ts";
-import type { Autoformer } from "./model.ts";
+import { type Autoformer, isFixed } from "./model.ts";
 
 const B = symbol("B");
 
@@ -21,14 +21,15 @@ export function windowSpecs({ config, marks }: Autoformer) {
   } satisfies Record<string, TensorSpec>;
 }
 
-/** Training graph. Inputs: those of a forecast and `future` [B, O, C]. */
+/** Training graph. Inputs: those of a forecast and `future` [B, O, C], also where one output is added to all trends. */
 export function autoformerTraining(scope: Scope, model: Autoformer, mixer: HeadMixer) {
-  const { predictionLength, outputs } = model.config;
-  const specs = { ...windowSpecs(model), future: float32(B, predictionLength, outputs) };
-  return trainingGraph(specs, scope, (inputs): Objective => {
+  const { predictionLength, channels } = model.config;
+  const specs = { ...windowSpecs(model), future: float32(B, predictionLength, channels) };
+  const describe = (inputs: Readonly<Record<string, Tensor>>): Objective => {
     const { past, pastMarks, futureMarks, future } = inputs as { [K in keyof typeof specs]: Tensor }; // declared above
     const error = sub(model.forecast({ past, pastMarks, futureMarks }, mixer), future);
     const loss = mean(square(error));
     return { loss, metrics: { mae: mean(abs(error)) } };
-  });
+  };
+  return trainingGraph(specs, scope, describe, (name) => !isFixed(name));
 }

@@ -36,6 +36,16 @@ function lastRows({ data, shape }: Value, rows: number): Value {
   return floats(kept.flat(), [batch, rows, channels]);
 }
 
+/** The first columns of marks [B, L, F] as floats; code: columns beyond a configuration's tables are not read. */
+function firstMarks({ data, shape }: Value, wanted: number): Value {
+  const [batch = 0, length = 0, width = 0] = shape;
+  const count = Math.min(wanted, width); // too few are refused by the graph
+  const kept = Float32Array.from({ length: batch * length * count }, (_, i) =>
+    Number(data[Math.floor(i / count) * width + (i % count)]),
+  );
+  return floats(kept, [batch, length, count]);
+}
+
 /** The table of one case. `weights` are the case's, by official name. */
 export function autoformerParity(
   parityCase: ParityCase,
@@ -76,11 +86,15 @@ export function autoformerParity(
         };
       });
     };
-  const windows = ({ tensor }: ParityInputs) => ({
-    past: tensor("x_enc"),
-    pastMarks: tensor("x_mark_enc"),
-    futureMarks: tensor("x_mark_dec"),
-  });
+  const windows = ({ tensor }: ParityInputs) => {
+    const { marks, config } = model();
+    const marked = (name: string) =>
+      config.embed === "timeF" ? tensor(name) : firstMarks(tensor(name), marks);
+    return {
+      past: tensor("x_enc"),
+      ...{ pastMarks: marked("x_mark_enc"), futureMarks: marked("x_mark_dec") },
+    };
+  };
   const forecast = (lags: LagWeights) => async (inputs: ParityInputs) => {
     const mixer = autoCorrelation(model().config.factor, lags);
     const graph = trace(windowSpecs(model()), (x) => ({ forecast: model().forecast(x, mixer) }));

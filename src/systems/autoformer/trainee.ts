@@ -5,6 +5,7 @@ import { Scope } from "../../nn/scope.ts";
 import type { SeriesShape } from "../../regimen/seriesSystem.ts";
 import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
 import { trace } from "../../runtime/trace.ts";
+import { NextxError } from "../../tensor/errors.ts";
 import { autoformerSchema } from "./config.ts";
 import { Autoformer } from "./model.ts";
 import { autoformerTraining, windowSpecs } from "./objective.ts";
@@ -30,10 +31,19 @@ const correlating = (factor: number): Mixers => ({
   forecast: autoCorrelation(factor, ownLags),
 });
 
-/** With auto-correlation, or with other mixers in its place. */
+/**
+ * With auto-correlation, or with other mixers in its place.
+ * @throws NextxError CONFIG_BAD_VALUE for calendar tables: windows of series carry time features
+ */
 export function autoformerTrainee(config: unknown, others?: Mixers): SeriesTrainee {
   const scope = Scope.root();
   const model = new Autoformer(scope, autoformerSchema.parse(config));
+  if (model.config.embed !== "timeF") {
+    throw new NextxError("CONFIG_BAD_VALUE", "Windows of series carry time features, no calendar ids.", {
+      path: "embed",
+      hint: 'Train with embed "timeF".',
+    });
+  }
   const mixers = others ?? correlating(model.config.factor);
   const training = autoformerTraining(scope, model, mixers.training);
   return {
