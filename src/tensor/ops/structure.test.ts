@@ -220,3 +220,11 @@ describe("ops that move or add up elements", () => {
     expect([...structureOps].map((op) => op.name).filter((name) => !checker.covered.has(name))).toEqual([]);
   });
 });
+
+it("a pad between two transposes, which ONNX Runtime removes, still pads its axis", async () => {
+  const swap = (x: Tensor) => s.transpose(x, [0, 2, 1]);
+  const graph = trace({ x: float32("B", 2, 3) }, ({ x }) => ({ y: swap(s.pad(swap(x), 1, 1, 0)) }));
+  using program = await compile(graph, { device, weights: new Map() });
+  const { y } = await program.run({ x: floats([1, 2, 3, 4, 5, 6], [1, 2, 3]) });
+  expect([...y.data]).toEqual([0, 1, 2, 3, 0, 4, 5, 6]);
+});

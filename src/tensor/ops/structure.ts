@@ -227,8 +227,11 @@ const padOp: Op<{ axis: number; before: Dim; after: Dim }> = {
     const { axis, before, after } = node.attrs;
     return [slice(g, axis, before, subDims(g.shape[axis] as Dim, after))];
   },
-  lower: (emit, { attrs: { axis, before, after } }, [x]) =>
-    emit.node("Pad", [x as string, emit.dims([before, after]), "", emit.int64([axis])], { mode: "constant" }),
+  // All axes are named: ONNX Runtime moves a transpose past Pad as if there were no list of axes.
+  lower: (emit, { attrs: { axis, before, after }, shape }, [x]) => {
+    const at = (dim: Dim) => shape.map((_, i) => (i === axis ? dim : 0));
+    return emit.node("Pad", [x as string, emit.dims([...at(before), ...at(after)])], { mode: "constant" });
+  },
   bounds: ({ attrs: { before, after } }) => [before, after],
   simplify: (node) => (shapesEqual(node.shape, first(node).shape) ? first(node) : undefined),
 };
