@@ -8,6 +8,9 @@ const variants = fileURLToPath(new URL("fixtures/variants/", import.meta.url));
 it.each([
   ["autoformer-fixed-15min", "sines of the calendar, a column of marks that is not read"],
   ["autoformer-learned-t", "learned tables with quarters of an hour, whole-number marks"],
+  ["spacetime-shift", "shift matrices in open and closed loop, their a and b not trained"],
+  ["spacetime-filters", "differencing, residuals that are none, a filter before the last layer"],
+  ["spacetime-layers", "a learned embedding, several layers, activations that act in place"],
 ])(
   "%s: %s",
   async (folder) => {

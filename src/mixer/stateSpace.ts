@@ -1,7 +1,7 @@
 /**
  * State-space layers with companion matrices: open loop, a convolution over the look-back; closed loop, where the layer
  * feeds its own next inputs to itself and any horizon is a power of one matrix.
- * Source: SpaceTime (arXiv 2303.09489), `model/ssm/companion.py`, `model/ssm/closed_loop/companion.py` (code).
+ * Source: SpaceTime (arXiv 2303.09489), `model/ssm/{companion,shift}.py`, `model/ssm/closed_loop` (code).
  * Shape letters: B batch, L look-back, O horizon, C channels, K kernels, d state size.
  */
 import {
@@ -14,7 +14,7 @@ import {
   readout,
 } from "../nn/companion.ts";
 import { causalConvolution } from "../nn/fourier.ts";
-import { normal, type Scope } from "../nn/scope.ts";
+import { type Initializer, normal, type Scope, zeros } from "../nn/scope.ts";
 import { add, mul } from "../tensor/ops/elementwise.ts";
 import { matmul } from "../tensor/ops/linear.ts";
 import { broadcastTo, reshape, transpose } from "../tensor/ops/structure.ts";
@@ -51,6 +51,25 @@ export const stateSpace = (scope: Scope, config: CompanionConfig): StateSpace =>
 /** Parameters `a`, `b`, `c`, `k`. */
 export const closedStateSpace = (scope: Scope, config: CompanionConfig): ClosedStateSpace => ({
   ...stateSpace(scope, config),
+  k: vector(scope, "k", config),
+});
+
+const firstState: Initializer = (_, [kernels = 0, size = 0]) =>
+  Float32Array.from({ length: kernels * size }, (__, i) => (i % size === 0 ? 1 : 0));
+
+/** A companion matrix without its column, whose input enters the first state: `a` and `b` are buffers, `c` is learned. */
+export const shiftSpace = (scope: Scope, config: CompanionConfig): StateSpace => {
+  const shape = [config.numKernels, config.stateSize];
+  return {
+    a: scope.param("a", shape, zeros),
+    b: scope.param("b", shape, firstState),
+    c: vector(scope, "c", config),
+  };
+};
+
+/** With a learned `k`. */
+export const closedShiftSpace = (scope: Scope, config: CompanionConfig): ClosedStateSpace => ({
+  ...shiftSpace(scope, config),
   k: vector(scope, "k", config),
 });
 

@@ -6,12 +6,14 @@
  */
 import {
   closedLoop,
+  closedShiftSpace,
   closedStateSpace,
   companionLoop,
   convolve,
   type Loop,
   openKernel,
   openLoop,
+  shiftSpace,
   stateSpace,
   withSkip,
 } from "../../mixer/stateSpace.ts";
@@ -19,11 +21,12 @@ import { linear } from "../../nn/layers.ts";
 import { normal, type Scope, uniform } from "../../nn/scope.ts";
 import type { Dim } from "../../tensor/dims.ts";
 import { add, sub } from "../../tensor/ops/elementwise.ts";
-import { gelu, mean } from "../../tensor/ops/neural.ts";
+import { mean } from "../../tensor/ops/neural.ts";
 import { broadcastTo, reshape } from "../../tensor/ops/structure.ts";
 import { dimOf, staticDim, type Tensor } from "../../tensor/tensor.ts";
-import type { BlockConfig, SpacetimeConfig } from "./config.ts";
-import { prefilter } from "./prefilter.ts";
+import { type BlockConfig, mlpSchema, type SpacetimeConfig } from "./config.ts";
+import { mlp } from "./mlp.ts";
+import { isFilter, prefiltered } from "./prefilter.ts";
 
 /** What one encoder block computes on its way. */
 export interface BlockOutputs {
@@ -47,11 +50,7 @@ export interface TrainingOutputs {
   readonly input: Tensor;
 }
 
-/** GELU, then a linear layer; index 2 as the official list counts it. */
-function activatedLinear(scope: Scope, x: Tensor, out: number): Tensor {
-  const bias = uniform(1 / Math.sqrt(staticDim(dimOf(x, 2), "A layer")));
-  return linear(scope.in("layers", 2), gelu(x, "none"), out, { bias });
-}
+const oneLayer = mlpSchema.parse({});
 
 export class Spacetime {
   readonly config: SpacetimeConfig;
@@ -62,10 +61,26 @@ export class Spacetime {
     this.config = config;
   }
 
-  /** Every input copied to C / P channels: [B, L, P] -> [B, L, C]. */
+  /** True for parameters that are not trained: pre-filters, and what a shift fixes. */
+  isBuffer(name: string): boolean {
+    const { blocks, decoder } = this.config;
+    const places = [
+      ...blocks.map(({ matrix }, i) => ({ matrix, at: `encoder.blocks.${i}.ssm.` })),
+      { matrix: decoder.matrix, at: "decoder.blocks.ssm." },
+    ];
+    const fixed = places.flatMap(({ matrix, at }) => (matrix === "shift" ? [`${at}a`, `${at}b`] : []));
+    return isFilter(name) || fixed.includes(name);
+  }
+
+  /** Every input copied to C / P channels, or as `embedding` says: [B, L, P] -> [B, L, C]. */
   embed(u: Tensor): Tensor {
     const [batch, length] = u.shape as [Dim, Dim, Dim];
-    const { embedDim, inputs } = this.config;
+    const { embedDim, inputs, embedding } = this.config;
+    if (embedding === "identity") return u;
+    if (embedding === "linear") {
+      const bias = uniform(1 / Math.sqrt(inputs));
+      return linear(this.#scope.in("embedding", "layers"), u, embedDim, { bias });
+    }
     const copies = [batch, length, embedDim / inputs, inputs];
     return reshape(broadcastTo(reshape(u, [batch, length, 1, inputs]), copies), [batch, length, embedDim]);
   }
@@ -75,15 +90,16 @@ export class Spacetime {
     const config = this.config.blocks[index] as BlockConfig; // callers count blocks
     const scope = this.#scope.in("encoder", "blocks", index);
     const { normOrder, skip, mlpSkip, blockSkip } = config;
-    const filtered = config.prefilter ? prefilter(scope.in("pre"), u, config.prefilter) : u;
+    const filtered = prefiltered(scope.in("pre"), u, config.prefilter);
     const length = staticDim(dimOf(u, 1), "A look-back");
-    const kernel = openKernel(stateSpace(scope.in("ssm"), config), length, normOrder);
+    const space = config.matrix === "shift" ? shiftSpace : stateSpace;
+    const kernel = openKernel(space(scope.in("ssm"), config), length, normOrder);
     const convolved = convolve(filtered, kernel);
     const { embedDim } = this.config;
     const factors = scope.in("ssm").param("skip", [embedDim], normal(1));
     const ssm = skip ? withSkip(convolved, filtered, factors) : convolved;
-    const mixed = activatedLinear(scope.in("mlp"), ssm, embedDim);
-    const inner = mlpSkip ? add(mixed, ssm) : mixed;
+    const { mlp: layers = oneLayer } = config;
+    const inner = layers === null ? ssm : mlp(scope.in("mlp"), ssm, layers, embedDim, mlpSkip);
     const around = { none: undefined, input: u, prefiltered: filtered }[blockSkip];
     return { filtered, kernel, ssm, output: around ? add(inner, around) : inner };
   }
@@ -96,24 +112,32 @@ export class Spacetime {
   #loop(): Loop {
     const { embedDim, decoder } = this.config;
     const scope = this.#scope.in("decoder", "blocks", "ssm");
-    return companionLoop(closedStateSpace(scope, { numKernels: embedDim, ...decoder }), decoder.normOrder);
+    const space = decoder.matrix === "shift" ? closedShiftSpace : closedStateSpace;
+    return companionLoop(space(scope, { numKernels: embedDim, ...decoder }), decoder.normOrder);
+  }
+
+  /** What the last layer sees of the encoder's output; its next inputs are predicted without this filter (code). */
+  #filtered(input: Tensor): Tensor {
+    return prefiltered(this.#scope.in("decoder", "blocks", "pre"), input, this.config.decoder.prefilter);
   }
 
   #output(y: Tensor): Tensor {
-    return activatedLinear(this.#scope.in("output"), y, this.config.outputs);
+    const { output: layers = oneLayer, outputs, outputSkip = false } = this.config;
+    return layers === null ? y : mlp(this.#scope.in("output"), y, layers, outputs, outputSkip);
   }
 
   /** Centred look-back [B, L, P] -> any horizon [B, O, Y], nothing else changed. */
   rollOut(u: Tensor, horizon: number): Tensor {
-    return this.#output(closedLoop(this.#loop(), this.encode(u), horizon).y);
+    return this.#output(closedLoop(this.#loop(), this.#filtered(this.encode(u)), horizon).y);
   }
 
   /** Both passes of training over a centred look-back [B, L, P]. */
   trainingOutputs(u: Tensor): TrainingOutputs {
     const input = this.encode(u);
     const loop = this.#loop();
-    const closed = closedLoop(loop, input, this.config.predictionLength);
-    const open = openLoop(loop, input);
+    const filtered = this.#filtered(input);
+    const closed = closedLoop(loop, filtered, this.config.predictionLength);
+    const open = openLoop(loop, filtered);
     return { closed: this.#output(closed.y), open: this.#output(open.y), predictedInput: open.next, input };
   }
 

@@ -10,7 +10,6 @@ import { mean } from "../../tensor/ops/neural.ts";
 import { concat, reshape, slice, transpose } from "../../tensor/ops/structure.ts";
 import { dimOf, float32, staticDim, type Tensor } from "../../tensor/tensor.ts";
 import type { Spacetime } from "./model.ts";
-import { isBuffer } from "./prefilter.ts";
 
 const B = symbol("B");
 
@@ -82,5 +81,5 @@ export function spacetimeTraining(
       metrics: { closed, open, nextInput, mse: mean(square(error)), mae: mean(abs(error)) },
     };
   };
-  return trainingGraph(specs, scope, describe, (name) => !isBuffer(name));
+  return trainingGraph(specs, scope, describe, (name) => !model.isBuffer(name));
 }

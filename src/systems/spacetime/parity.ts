@@ -17,9 +17,9 @@ import type { Value } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { transpose } from "../../tensor/ops/structure.ts";
 import { float32, type Tensor } from "../../tensor/tensor.ts";
-import { fromOfficialSpacetime } from "./config.ts";
 import { Spacetime } from "./model.ts";
 import { type LossWeights, spacetimeTraining } from "./objective.ts";
+import { fromOfficialSpacetime } from "./official.ts";
 
 type Tensors = Readonly<Record<string, Tensor>>;
 

@@ -1,6 +1,6 @@
 /**
- * SpaceTime's fixed pre-filter: differencing of several orders and what moving averages leave, repeated over the channels.
- * Windows are drawn once and belong to the checkpoint. Source: `model/ssm/preprocess/residual.py` (code).
+ * SpaceTime's fixed pre-filters: differencing of several orders and what moving averages leave, repeated over the channels;
+ * or one table of kernels. Windows are drawn once and belong to the checkpoint. Source: `model/ssm/preprocess` (code).
  * Shape letters: B batch, L length, C channels, R repeats.
  */
 import { causalConvolution } from "../../nn/fourier.ts";
@@ -15,7 +15,7 @@ import {
   transpose,
 } from "../../tensor/ops/structure.ts";
 import { dimOf, staticDim, type Tensor } from "../../tensor/tensor.ts";
-import type { PrefilterConfig } from "./config.ts";
+import type { KernelFilterConfig, PrefilterConfig } from "./config.ts";
 
 /** Binomial coefficients with alternating signs: differencing of order 0, 1, 2, ... */
 export function differences(orders: number): number[][] {
@@ -45,8 +45,8 @@ const averageRows =
     return kernels;
   };
 
-/** True for the names of buffers, which are not trained. */
-export const isBuffer = (name: string): boolean => name.includes(".pre.");
+/** True for the names of buffers of pre-filters, which are not trained. */
+export const isFilter = (name: string): boolean => name.includes(".pre.");
 
 /** u [B, L, C] -> [B, L, C]; within a repeat the orders of differencing come first, each for `headDim` channels. */
 export function prefilter(scope: Scope, u: Tensor, config: PrefilterConfig): Tensor {
@@ -59,9 +59,45 @@ export function prefilter(scope: Scope, u: Tensor, config: PrefilterConfig): Ten
     return reshape(pad(kept, 1, 0, Math.max(0, width - columns)), [repeats, rows, width]);
   };
   const orders = fitted("diff_kernel", maxDiffOrder, maxDiffOrder, differenceRows(config));
-  const averages = fitted("ma_r_kernel", numKernels - maxDiffOrder, maxWindow, averageRows(config));
-  const joint = reshape(concat([orders, averages], 1), [repeats * numKernels, 1, width]);
+  const others = numKernels - maxDiffOrder;
+  const parts =
+    others === 0 ? [orders] : [orders, fitted("ma_r_kernel", others, maxWindow, averageRows(config))];
+  const joint = reshape(concat(parts, 1), [repeats * numKernels, 1, width]);
   const shared = headDim === 1 ? joint : broadcastTo(joint, [repeats * numKernels, headDim, width]);
   const kernels = reshape(shared, [repeats * numKernels * headDim, width]);
   return transpose(causalConvolution(transpose(u, [0, 2, 1]), kernels), [0, 2, 1]);
+}
+
+/** Rows of differencing of order 0, 1, ... in turn; or the series itself, in every row. */
+const kernelRows =
+  ({ method, numKernels, kernelLength, maxDiffOrder }: KernelFilterConfig): Initializer =>
+  () => {
+    const orders = differences(method === "differencing" ? maxDiffOrder : 1);
+    const rows = Array.from({ length: numKernels }, (_, i) => orders[i % orders.length] ?? []);
+    return Float32Array.from(
+      rows.flatMap((row) => Array.from({ length: kernelLength }, (_, i) => row[i] ?? 0)),
+    );
+  };
+
+/** Kernels of one table, in turn for C / (R K) neighbouring channels: u [B, L, C] -> [B, L, C]. */
+function kernelFilter(scope: Scope, u: Tensor, config: KernelFilterConfig): Tensor {
+  const { numKernels, repeats, kernelLength } = config;
+  const length = staticDim(dimOf(u, 1), "A pre-filter");
+  const channels = staticDim(dimOf(u, 2), "A pre-filter");
+  const buffer = stopGradient(scope.param("kernel", [numKernels, kernelLength], kernelRows(config)));
+  const width = Math.min(length, kernelLength);
+  const each = channels / (repeats * numKernels);
+  const row = reshape(slice(buffer, 1, 0, width), [1, numKernels, 1, width]);
+  const kernels = reshape(broadcastTo(row, [repeats, numKernels, each, width]), [channels, width]);
+  return transpose(causalConvolution(transpose(u, [0, 2, 1]), kernels), [0, 2, 1]);
+}
+
+/** Through the filter of a configuration, if there is one. */
+export function prefiltered(
+  scope: Scope,
+  u: Tensor,
+  config: PrefilterConfig | KernelFilterConfig | undefined,
+): Tensor {
+  if (config === undefined) return u;
+  return "method" in config ? kernelFilter(scope, u, config) : prefilter(scope, u, config);
 }

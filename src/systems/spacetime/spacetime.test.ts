@@ -1,7 +1,7 @@
 /** SpaceTime: the official size, any horizon from one model, series apart. */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { initialise, parameterCount, Scope } from "../../nn/scope.ts";
 import { openCpu } from "../../runtime/device.node.ts";
 import { compile } from "../../runtime/program.ts";
@@ -9,16 +9,17 @@ import { trace } from "../../runtime/trace.ts";
 import { floats } from "../../runtime/values.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { float32 } from "../../tensor/tensor.ts";
-import { fromOfficialSpacetime, prefilterSchema, spacetimeSchema } from "./config.ts";
+import { prefilterSchema, spacetimeSchema } from "./config.ts";
 import { Spacetime } from "./model.ts";
-import { differences, isBuffer, prefilter } from "./prefilter.ts";
+import { fromOfficialSpacetime } from "./official.ts";
+import { differences, isFilter, prefilter } from "./prefilter.ts";
 import { smallSpacetime, spacetimeTrainee } from "./trainee.ts";
 
 const device = await openCpu({ threads: 1 });
 
 it("the official model of one block has the published size", () => {
   const { parameters } = spacetimeTrainee(spacetimeSchema.parse({}), 1);
-  const trained = new Map([...parameters].filter(([name]) => !isBuffer(name)));
+  const trained = new Map([...parameters].filter(([name]) => !isFilter(name)));
   const [block, loop, layers] = [3 * 16 * 64 + 128, 4 * 128 * 64, 128 * 128 + 128 + 129];
   expect(parameterCount(trained)).toBe(block + loop + layers);
   expect(parameters.get("encoder.blocks.0.pre.ma_r_kernel")?.shape).toEqual([64, 64]);
@@ -108,14 +109,38 @@ it("channels that share a kernel of the pre-filter lie side by side", async () =
   });
 });
 
-it("a decoder with a pre-filter and unknown parts are refused with a code", () => {
+describe("the official configuration", () => {
   const folder = fileURLToPath(new URL("../../../test/fixtures/golden/spacetime/case.json", import.meta.url));
   const { config } = JSON.parse(readFileSync(folder, "utf8"));
-  expect(fromOfficialSpacetime(config)).toBeDefined();
-  const filtered = structuredClone(config);
-  filtered.decoder_config.blocks[0].pre_config = { method: "residual", kwargs: {} };
-  const shifted = structuredClone(config);
-  shifted.encoder_config.blocks[0].ssm_config.method = "shift";
-  for (const other of [filtered, shifted])
-    expect(() => fromOfficialSpacetime(other)).toThrow(expect.objectContaining({ code: "CONFIG_BAD_VALUE" }));
+  const block = (changed: typeof config) => changed.encoder_config.blocks[0];
+
+  it("as it is published has one layer behind a GELU and companion matrices", () => {
+    const { blocks, decoder } = fromOfficialSpacetime(config);
+    expect(blocks[0]).toMatchObject({ matrix: "companion", mlp: { activation: "gelu", layers: 1 } });
+    expect(decoder.matrix).toBe("companion");
+  });
+
+  it.each<[string, (changed: typeof config) => void]>([
+    ["a state space", (c) => (block(c).ssm_config.method = "diagonal")],
+    ["a loop in the encoder", (c) => (block(c).ssm_config.method = "closed_loop_shift")],
+    ["a pre-filter", (c) => (block(c).pre_config.method = "diff_residual")],
+    ["an activation", (c) => (block(c).mlp_config.kwargs.activation = "tanh")],
+    ["layers", (c) => (block(c).mlp_config.method = "kan")],
+    ["an embedding", (c) => (c.embedding_config.method = "fourier")],
+    [
+      "kernels too short for their orders",
+      (c) => {
+        block(c).pre_config = {
+          method: "differencing",
+          kwargs: { n_kernels: 8, kernel_repeat: 2, kernel_dim: 2 },
+        };
+      },
+    ],
+  ])("refuses with a code: %s", (_, change) => {
+    const changed = structuredClone(config);
+    change(changed);
+    expect(() => fromOfficialSpacetime(changed)).toThrow(
+      expect.objectContaining({ code: "CONFIG_BAD_VALUE" }),
+    );
+  });
 });
