@@ -10,13 +10,14 @@ import { openCpu } from "../../runtime/device.node.ts";
 import type { Device } from "../../runtime/device.ts";
 import { trace } from "../../runtime/trace.ts";
 import { floats, ints, type Value } from "../../runtime/values.ts";
+import { crossEntropy } from "../../tensor/ops/neural.ts";
 import { RandomStream } from "../../tensor/random.ts";
-import { constant, int32 } from "../../tensor/tensor.ts";
+import { constant, float32, int32 } from "../../tensor/tensor.ts";
 import { buildHmar } from "./build.ts";
 import { hmarModelSchema } from "./config.ts";
 import { type GenerateOptions, HmarGenerator, type ScaleResult } from "./generate.ts";
 import { HmarModel } from "./hmarModel.ts";
-import { maskedProgramme } from "./objective.ts";
+import { maskedLosses, maskedProgramme } from "./objective.ts";
 import { hmarRecipeSchema, hmarRecipes } from "./recipe.ts";
 import { readSchedule, withoutRefinement } from "./refineSchedule.ts";
 import { tailOf } from "./stages.ts";
@@ -172,6 +173,45 @@ describe("masked refinement", () => {
     );
     expect(deviation / Math.sqrt(1 / 64 / 3)).toBeGreaterThan(0.7);
     expect(deviation / Math.sqrt(1 / 64 / 3)).toBeLessThan(1.1);
+  });
+
+  it("a first scale of four tokens: the authors' loss counts from position 1, ours from the second scale", async () => {
+    const sizes = [2, 4];
+    const wide = buildHmar(
+      hmarModelSchema.parse({
+        ...config,
+        tokenizer: { ...config.tokenizer, patchNums: sizes },
+        transformer: { ...config.transformer, patchNums: sizes },
+      }),
+    );
+    const length = wide.tokenizer.plan.length; // 4 + 16
+    const ids = ints(
+      Int32Array.from({ length }, (_, i) => (7 * i) % 20),
+      [1, length],
+    );
+    const flags = Float32Array.from({ length: length - 4 }, (_, i) => (i % 3 === 0 ? 1 : 0));
+    const specs = { labels: int32(1), ids: int32(1, length), masked: float32(1, length - 4) };
+    const graph = trace(specs, ({ labels, ids, masked }) => ({
+      ours: maskedLosses(wide, labels, ids, masked).loss,
+      theirs: maskedLosses(wide, labels, ids, masked, { from: 1 }).loss,
+      each: crossEntropy(
+        wide.masked.logits(labels, wide.tokenizer.teacherInput(ids), wide.tokenizer.vq.ownInput(ids), masked),
+        ids,
+      ),
+    }));
+    const specsOf = Object.values(wide.scopes).flatMap((scope) => [...scope.specs]);
+    const drawn = initialise(new Map(specsOf), RandomStream.from(3, "wide"));
+    const given = { labels: ints([1], [1]), ids, masked: floats(flags, [1, flags.length]) };
+    const { ours, theirs, each } = await runOnce(graph, given, drawn, device);
+    const meanFrom = (from: number) => {
+      const losses = [...flags.keys()]
+        .filter((i) => flags[i] === 1)
+        .map((i) => each?.data[from + i] as number);
+      return losses.reduce((a, b) => a + b) / losses.length;
+    };
+    expect(ours?.data[0]).toBeCloseTo(meanFrom(4), 5);
+    expect(theirs?.data[0]).toBeCloseTo(meanFrom(1), 5);
+    expect(meanFrom(1)).not.toBeCloseTo(meanFrom(4), 3);
   });
 
   it("schedules are read from text and must fix every token", () => {

@@ -25,24 +25,23 @@ import type { HmarNetworks } from "./build.ts";
 
 const B = symbol("B");
 
-/** Loss and hits of masked tokens, scalars: labels [B], ids [B, L], masked [1, L - N0]. */
+/**
+ * Loss and hits of masked tokens, scalars: labels [B], ids [B, L], masked [1, L - N0]. `from` is the position that the first
+ * flag stands for: code, always 1, so that a first scale of several tokens moves the loss to earlier ones; ours, N0.
+ */
 export function maskedLosses(
   { tokenizer, masked: model }: HmarNetworks,
   labels: Tensor,
   ids: Tensor,
   masked: Tensor,
-  keep?: Tensor,
+  { keep, from = model.firstSize }: { readonly keep?: Tensor | undefined; readonly from?: number } = {},
 ) {
   const { firstSize, plan } = model;
+  const end = from + plan.length - firstSize;
   const inputs = stopGradient(tokenizer.teacherInput(ids));
   const own = stopGradient(tokenizer.vq.ownInput(ids));
-  const logits = slice(
-    model.logits(labels, inputs, own, masked, keepFactors(keep)),
-    1,
-    firstSize,
-    plan.length,
-  );
-  const truth = slice(ids, 1, firstSize, plan.length);
+  const logits = slice(model.logits(labels, inputs, own, masked, keepFactors(keep)), 1, from, end);
+  const truth = slice(ids, 1, from, end);
   const count = sum(masked);
   const overMasked = (x: Tensor) => div(mean(sum(mul(x, masked), [1])), count);
   return {
@@ -52,7 +51,7 @@ export function maskedLosses(
 }
 
 /** Training graph of stage 2; the tokenizer's and stage 1's parameters are frozen: compile them in. */
-export function maskedTraining(networks: HmarNetworks) {
+export function maskedTraining(networks: HmarNetworks, from?: number) {
   const { plan, firstSize, config } = networks.nextScale;
   const specs = {
     labels: int32(B),
@@ -62,7 +61,10 @@ export function maskedTraining(networks: HmarNetworks) {
   };
   return trainingGraph(specs, networks.scopes.masked, (inputs) => {
     const get = (name: string) => inputs[name] as Tensor; // declared above
-    const { loss, accuracy } = maskedLosses(networks, get("labels"), get("ids"), get("masked"), inputs.keep);
+    const { loss, accuracy } = maskedLosses(networks, get("labels"), get("ids"), get("masked"), {
+      keep: inputs.keep,
+      ...(from !== undefined && { from }),
+    });
     return { loss, metrics: { accuracy } };
   });
 }

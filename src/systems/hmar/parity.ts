@@ -171,13 +171,13 @@ export function hmarParity(
     "mask-loss": async (inputs) => {
       const specs = { labels: int32(B), ids: int32(B, plan.length), masked: float32(1, later) };
       const graph = trace(specs, ({ labels, ids, masked }) => ({
-        loss: maskedLosses(networks, labels, ids, masked).loss,
+        loss: maskedLosses(networks, labels, ids, masked, { from: 1 }).loss,
       }));
       return run(graph, { ...tokens(inputs), masked: flagsOf(inputs) });
     },
     "mask-loss-grad": async (inputs) =>
       renameGradients(
-        await run(maskedTraining(networks), { ...tokens(inputs), masked: flagsOf(inputs) }),
+        await run(maskedTraining(networks, 1), { ...tokens(inputs), masked: flagsOf(inputs) }),
         maskedPrefix,
       ),
     "sample-argmax": generate,
