@@ -8,6 +8,9 @@ const variants = fileURLToPath(new URL("fixtures/variants/", import.meta.url));
 it.each([
   ["autoformer-fixed-15min", "sines of the calendar, a column of marks that is not read"],
   ["autoformer-learned-t", "learned tables with quarters of an hour, whole-number marks"],
+  ["nar-fixed-places", "a video's places as sines and cosines"],
+  ["nar-frames", "a video after given frames, of which sites see the first token"],
+  ["nar-frames-one", "a video after the token that ends given frames, generated"],
   ["spacetime-shift", "shift matrices in open and closed loop, their a and b not trained"],
   ["spacetime-filters", "differencing, residuals that are none, a filter before the last layer"],
   ["spacetime-layers", "a learned embedding, several layers, activations that act in place"],

@@ -5,7 +5,7 @@
  */
 import { classEmbedding } from "../../conditioner/classEmbedding.ts";
 import type { LabelConditioner } from "../../conditioner/types.ts";
-import { attentionBias, blockCausal } from "../../context/blockCausal.ts";
+import { blockCausal } from "../../context/blockCausal.ts";
 import type { LatticeModel } from "../../decoding/latticeGenerator.ts";
 import { neighbourHeads, nextSiteHead, type Overlap } from "../../head/latticeHeads.ts";
 import type { LatticeHeads } from "../../head/types.ts";
@@ -22,7 +22,7 @@ import { latticeRaster, storageOrder, wavefrontPlan } from "../../plan/lattice.t
 import type { LatticePlan } from "../../plan/types.ts";
 import { add } from "../../tensor/ops/elementwise.ts";
 import { gatherRows } from "../../tensor/ops/gather.ts";
-import { concat, reshape } from "../../tensor/ops/structure.ts";
+import { concat, reshape, slice } from "../../tensor/ops/structure.ts";
 import { constant, dimOf, type Tensor } from "../../tensor/tensor.ts";
 import type { TransformerConfig } from "./config.ts";
 
@@ -31,8 +31,10 @@ export interface Form {
   readonly plan: LatticePlan;
   readonly readout: LatticeHeads;
   readonly readouts: readonly Readout[];
-  /** Turned queries and keys, or a learned table that is added. */
-  readonly positions: "rotary" | "learned";
+  /** Turned queries and keys, or a table that is added: learned, or sines and cosines. */
+  readonly positions: "rotary" | "learned" | "waves";
+  /** Tokens of given frames that stand in the place of the class; 0 for a class. */
+  readonly given?: number;
 }
 
 /** Head 0 follows rows ("right"), head 1 columns ("below"). */
@@ -60,8 +62,15 @@ export function formOf({ nLayer, order, overlap }: TransformerConfig, side: numb
   };
 }
 
-/** Videos: right, below ("D", down), next frame ("B", back). Source: `larp_ar.py` (code). */
-export function videoForm({ nLayer }: Pick<TransformerConfig, "nLayer">, shape: readonly number[]): Form {
+/**
+ * Videos: right, below ("D", down), next frame ("B", back); `fixedPositions` are not learned, `given` counts the tokens of
+ * given frames and the one that ends them. Source: `larp_ar.py` (code).
+ */
+export function videoForm(
+  { nLayer }: Pick<TransformerConfig, "nLayer">,
+  shape: readonly number[],
+  { fixedPositions = false, given = 0 } = {},
+): Form {
   const plan = wavefrontPlan(shape);
   const readouts = ["R", "D", "B"].map((axis, k) => ({
     after: nLayer + k,
@@ -69,7 +78,18 @@ export function videoForm({ nLayer }: Pick<TransformerConfig, "nLayer">, shape: 
     output: `output_${axis}`,
     init: k === 0 ? zeroInit : llamaInit,
   }));
-  return { plan, readout: neighbourHeads(plan), readouts, positions: "learned" };
+  const positions = fixedPositions ? "waves" : "learned";
+  return { plan, readout: neighbourHeads(plan), readouts, positions, given };
+}
+
+/** Sines, then cosines, of places at falling frequencies: [places * width]. */
+function placeWaves(places: number, width: number): Float32Array {
+  const half = width / 2;
+  return Float32Array.from({ length: places * width }, (_, i) => {
+    const [place, column] = [Math.floor(i / width), i % width];
+    const angle = place / 10_000 ** ((column % half) / half);
+    return column < half ? Math.sin(angle) : Math.cos(angle);
+  });
 }
 
 export class LatticeTransformer implements LatticeModel {
@@ -95,19 +115,43 @@ export class LatticeTransformer implements LatticeModel {
     this.numHeads = config.nHead;
     this.headWidth = config.dim / config.nHead;
     this.vocabSize = vocabSize;
-    const classes = scope.in("cls_embedding", "embedding_table");
-    this.conditioner = classEmbedding(classes, config.numClasses, config.dim, llamaInit);
+    // Given frames are rows of the tokens' own table; its last one, after all codes, ends them.
+    const [classes, count] = form.given
+      ? [scope.in("tok_embeddings"), vocabSize]
+      : [scope.in("cls_embedding", "embedding_table"), config.numClasses];
+    this.conditioner = classEmbedding(classes, count, config.dim, llamaInit);
   }
 
+  /** Places before the first site. */
+  get prefixLength(): number {
+    return this.#form.given || 1;
+  }
+
+  /** Labels [rows], or tokens of given frames [rows, K] -> [rows, K, C]. */
   prefix(labels: Tensor): Tensor {
-    return reshape(this.conditioner.vector(labels), [dimOf(labels, 0), 1, this.config.dim]);
+    return reshape(this.conditioner.vector(labels), [dimOf(labels, 0), this.prefixLength, this.config.dim]);
   }
 
   tokens(ids: Tensor): Tensor {
-    const table = this.#scope
-      .in("tok_embeddings")
-      .param("weight", [this.vocabSize, this.config.dim], llamaInit);
+    const rows = this.vocabSize + (this.#form.given ? 1 : 0);
+    const table = this.#scope.in("tok_embeddings").param("weight", [rows, this.config.dim], llamaInit);
     return gatherRows(table, ids);
+  }
+
+  /**
+   * Places that a place does not see, [K + L, K + L], 1 = hidden. Code: of given frames all places see the first token alone,
+   * the others not even themselves.
+   */
+  hidden(): Uint8Array {
+    const order = storageOrder(this.plan);
+    const base = blockCausal.hidden(order);
+    const before = this.prefixLength - 1;
+    const length = order.length + before;
+    return Uint8Array.from({ length: length * length }, (_, i) => {
+      const [query, key] = [Math.max(0, Math.floor(i / length) - before), i % length];
+      if (key === 0) return 0;
+      return key <= before ? 1 : (base[query * order.length + key - before] as number); // in range
+    });
   }
 
   /** Cosines and sines of all places [1 + L, head width]. */
@@ -122,11 +166,14 @@ export class LatticeTransformer implements LatticeModel {
     layer: (i: number) => LayerOptions,
   ): { readonly heads: Tensor[]; readonly caches: KeyValue[] } {
     const { dim } = this.config;
-    const all = this.plan.length + 1;
+    const all = this.plan.length + this.prefixLength;
     const config = { ...this.config, vocabSize: this.vocabSize };
-    if (this.#form.positions === "learned") {
-      const table = this.#scope.param("abs_pe", [1, all, dim], llamaInit);
-      const placed = add(x, gatherRows(reshape(table, [all, dim]), places));
+    if (this.#form.positions !== "rotary") {
+      const table =
+        this.#form.positions === "waves"
+          ? constant(placeWaves(all, dim), [all, dim])
+          : reshape(this.#scope.param("abs_pe", [1, all, dim], llamaInit), [all, dim]);
+      const placed = add(x, gatherRows(table, places));
       return llamaLayers(this.#scope, placed, config, this.#form.readouts, { layer });
     }
     const { cos, sin } = this.rotation();
@@ -137,17 +184,21 @@ export class LatticeTransformer implements LatticeModel {
     });
   }
 
-  /** Logits [B, 1 + L, V] of every head from labels [B] and all true ids [B, L], row-major. */
+  /** Logits [B, 1 + L, V] of every head from labels [B] or given frames [B, K], and all true ids [B, L], row-major. */
   headLogits(labels: Tensor, ids: Tensor): Tensor[] {
-    const order = storageOrder(this.plan);
-    const { length } = order;
-    const bias = constant(attentionBias(blockCausal, order), [length, length]);
+    const before = this.prefixLength - 1;
+    const length = before + 1 + this.plan.length;
+    const bias = constant(
+      Float32Array.from(this.hidden(), (hidden) => (hidden === 1 ? -1e9 : 0)),
+      [length, length],
+    );
     const x = concat([this.prefix(labels), this.tokens(ids)], 1);
     const places = constant(
       Int32Array.from({ length }, (_, i) => i),
       [length],
     );
-    return this.run(x, places, () => ({ bias })).heads;
+    const { heads } = this.run(x, places, () => ({ bias }));
+    return before === 0 ? heads : heads.map((head) => slice(head, 1, before, length));
   }
 
   /** Logits of all sites [B, L, V], row-major. */

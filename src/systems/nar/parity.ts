@@ -3,7 +3,6 @@
  * models, chosen by `args.model`: NAR of pictures and of videos, LlamaGen, its tokenizer.
  */
 import { VqTokenizer } from "../../codec/vqTokenizer.ts";
-import { blockCausal } from "../../context/blockCausal.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import {
   caseConfig,
@@ -14,7 +13,6 @@ import {
 } from "../../formats/parityCase.ts";
 import { filteredProbabilities } from "../../head/categorical.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
-import { storageOrder } from "../../plan/lattice.ts";
 import { joinParts, renameGradients, runOnce, withoutInert } from "../../regimen/parityTools.ts";
 import { vqLosses, vqTraining } from "../../regimen/vqCodec.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -56,7 +54,13 @@ function buildModel(config: ParityCase["config"], name: string, weights: Weights
   const isRaster = shape === undefined && weights.get(`${name}.medusa_output.weight`) === undefined;
   const own = { ...parsed, order: isRaster ? ("raster" as const) : ("neighbour" as const) };
   const below = Number(official.medusa_attention_num ?? 1); // layers between both heads
-  const form = shape ? videoForm(own, shape) : formOf(own, Math.sqrt(Number(official.block_size)), below);
+  const video = {
+    fixedPositions: official.use_fixed_pe === true,
+    given: official.frame_prediction === true ? Number(official.cls_token_num ?? 1) : 0,
+  };
+  const form = shape
+    ? videoForm(own, shape, video)
+    : formOf(own, Math.sqrt(Number(official.block_size)), below);
   const scope = Scope.root(`${name}.`);
   return { scope, model: new LatticeTransformer(scope, own, Number(official.vocab_size), form) };
 }
@@ -92,11 +96,15 @@ export function narParity(
       throw error;
     }
   };
-  const tokens = ({ tensor }: ParityInputs) => ({ labels: tensor("labels"), ids: tensor("tokens") });
+  /** Labels, or the tokens of given frames. */
+  const conditions = (inputs: ParityInputs): Value =>
+    optional(inputs, "labels") ?? optional(inputs, "cond") ?? inputs.tensor("cond_idx");
+  const tokens = (inputs: ParityInputs) => ({ labels: conditions(inputs), ids: inputs.tensor("tokens") });
+  const labelSpec = (inputs: ParityInputs) => int32(B, ...conditions(inputs).shape.slice(1));
   const trainingInputs = (inputs: ParityInputs, length: number) => {
     const valid = optional(inputs, "valid");
     const specs = {
-      labels: int32(B),
+      labels: labelSpec(inputs),
       ids: int32(B, length),
       ...(valid && { valid: float32(B) }),
     };
@@ -118,8 +126,16 @@ export function narParity(
   }
   async function generate(inputs: ParityInputs) {
     const { args } = inputs;
-    const labels = inputs.tensor("labels").data as Int32Array; // labels are integers
+    const labels = conditions(inputs).data as Int32Array; // labels are integers
     const { model } = built(inputs);
+    if (model.prefixLength > 1)
+      throw new NextxError(
+        "CONFIG_BAD_VALUE",
+        "Generation begins with one token, a class or the end of frames.",
+        {
+          path: "cls_token_num",
+        },
+      );
     const interval = Number(args.cfg_interval ?? -1);
     // LlamaGen counts passes after the first token, NAR tokens.
     const isCounted = model.config.order === "raster" && interval >= 0;
@@ -146,9 +162,10 @@ export function narParity(
   }
   return {
     "attention-mask": async (inputs) => {
-      const order = storageOrder(built(inputs).model.plan);
-      const visible = blockCausal.hidden(order).map((hidden) => 1 - hidden);
-      return { mask: bools(visible, [order.length, order.length]) };
+      const { model } = built(inputs);
+      const visible = model.hidden().map((hidden) => 1 - hidden);
+      const length = model.prefixLength + model.plan.length;
+      return { mask: bools(visible, [length, length]) };
     },
     "position-table": async (inputs) => {
       const { model } = built(inputs);
@@ -159,7 +176,7 @@ export function narParity(
     },
     "head-logits": async (inputs) => {
       const { model } = built(inputs);
-      const graph = trace({ labels: int32(B), ids: int32(B, model.plan.length) }, (x) => {
+      const graph = trace({ labels: labelSpec(inputs), ids: int32(B, model.plan.length) }, (x) => {
         const heads = model.headLogits(x.labels, x.ids);
         return Object.fromEntries(heads.map((head, k) => [["right", "below", "frame"][k] as string, head]));
       });
@@ -167,7 +184,7 @@ export function narParity(
     },
     logits: async (inputs) => {
       const { model } = built(inputs);
-      const graph = trace({ labels: int32(B), ids: int32(B, model.plan.length) }, (x) => ({
+      const graph = trace({ labels: labelSpec(inputs), ids: int32(B, model.plan.length) }, (x) => ({
         logits: model.logits(x.labels, x.ids),
       }));
       return run(graph, tokens(inputs));
