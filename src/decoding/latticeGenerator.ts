@@ -8,15 +8,15 @@ import type { KeyValue, LayerOptions } from "../mixer/types.ts";
 import type { Group, LatticePlan } from "../plan/types.ts";
 import { trace } from "../runtime/trace.ts";
 import { floats, ints, type Value } from "../runtime/values.ts";
-import { mulDims, symbol } from "../tensor/dims.ts";
-import { concat, reshape } from "../tensor/ops/structure.ts";
-import { float32, int32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
+import { type Dim, mulDims, symbol } from "../tensor/dims.ts";
+import { concat, reshape, slice } from "../tensor/ops/structure.ts";
+import { constant, float32, int32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
 import { cacheNames, guide } from "./groupPrograms.ts";
 import { KvCache } from "./kvCache.ts";
 import { decodeGroups } from "./loop.ts";
 import type { ProgramStore } from "./programStore.ts";
 
-/** What the programs are traced from; places count the prefix as 0 and row-major sites from 1. */
+/** What the programs are traced from; places count the prefix from 0, then row-major sites. */
 export interface LatticeModel {
   readonly plan: LatticePlan;
   readonly readout: LatticeHeads;
@@ -24,7 +24,9 @@ export interface LatticeModel {
   readonly numHeads: number;
   readonly headWidth: number;
   readonly vocabSize: number;
-  /** Labels [rows] -> the prefix token [rows, 1, C]. */
+  /** Tokens K before the sites: all places see the first one alone, the last one predicts the first site. */
+  readonly prefixLength: number;
+  /** Labels [rows], or with several [rows, K] -> the prefix [rows, K, C]. */
   prefix(labels: Tensor): Tensor;
   /** Ids [rows, N] -> [rows, N, C]. */
   tokens(ids: Tensor): Tensor;
@@ -38,15 +40,26 @@ export interface LatticeModel {
 
 const B = symbol("B");
 
-/** One pass over the prefix (labels [G, B]) or over a group (ids [B, N]) -> guided logits per head, and grown caches. */
+/** Sizes of labels: one number per row, or one per token of a prefix. */
+const labelShape = (rows: readonly Dim[], { prefixLength }: LatticeModel): Dim[] =>
+  prefixLength === 1 ? [...rows] : [...rows, prefixLength];
+
+/** Attention bias of a prefix, [K, K]. */
+function firstOnly(length: number): Tensor {
+  const hidden = Float32Array.from({ length: length * length }, (_, i) => (i % length === 0 ? 0 : -1e9));
+  return constant(hidden, [length, length]);
+}
+
+/** One pass over the prefix (labels [G, B] or [G, B, K]) or over a group (ids [B, N]) -> guided logits per head, and grown caches. */
 export function latticeGraph(model: LatticeModel, branches: number, fed: "prefix" | "group") {
   const [N, M] = [symbol("N"), symbol("M")];
   const rows = mulDims(branches, B);
   const cache = float32(rows, model.numHeads, M, model.headWidth);
   const names = cacheNames(model.layers);
+  const before = fed === "prefix" ? model.prefixLength : 1;
   const specs: Record<string, TensorSpec> = {
-    ...(fed === "prefix" ? { labels: int32(branches, B) } : { ids: int32(B, N) }),
-    places: int32(fed === "prefix" ? 1 : N),
+    ...(fed === "prefix" ? { labels: int32(...labelShape([branches, B], model)) } : { ids: int32(B, N) }),
+    places: int32(fed === "prefix" ? before : N),
     ...(branches === 2 && { guidance: float32() }),
     ...(fed === "group" && Object.fromEntries(names.map((name) => [name, cache]))),
   };
@@ -57,14 +70,23 @@ export function latticeGraph(model: LatticeModel, branches: number, fed: "prefix
         Array.from({ length: branches }, () => get("ids")),
         0,
       );
-    const x = fed === "prefix" ? model.prefix(reshape(get("labels"), [rows])) : model.tokens(repeated());
+    const x =
+      fed === "prefix"
+        ? model.prefix(reshape(get("labels"), labelShape([rows], model)))
+        : model.tokens(repeated());
     const past = (i: number): LayerOptions =>
       fed === "prefix"
-        ? {}
+        ? before === 1
+          ? {}
+          : { bias: firstOnly(before) }
         : { past: { key: get(names[2 * i] as string), value: get(names[2 * i + 1] as string) } }; // two per layer
     const { heads, caches } = model.run(x, get("places"), past);
-    const grown = caches.flatMap(({ key, value }) => [key, value]);
-    const guided = heads.map((head) =>
+    // of a prefix the last token predicts, and the first one is seen
+    const grown = caches
+      .flatMap(({ key, value }) => [key, value])
+      .map((x) => (before === 1 ? x : slice(x, 2, 0, 1)));
+    const last = heads.map((head) => (before === 1 ? head : slice(head, 1, before - 1, before)));
+    const guided = last.map((head) =>
       guide(reshape(head, [branches, B, ...head.shape.slice(1)]), inputs.guidance),
     );
     return {
@@ -75,6 +97,7 @@ export function latticeGraph(model: LatticeModel, branches: number, fed: "prefix
 }
 
 export interface LatticeRequest {
+  /** One per picture, or the tokens of its prefix. */
   readonly labels: Int32Array;
   readonly nullLabel: number;
   /** Guidance t of a group: logits = (1 + t) conditional - t unconditional. All 0: one branch. */
@@ -116,13 +139,16 @@ export async function* generateLattice(
   { labels, nullLabel, guidance, choose, signal }: LatticeRequest,
 ): AsyncGenerator<LatticeResult> {
   const { plan, readout } = model;
-  const batch = labels.length;
+  const batch = labels.length / model.prefixLength;
   const branches = plan.groups.every((group) => guidance(group) === 0) ? 1 : 2;
   const names = cacheNames(model.layers);
   const cache = KvCache.empty(model.layers, branches * batch, model.numHeads, model.headWidth);
   const rows = branches === 2 ? [...labels, ...labels.map(() => nullLabel)] : [...labels];
   let fed: "prefix" | "group" = "prefix";
-  let feed: Record<string, Value> = { labels: ints(rows, [branches, batch]), places: ints([0], [1]) };
+  let feed: Record<string, Value> = {
+    labels: ints(rows, labelShape([branches, batch], model) as number[]), // numbers here
+    places: ints([...Array(model.prefixLength).keys()], [model.prefixLength]),
+  };
   const decoder = {
     propose: async (group: Group): Promise<Value> => {
       const kind = fed;
@@ -138,7 +164,7 @@ export async function* generateLattice(
     choose: async (group: Group, logits: Value) => choose(group, logits),
     commit: async ({ start, size }: Group, tokens: Int32Array) => {
       fed = "group";
-      const places = plan.sites.subarray(start, start + size).map((site) => site + 1);
+      const places = plan.sites.subarray(start, start + size).map((site) => site + model.prefixLength);
       feed = { ids: ints(tokens, [batch, size]), places: ints(places, [size]) };
     },
   };

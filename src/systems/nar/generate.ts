@@ -15,7 +15,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Tokens of `labels.length` pictures, one stream each; yields after every group. Errors: SAMPLING_, LABEL_, ABORTED. */
+/** Tokens of a picture per label (or per K tokens of given frames), one stream each; yields after every group. Errors: SAMPLING_, LABEL_, ABORTED. */
 export async function* generateTokens(
   model: LatticeTransformer,
   programs: ProgramStore,
@@ -25,7 +25,7 @@ export async function* generateTokens(
 ): AsyncGenerator<LatticeResult> {
   checkSampling(options);
   checkLabels(labels, model.conditioner);
-  invariant(streams.length === labels.length, "There is one stream per picture.");
+  invariant(streams.length * model.prefixLength === labels.length, "There is one stream per picture.");
   const { vocabSize, conditioner } = model;
   const { cfgScale, cfgInterval, signal } = options;
   yield* generateLattice(model, programs, {
@@ -33,7 +33,7 @@ export async function* generateTokens(
     nullLabel: conditioner.nullLabel,
     guidance: ({ start }) => (cfgInterval >= 0 && start > cfgInterval ? 0 : cfgScale),
     choose: (group, { data }) => {
-      const tokens = new Int32Array(labels.length * group.size);
+      const tokens = new Int32Array(streams.length * group.size);
       for (let i = 0; i < tokens.length; i++) {
         const row = (data as Float32Array).subarray(i * vocabSize, (i + 1) * vocabSize); // logits are float32
         const stream = streams[Math.floor(i / group.size)] as RandomStream; // checked above

@@ -128,14 +128,7 @@ export function narParity(
     const { args } = inputs;
     const labels = conditions(inputs).data as Int32Array; // labels are integers
     const { model } = built(inputs);
-    if (model.prefixLength > 1)
-      throw new NextxError(
-        "CONFIG_BAD_VALUE",
-        "Generation begins with one token, a class or the end of frames.",
-        {
-          path: "cls_token_num",
-        },
-      );
+    const batch = labels.length / model.prefixLength;
     const interval = Number(args.cfg_interval ?? -1);
     // LlamaGen counts passes after the first token, NAR tokens.
     const isCounted = model.config.order === "raster" && interval >= 0;
@@ -144,7 +137,7 @@ export function narParity(
       cfgInterval: isCounted ? interval + 1 : interval,
       ...{ temperature: 0, topK: 0, topP: 0 },
     };
-    const streams = Array.from(labels, (_, i) => RandomStream.from(0, `parity/${i}`));
+    const streams = Array.from({ length: batch }, (_, i) => RandomStream.from(0, `parity/${i}`));
     const results = [];
     for await (const result of generateTokens(model, programsOf(nameOf(inputs)), labels, options, streams))
       results.push(result);
@@ -154,10 +147,10 @@ export function narParity(
       data: logits.data,
       width: group.size * model.vocabSize,
     }));
-    const shape = [labels.length, model.plan.length];
+    const shape = [batch, model.plan.length];
     return {
-      tokens: ints(inRowMajor(model, results, labels.length), shape),
-      logits: floats(joinParts(parts, labels.length), [...shape, model.vocabSize]),
+      tokens: ints(inRowMajor(model, results, batch), shape),
+      logits: floats(joinParts(parts, batch), [...shape, model.vocabSize]),
     };
   }
   return {
