@@ -8,6 +8,7 @@ import { causalAttention, fullAttention } from "../../mixer/dotProduct.ts";
 import { SeriesTransformer, type Settled } from "../../mixer/seriesTransformer.ts";
 import { fanInUniform, filled, normal, Scope, zeros } from "../../nn/scope.ts";
 import { circularConv, decompose } from "../../nn/series.ts";
+import { positionWaves } from "../../nn/waves.ts";
 import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
 import { add, mul } from "../../tensor/ops/elementwise.ts";
 import { linear } from "../../tensor/ops/linear.ts";
@@ -24,22 +25,12 @@ export interface TransformerSizes {
   readonly decoderDepth: number;
 }
 
-/** Sines and cosines of growing wave lengths, [1, L, D]. */
-function positions(length: number, width: number): Tensor {
-  const data = Float32Array.from({ length: length * width }, (_, i) => {
-    const [row, column] = [Math.floor(i / width), i % width];
-    const angle = row * Math.exp((-(column - (column % 2)) * Math.log(10_000)) / width);
-    return column % 2 === 0 ? Math.sin(angle) : Math.cos(angle);
-  });
-  return constant(data, [1, length, width]);
-}
-
 function embed(scope: Scope, x: Tensor, marks: Tensor | undefined, width: number): Tensor {
   const [length, channels] = [staticDim(dimOf(x, 1), "A series"), staticDim(dimOf(x, 2), "A series")];
   const token = scope.in("value_embedding", "tokenConv");
   const values = add(
     circularConv(token, x, width, normal(Math.sqrt(2 / (3 * channels)))),
-    positions(length, width),
+    constant(positionWaves(length, width), [1, length, width]),
   );
   if (marks === undefined) return values;
   const count = staticDim(dimOf(marks, 2), "Time marks");

@@ -9,6 +9,7 @@ import type { HeadMixer } from "../../mixer/headMixer.ts";
 import { SeriesTransformer } from "../../mixer/seriesTransformer.ts";
 import { fanInUniform, filled, type Initializer, normal, type Scope, zeros } from "../../nn/scope.ts";
 import { circularConv, decompose } from "../../nn/series.ts";
+import { positionWaves } from "../../nn/waves.ts";
 import { add, maximum, mul, sub } from "../../tensor/ops/elementwise.ts";
 import { gatherRows } from "../../tensor/ops/gather.ts";
 import { linear } from "../../tensor/ops/linear.ts";
@@ -23,13 +24,7 @@ export function seasonalNorm(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
   return sub(normed, mean(normed, [1], true));
 }
 
-/** Sines and cosines of a row's number in turn, of falling frequency. */
-const waves: Initializer = (_, [rows = 0, width = 0]) =>
-  Float32Array.from({ length: rows * width }, (__, i) => {
-    const [row, column] = [Math.floor(i / width), i % width];
-    const angle = row * 10_000 ** (-(column - (column % 2)) / width);
-    return column % 2 === 0 ? Math.sin(angle) : Math.cos(angle);
-  });
+const waves: Initializer = (_, [rows = 0, width = 0]) => positionWaves(rows, width);
 
 /** True for the names of tables that are not trained (code: `embed: "fixed"`). */
 export const isFixed = (name: string): boolean => name.endsWith("_embed.emb.weight");
