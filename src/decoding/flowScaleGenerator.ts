@@ -16,7 +16,7 @@ import { symbol } from "../tensor/dims.ts";
 import { invariant } from "../tensor/errors.ts";
 import { float32, int32, type Tensor } from "../tensor/tensor.ts";
 import { euler, type Velocities } from "./flowSolvers.ts";
-import type { KvCache } from "./kvCache.ts";
+import { cacheNames } from "./groupPrograms.ts";
 import {
   type CachedLayer,
   cacheInputs,
@@ -196,17 +196,17 @@ export async function* generateScales(
   const rows = [...labels, ...(branches === 2 ? labels.map(() => conditioner.nullLabel) : [])];
   const start = await programs.run("class", () => classGraph(model), { labels: ints(rows, [rows.length]) });
   const classToken = start.x as Value; // the graph's output
-  const cache: KvCache = emptyCache(layers, rows.length);
+  using cache = emptyCache(layers, rows.length);
   let x = classToken;
   const decoder = {
     propose: async ({ start: from, size }: Scale): Promise<Value> => {
-      const out = await programs.run("conditions", () => conditionsGraph(model), {
-        ...{ x, classToken, ...cacheInputs(cache) },
-        places: ints(
-          Int32Array.from({ length: size }, (_, i) => from + i),
-          [size],
-        ),
-      });
+      const places = ints(
+        Int32Array.from({ length: size }, (_, i) => from + i),
+        [size],
+      );
+      const inputs = { x, classToken, places, ...cacheInputs(cache) };
+      const kept = cacheNames(layers.length);
+      const out = await programs.run("conditions", () => conditionsGraph(model), inputs, { kept });
       cache.commit(grownValues(out, layers.length));
       return out.z as Value; // the graph's output
     },

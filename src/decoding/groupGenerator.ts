@@ -65,9 +65,9 @@ export async function* generateGroups<G extends Group>(
       positions: request.firstPositions,
     },
   );
-  const step = await programs.get(`step${branches}`, () => stepGraph(model, branches));
-  const cache = KvCache.empty(model.depth, branches * batch, model.numHeads, model.width / model.numHeads);
   const names = cacheNames(model.depth);
+  const step = await programs.get(`step${branches}`, () => stepGraph(model, branches), { kept: names });
+  using cache = KvCache.empty(model.depth, branches * batch, model.numHeads, model.width / model.numHeads);
   const last = plan.groups.length - 1;
   let x = start.x as Value; // the graph's outputs
   const propose = async (group: G): Promise<Proposal> => {

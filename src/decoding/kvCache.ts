@@ -1,14 +1,36 @@
-/** Keys and values of all layers, grown by one group per step; host arrays, so clone is free and rollback a copy. */
-import { floats, type Value } from "../runtime/values.ts";
+/**
+ * Keys and values of all layers, grown by one group per step: host arrays, or what a program left on its device, which is
+ * freed when nothing holds it. A clone is free.
+ */
+import { floats, freeValues, type Value } from "../runtime/values.ts";
 import { invariant } from "../tensor/errors.ts";
 import type { DecodingCache } from "./types.ts";
 
-/** Per layer: key then value, [rows, heads, length, width]. */
-export class KvCache implements DecodingCache<readonly Value[]> {
-  #values: readonly Value[];
+/** Values that caches hold together. */
+class HeldValues {
+  readonly values: readonly Value[];
+  #holders = 1;
 
   constructor(values: readonly Value[]) {
-    this.#values = values;
+    this.values = values;
+  }
+
+  share(): this {
+    this.#holders++;
+    return this;
+  }
+
+  release(): void {
+    if (--this.#holders === 0) freeValues(this.values);
+  }
+}
+
+/** Per layer: key then value, [rows, heads, length, width]. Dispose when done. */
+export class KvCache implements DecodingCache<readonly Value[]>, Disposable {
+  #held: HeldValues;
+
+  constructor(values: readonly Value[]) {
+    this.#held = new HeldValues(values);
   }
 
   /** An empty cache for `layers` layers. */
@@ -18,27 +40,31 @@ export class KvCache implements DecodingCache<readonly Value[]> {
   }
 
   get values(): readonly Value[] {
-    return this.#values;
+    return this.#held.values;
   }
 
   get length(): number {
-    return this.#values[0]?.shape[2] ?? 0;
+    return this.values[0]?.shape[2] ?? 0;
   }
 
-  /** Replaces the contents by the model's full present keys and values, which extend the past. */
+  /** Replaces the contents by the model's full present keys and values, which extend the past and are this cache's now. */
   commit(present: readonly Value[]): void {
-    invariant(present.length === this.#values.length, "A commit holds every layer.");
-    this.#values = present;
+    invariant(present.length === this.values.length, "A commit holds every layer.");
+    this.#held.release();
+    this.#held = new HeldValues(present);
   }
 
   clone(): KvCache {
-    return new KvCache(this.#values);
+    const clone = new KvCache([]);
+    clone.#held = this.#held.share();
+    return clone;
   }
 
+  /** Of host arrays. Errors: VALUE_ON_DEVICE. */
   rollback(length: number): void {
     invariant(length >= 0 && length <= this.length, "A rollback shortens the cache.");
     if (length === this.length) return;
-    this.#values = this.#values.map(({ data, shape: [rows = 0, heads = 0, past = 0, width = 0] }) => {
+    const shortened = this.values.map(({ data, shape: [rows = 0, heads = 0, past = 0, width = 0] }) => {
       const kept = new Float32Array(rows * heads * length * width);
       for (let row = 0; row < rows * heads; row++) {
         const start = row * past * width;
@@ -46,5 +72,11 @@ export class KvCache implements DecodingCache<readonly Value[]> {
       }
       return floats(kept, [rows, heads, length, width]);
     });
+    this.commit(shortened);
+  }
+
+  [Symbol.dispose](): void {
+    this.#held.release();
+    this.#held = new HeldValues([]);
   }
 }

@@ -142,7 +142,7 @@ export async function* generateLattice(
   const batch = labels.length / model.prefixLength;
   const branches = plan.groups.every((group) => guidance(group) === 0) ? 1 : 2;
   const names = cacheNames(model.layers);
-  const cache = KvCache.empty(model.layers, branches * batch, model.numHeads, model.headWidth);
+  using cache = KvCache.empty(model.layers, branches * batch, model.numHeads, model.headWidth);
   const rows = branches === 2 ? [...labels, ...labels.map(() => nullLabel)] : [...labels];
   let fed: "prefix" | "group" = "prefix";
   let feed: Record<string, Value> = {
@@ -152,11 +152,13 @@ export async function* generateLattice(
   const decoder = {
     propose: async (group: Group): Promise<Value> => {
       const kind = fed;
-      const out = await programs.run(`${kind}${branches}`, () => latticeGraph(model, branches, kind), {
+      const inputs = {
         ...feed,
         ...(branches === 2 && { guidance: floats([guidance(group)], []) }),
         ...(kind === "group" && Object.fromEntries(names.map((name, i) => [name, cache.values[i] as Value]))),
-      });
+      };
+      const graph = () => latticeGraph(model, branches, kind);
+      const out = await programs.run(`${kind}${branches}`, graph, inputs, { kept: names });
       cache.commit(names.map((name) => out[name] as Value)); // the graph's outputs
       const heads = Array.from({ length: readout.heads }, (_, k) => out[`head${k}`] as Value);
       return combined(heads, model, group);

@@ -5,7 +5,7 @@ import type { Graph } from "../runtime/trace.ts";
 import type { Value } from "../runtime/values.ts";
 
 /** How a program keeps its memory. */
-export type ProgramOptions = Pick<CompileOptions, "arena" | "prepack">;
+export type ProgramOptions = Pick<CompileOptions, "arena" | "prepack" | "kept">;
 
 export class ProgramStore implements Disposable {
   readonly #device: Device;

@@ -3,15 +3,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { NextxError } from "../tensor/errors.ts";
+import { mul } from "../tensor/ops/elementwise.ts";
 import { linear } from "../tensor/ops/linear.ts";
 import { gelu } from "../tensor/ops/neural.ts";
+import { concat, sum } from "../tensor/ops/structure.ts";
 import { RandomStream } from "../tensor/random.ts";
 import { float32 } from "../tensor/tensor.ts";
 import { type DeviceOptions, openDevice } from "./device.node.ts";
 import type { Device } from "./device.ts";
 import { compile } from "./program.ts";
 import { trace } from "./trace.ts";
-import { floats } from "./values.ts";
+import { DeviceValue, floats, freeValues } from "./values.ts";
 
 test("a device that is not one is refused by name", async () => {
   await expect(openDevice({ device: "wegpu" })).rejects.toMatchObject({
@@ -88,4 +90,39 @@ test.runIf(existsSync(driver))("a GPU's profile is whole once its program is dis
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+test.runIf(existsSync(driver))("what is kept stays on the GPU from run to run", async ({ skip }) => {
+  const gpu = await softwareGpu();
+  if (gpu instanceof NextxError) return skip("no Vulkan loader on this machine");
+  const graph = trace({ x: float32("N"), past: float32("M") }, ({ x, past }) => ({
+    total: sum(x, [0]),
+    grown: concat([past, x], 0),
+  }));
+  using program = await compile(graph, { device: gpu, kept: ["grown"] });
+  const none = floats([], [0]);
+  const first = await program.run({ x: floats([1, 2], [2]), past: none });
+  expect(first.grown).toBeInstanceOf(DeviceValue);
+  expect(first.grown.shape).toEqual([2]);
+  expect(() => first.grown.data).toThrow(expect.objectContaining({ code: "VALUE_ON_DEVICE" }));
+  // a run may ask for less than before and leave sizes as they were
+  const some = await program.run({ x: floats([3], [1]), past: first.grown }, new Map(), ["total"]);
+  expect([...some.total.data]).toEqual([3]);
+  const second = await program.run({ x: floats([3], [1]), past: first.grown });
+  freeValues([first.grown]);
+  using read = await compile(
+    trace({ x: float32("N") }, ({ x }) => ({ y: mul(x, 2) })),
+    { device: gpu },
+  );
+  expect([...(await read.run({ x: second.grown })).y.data]).toEqual([2, 4, 6]);
+  await expect(read.run({ x: { ...floats([1], [1]), shape: [2] } })).rejects.toMatchObject({
+    code: "PROGRAM_BAD_INPUT",
+  });
+  freeValues([second.grown]);
+});
+
+test("a device with one memory keeps nothing back", async () => {
+  const graph = trace({ x: float32(2) }, ({ x }) => ({ y: mul(x, 2) }));
+  using program = await compile(graph, { device: await openDevice(), kept: ["y"] });
+  expect([...(await program.run({ x: floats([1, 2], [2]) })).y.data]).toEqual([2, 4]);
 });

@@ -4,7 +4,14 @@ import { availableParallelism, cpus, freemem } from "node:os";
 import { NextxError } from "../tensor/errors.ts";
 import type { Provider } from "../tensor/tensor.ts";
 import type { Device, SessionOptions } from "./device.ts";
-import { type Ort, OrtSession, runtimeError, sessionOptions } from "./ortSession.ts";
+import {
+  type InTurn,
+  keptOutputs,
+  type Ort,
+  OrtSession,
+  runtimeError,
+  sessionOptions,
+} from "./ortSession.ts";
 import { machineWeightBits } from "./processor.node.ts";
 import { type Providers, TaskQueue, tryDevice } from "./providers.ts";
 import { openWasm } from "./wasm.node.ts";
@@ -41,6 +48,7 @@ async function nativeDevice(
   provider: Provider,
   threads: number,
   executionProviders: Providers,
+  inTurn?: InTurn,
 ): Promise<Device> {
   const ort = await loadRuntime();
   return {
@@ -53,10 +61,11 @@ async function nativeDevice(
       try {
         const created = await ort.InferenceSession.create(model, {
           ...sessionOptions(session),
+          ...(provider === "webgpu" && keptOutputs(session)),
           executionProviders,
           intraOpNumThreads: threads,
         });
-        return new OrtSession(ort, created, session.profile !== undefined);
+        return new OrtSession(ort, created, session, inTurn);
       } catch (cause) {
         throw runtimeError(cause, "The runtime refused the model");
       }
@@ -78,21 +87,22 @@ export const openCpu = async ({ threads }: CpuOptions = {}): Promise<Device> =>
  * Errors: DEVICE_UNAVAILABLE, DEVICE_BAD_THREADS, OPTIONAL_DEPENDENCY_MISSING.
  */
 async function openGpu(provider: "webgpu" | "cuda", threads: number): Promise<Device> {
-  const device = await nativeDevice(provider, threadCount(threads), gpuProviders[provider]);
   const queue = new TaskQueue();
-  const inTurn: Device = {
+  const inTurn: InTurn = (task) => queue.addOrRun(task);
+  const device = await nativeDevice(provider, threadCount(threads), gpuProviders[provider], inTurn);
+  const oneByOne: Device = {
     ...device,
     createSession: (model, options) =>
       queue.add(async () => {
         const session = await device.createSession(model, options);
         return {
           run: (feeds, outputs) => queue.add(() => session.run(feeds, outputs)),
-          [Symbol.dispose]: () => queue.addOrRun(() => session[Symbol.dispose]()),
+          [Symbol.dispose]: () => inTurn(() => session[Symbol.dispose]()),
         };
       }),
   };
-  await tryDevice(inTurn, gpuHints[provider]);
-  return inTurn;
+  await tryDevice(oneByOne, gpuHints[provider]);
+  return oneByOne;
 }
 
 const gpuProviders = {

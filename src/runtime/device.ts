@@ -12,6 +12,8 @@ export interface SessionOptions {
   readonly arena: boolean;
   /** Path prefix of a profile to write; none when undefined. */
   readonly profile?: string;
+  /** Outputs to leave on the device, where it has memory of its own. */
+  readonly kept?: readonly string[];
   /** Folder of the files that the model's weights lie in; for devices that open files. */
   readonly folder?: string;
 }

@@ -6,7 +6,7 @@ import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { NextxError } from "../tensor/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Session, SessionOptions } from "./device.ts";
-import { type Value, valueType } from "./values.ts";
+import { DeviceValue, type Value, valueType } from "./values.ts";
 
 /** What either package exports. */
 export type Ort = Pick<typeof import("onnxruntime-node"), "InferenceSession" | "Tensor">;
@@ -46,17 +46,46 @@ export function sessionOptions({
   };
 }
 
+/** The option that leaves outputs in WebGPU's buffers. */
+export const keptOutputs = ({ kept = [] }: SessionOptions): InferenceSession.SessionOptions =>
+  kept.length === 0
+    ? {}
+    : { preferredOutputLocation: Object.fromEntries(kept.map((name) => [name, "gpu-buffer"])) };
+
+/** Does a task at once; devices that run one model at a time let it wait for its turn. */
+export type InTurn = (task: () => void) => void;
+
 const disposed = (): NextxError => new NextxError("RUNTIME_DISPOSED", "The program was disposed.");
 
 export class OrtSession implements Session {
   readonly #ort: Ort;
   readonly #profiled: boolean;
+  readonly #keeps: boolean;
+  readonly #inTurn: InTurn;
   #session: InferenceSession | undefined;
 
-  constructor(ort: Ort, session: InferenceSession, profiled: boolean) {
+  /** `inTurn` frees what stayed on the device. */
+  constructor(
+    ort: Ort,
+    session: InferenceSession,
+    { profile, kept = [] }: SessionOptions,
+    inTurn: InTurn = (task) => task(),
+  ) {
     this.#ort = ort;
     this.#session = session;
-    this.#profiled = profiled;
+    this.#profiled = profile !== undefined;
+    this.#keeps = kept.length > 0;
+    this.#inTurn = inTurn;
+  }
+
+  #tensor(value: Value): OrtTensor {
+    if (value instanceof DeviceValue) return value.handle as OrtTensor; // made below
+    return new this.#ort.Tensor(valueType(value), value.data as Float32Array, value.shape); // typed by dtype
+  }
+
+  #value(result: OrtTensor, { dtype }: Tensor): Value {
+    if (result.location !== "gpu-buffer") return { data: result.data as Float32Array, shape: result.dims }; // dtype fixed by the model
+    return new DeviceValue(dtype, result.dims, result, () => this.#inTurn(() => result.dispose()));
   }
 
   async run(
@@ -65,20 +94,15 @@ export class OrtSession implements Session {
   ): Promise<Record<string, Value>> {
     if (this.#session === undefined) throw disposed();
     const tensors: Record<string, OrtTensor> = {};
-    for (const [name, value] of feeds) {
-      tensors[name] = new this.#ort.Tensor(valueType(value), value.data as Float32Array, value.shape); // typed by dtype
-    }
+    for (const [name, value] of feeds) tensors[name] = this.#tensor(value);
+    const wanted = outputs.map(([name]) => name);
+    // onnxruntime-node binds outputs by their number among those asked for, and what was bound once stays bound: ask for all
+    const asked = this.#keeps ? this.#session.outputNames : wanted;
     try {
-      const results = await this.#session.run(
-        tensors,
-        outputs.map(([name]) => name),
-        { logSeverityLevel: 4 },
-      );
+      const results = await this.#session.run(tensors, asked, { logSeverityLevel: 4 });
+      for (const name of asked) if (!wanted.includes(name)) this.#inTurn(() => results[name]?.dispose());
       return Object.fromEntries(
-        outputs.map(([name]) => {
-          const result = results[name] as OrtTensor; // requested by name
-          return [name, { data: result.data as Float32Array, shape: result.dims }]; // dtype fixed by the model
-        }),
+        outputs.map(([name, tensor]) => [name, this.#value(results[name] as OrtTensor, tensor)]), // requested by name
       );
     } catch (cause) {
       if (this.#session === undefined) throw disposed();

@@ -12,7 +12,7 @@ import { peakBytes, tensorBytes } from "./memory.ts";
 import { lowerToOnnx, type OnnxModel, symbolSources, type WeightSource } from "./onnx.ts";
 import { withQuantisedLayers } from "./quantised.ts";
 import type { Graph } from "./trace.ts";
-import { allocate, dataType, elementCount, isFileBacked, type Value } from "./values.ts";
+import { allocate, DeviceValue, dataType, elementCount, isFileBacked, type Value } from "./values.ts";
 
 export interface CompileOptions {
   readonly device: Device;
@@ -20,6 +20,11 @@ export interface CompileOptions {
   readonly weights?: ReadonlyMap<string, Value>;
   readonly prepack?: boolean;
   readonly arena?: boolean;
+  /**
+   * Outputs that only go into later runs: on WebGPU they stay on the device as `DeviceValue`s, elsewhere they are values
+   * like all others.
+   */
+  readonly kept?: readonly string[];
   readonly profile?: string;
 }
 
@@ -48,6 +53,7 @@ async function build<I extends string, O extends string>(
     ...(folder !== undefined && { folder }),
     prepack: options.prepack ?? true,
     arena: options.arena ?? true,
+    ...(options.kept && { kept: options.kept.flatMap((name) => model.outputs.get(name) ?? []) }),
     ...(options.profile !== undefined && { profile: options.profile }),
   });
   return new Program(graph, session, options, model, watched);
@@ -290,7 +296,7 @@ function badInput(name: string, what: string): NextxError {
 
 /** Type, rank, and as many elements as the shape says. */
 function checkForm(name: string, tensor: Tensor, value: Value): void {
-  const got = dataType(value.data);
+  const got = value instanceof DeviceValue ? value.dtype : dataType(value.data);
   if (got !== tensor.dtype) throw badInput(name, `must be ${tensor.dtype}, got ${got ?? "another array"}`);
   const { shape } = value;
   if (
@@ -299,7 +305,7 @@ function checkForm(name: string, tensor: Tensor, value: Value): void {
   ) {
     throw badInput(name, `must have shape ${shapeText(tensor.shape)}, got [${shape}]`);
   }
-  if (elementCount(shape) !== value.data.length) {
+  if (!(value instanceof DeviceValue) && elementCount(shape) !== value.data.length) {
     throw badInput(
       name,
       `has ${value.data.length} elements, its shape [${shape}] needs ${elementCount(shape)}`,

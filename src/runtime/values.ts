@@ -1,4 +1,4 @@
-/** Values that enter and leave programs: typed arrays with a shape, in host memory. */
+/** Values that enter and leave programs: typed arrays with a shape, in host memory, or what stayed on a GPU. */
 import { NextxError } from "../tensor/errors.ts";
 import type { Data, DType } from "../tensor/tensor.ts";
 
@@ -24,6 +24,39 @@ export interface FileRange {
 
 export const isFileBacked = (value: Value): value is FileBacked => "source" in value;
 
+/**
+ * What a program left on its device (`CompileOptions.kept`): programs of that device take it, and nothing else can read it.
+ * Dispose it when no run takes it any more.
+ */
+export class DeviceValue implements Value, Disposable {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** The runtime's own tensor. */
+  readonly handle: unknown;
+  readonly #free: () => void;
+
+  constructor(dtype: DType, shape: readonly number[], handle: unknown, free: () => void) {
+    this.dtype = dtype;
+    this.shape = shape;
+    this.handle = handle;
+    this.#free = free;
+  }
+
+  /** @throws NextxError VALUE_ON_DEVICE */
+  get data(): Data {
+    throw new NextxError("VALUE_ON_DEVICE", "This value lies on its device; it cannot be read.");
+  }
+
+  [Symbol.dispose](): void {
+    this.#free();
+  }
+}
+
+/** Frees those values that lie on a device. */
+export function freeValues(values: Iterable<Value>): void {
+  for (const value of values) if (value instanceof DeviceValue) value[Symbol.dispose]();
+}
+
 /** The dtype that an array holds; undefined for arrays that no value has. */
 export function dataType(data: unknown): DType | undefined {
   if (data instanceof Float32Array) return "float32";
@@ -33,7 +66,7 @@ export function dataType(data: unknown): DType | undefined {
 
 /** The dtype of a value. @throws NextxError VALUE_BAD_TYPE for other arrays */
 export function valueType(value: Value): DType {
-  const dtype = dataType(value.data);
+  const dtype = value instanceof DeviceValue ? value.dtype : dataType(value.data);
   if (dtype !== undefined) return dtype;
   throw new NextxError(
     "VALUE_BAD_TYPE",

@@ -4,7 +4,7 @@
  */
 import { NextxError } from "../tensor/errors.ts";
 import type { Device, Session, SessionOptions } from "./device.ts";
-import { OrtSession, runtimeError, sessionOptions } from "./ortSession.ts";
+import { keptOutputs, OrtSession, runtimeError, sessionOptions } from "./ortSession.ts";
 import { type Providers, TaskQueue, tryDevice } from "./providers.ts";
 
 /** What onnxruntime-web exports; each of its builds is a runtime of its own with its own settings. */
@@ -64,12 +64,18 @@ export class WebSessions {
   ): Promise<Session> {
     const common = sessionOptions(options);
     const { session: entries } = common.extra as { session: Record<string, string> }; // made just above
-    const settings = { ...common, executionProviders, extra: { session: { ...entries, ...extra } } };
+    const settings = {
+      ...common,
+      ...keptOutputs(options),
+      executionProviders,
+      extra: { session: { ...entries, ...extra } },
+    };
     return this.#queue.add(async () => {
       try {
         const created = await this.#ort.InferenceSession.create(model, settings);
         this.#modelBytes += model.byteLength;
-        return this.#inTurn(new OrtSession(this.#ort, created, false), model.byteLength);
+        const session = new OrtSession(this.#ort, created, options, (task) => this.#queue.addOrRun(task));
+        return this.#inTurn(session, model.byteLength);
       } catch (cause) {
         throw runtimeError(cause, "The runtime refused the model");
       }
@@ -102,7 +108,7 @@ export async function wasmDevice(ort: OrtWeb, threads: number, files?: string): 
     threads,
     runtime: runtimeName(ort),
     availableMemoryBytes: () => WASM_LIMIT_BYTES - sessions.modelBytes,
-    createSession: (model, options) => sessions.create(model, options, ["wasm"]),
+    createSession: (model, { kept: _, ...options }) => sessions.create(model, options, ["wasm"]), // one memory
   };
   await tryDevice(device, servedFiles);
   return device;

@@ -28,15 +28,23 @@ const eventSchema = z.looseObject({
   args: z.looseObject({ op_name: z.string().optional() }).optional(),
 });
 
-/** Sums a profile's kernel events over `steps` steps, longest first. */
+type ProfileEvent = z.infer<typeof eventSchema>;
+
+/** A GPU's own time of a shader: `node&op&shader`. */
+const isShader = ({ cat, name }: ProfileEvent) => cat === "Api" && name.includes("&");
+const isNode = ({ cat, name }: ProfileEvent) => cat === "Node" && name.endsWith("_kernel_time");
+
+/**
+ * Sums a profile's kernel events over `steps` steps, longest first: the shaders of a GPU where it tells their times (a node's
+ * time is what it took to ask for them), else the nodes.
+ */
 export function sumKernels(events: readonly unknown[], steps: number): KernelTime[] {
+  const known = events.flatMap((event) => eventSchema.safeParse(event).data ?? []);
+  const shaders = known.filter(isShader);
   const sums = new Map<string, { calls: number; ms: number }>();
   let total = 0;
-  for (const event of events) {
-    const parsed = eventSchema.safeParse(event);
-    if (!parsed.success || parsed.data.cat !== "Node" || !parsed.data.name.endsWith("_kernel_time")) continue;
-    const { dur, args } = parsed.data;
-    const kernel = args?.op_name ?? "unknown";
+  for (const { name, dur, args } of shaders.length > 0 ? shaders : known.filter(isNode)) {
+    const kernel = shaders.length > 0 ? (name.split("&").at(-1) ?? name) : (args?.op_name ?? "unknown");
     const sum = sums.get(kernel) ?? { calls: 0, ms: 0 };
     sums.set(kernel, { calls: sum.calls + 1 / steps, ms: sum.ms + dur / 1000 / steps });
     total += dur / 1000 / steps;
