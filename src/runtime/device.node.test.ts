@@ -3,17 +3,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { NextxError } from "../tensor/errors.ts";
-import { mul } from "../tensor/ops/elementwise.ts";
-import { linear } from "../tensor/ops/linear.ts";
+import { add, mul } from "../tensor/ops/elementwise.ts";
+import { linear, matmul } from "../tensor/ops/linear.ts";
 import { gelu } from "../tensor/ops/neural.ts";
 import { concat, sum } from "../tensor/ops/structure.ts";
 import { RandomStream } from "../tensor/random.ts";
-import { float32 } from "../tensor/tensor.ts";
+import { float32, int32 } from "../tensor/tensor.ts";
 import { type DeviceOptions, openDevice } from "./device.node.ts";
 import type { Device } from "./device.ts";
 import { compile } from "./program.ts";
 import { trace } from "./trace.ts";
-import { DeviceValue, floats, freeValues } from "./values.ts";
+import { DeviceValue, floats, freeValues, ints } from "./values.ts";
 
 test("a device that is not one is refused by name", async () => {
   await expect(openDevice({ device: "wegpu" })).rejects.toMatchObject({
@@ -126,3 +126,30 @@ test("a device with one memory keeps nothing back", async () => {
   using program = await compile(graph, { device: await openDevice(), kept: ["y"] });
   expect([...(await program.run({ x: floats([1, 2], [2]) })).y.data]).toEqual([2, 4]);
 });
+
+test.runIf(existsSync(driver))(
+  "many outputs leave the GPU together, and look as they do on the CPU",
+  async ({ skip }) => {
+    const gpu = await softwareGpu();
+    if (gpu instanceof NextxError) return skip("no Vulkan loader on this machine");
+    const graph = trace({ x: float32("N", 3), id: int32("N") }, ({ x, id }) => ({
+      doubled: mul(x, 2), // of the batch's size
+      loss: sum(x),
+      columns: sum(x, [0]),
+      id: mul(id, 2),
+      squares: sum(mul(x, x), [0]),
+      table: matmul(x, x, true),
+      shifted: sum(add(x, 1), [0], true),
+    }));
+    const inputs = { x: floats([1, 2, 3, 4, 5, 6], [2, 3]), id: ints([3, 4], [2]) };
+    const results = async (device: Device) => {
+      using program = await compile(graph, { device });
+      const all = await program.run(inputs);
+      const some = await program.run(inputs, new Map(), ["id", "table"]);
+      return { all, some };
+    };
+    const [ours, theirs] = [await results(gpu), await results(await openDevice())];
+    expect(ours).toEqual(theirs);
+    expect(Object.keys(ours.some)).toEqual(["id", "table"]);
+  },
+);

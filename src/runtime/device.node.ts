@@ -55,6 +55,7 @@ async function nativeDevice(
     provider,
     threads,
     runtime: runtimeName() + (provider === "cpu" ? "" : ` ${provider}`),
+    ...(provider === "webgpu" && { joinsOutputs: true as const }),
     ...(provider === "cpu" && { weightBits: machineWeightBits(), opensFiles: true as const }),
     availableMemoryBytes: () => process.availableMemory?.() ?? freemem(),
     async createSession(model: Uint8Array<ArrayBuffer>, session: SessionOptions) {

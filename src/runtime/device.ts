@@ -36,6 +36,8 @@ export interface Device {
   availableMemoryBytes(): number;
   /** Largest tensor it can hold, in bytes; no limit of its own when undefined. */
   readonly maxTensorBytes?: number;
+  /** Whether every output that leaves it is a round trip of its own, so that they leave together. */
+  readonly joinsOutputs?: true;
   /** Whether its sessions read weights from files themselves. */
   readonly opensFiles?: true;
   /** 7 where sums of two products of 8 bits overflow in the processor; 8 when undefined. */

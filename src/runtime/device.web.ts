@@ -63,6 +63,7 @@ export async function openWebGpu(options: WebGpuOptions): Promise<Device> {
     threads: 1,
     runtime: runtimeName(ort),
     availableMemoryBytes: () => Number.POSITIVE_INFINITY, // no browser tells
+    joinsOutputs: true,
     maxTensorBytes: Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize),
     async createSession(model, session) {
       const provider = { name: "webgpu" as const, device: gpu };

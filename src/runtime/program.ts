@@ -8,6 +8,7 @@ import { reachableInputs, topologicalOrder } from "../tensor/graph.ts";
 import { inputName, type Tensor } from "../tensor/tensor.ts";
 import type { Device, Session } from "./device.ts";
 import { computesOnEmpty, fixSizes } from "./fixedSizes.ts";
+import { JoinedOutputs } from "./joinedOutputs.ts";
 import { peakBytes, tensorBytes } from "./memory.ts";
 import { lowerToOnnx, type OnnxModel, symbolSources, type WeightSource } from "./onnx.ts";
 import { withQuantisedLayers } from "./quantised.ts";
@@ -47,7 +48,9 @@ async function build<I extends string, O extends string>(
 ): Promise<Program<I, O>> {
   const { device } = options;
   const { weights, folder } = weightSources(options);
-  const model = lowerToOnnx(graph, device.provider, weights);
+  const apart = new Set([...watched, ...(options.kept ?? [])]);
+  const joined = device.joinsOutputs ? JoinedOutputs.of(graph, apart) : undefined;
+  const model = lowerToOnnx(joined?.join(graph) ?? graph, device.provider, weights);
   checkSymbols(graph, model.feeds);
   const session = await device.createSession(model.bytes, {
     ...(folder !== undefined && { folder }),
@@ -56,7 +59,7 @@ async function build<I extends string, O extends string>(
     ...(options.kept && { kept: options.kept.flatMap((name) => model.outputs.get(name) ?? []) }),
     ...(options.profile !== undefined && { profile: options.profile }),
   });
-  return new Program(graph, session, options, model, watched);
+  return new Program(graph, session, options, model, { watched, joined });
 }
 
 /** Smaller weights are written into the model. */
@@ -103,6 +106,7 @@ export class Program<I extends string = string, O extends string = string> {
   readonly #outputNames: ReadonlyMap<string, string>;
   /** Outputs that a device's `prepare` added: it sees them at every run. */
   readonly #watched: ReadonlySet<string>;
+  readonly #joined: JoinedOutputs | undefined;
   readonly #bounds: readonly Bound[];
   /** Symbol values that passed the checks of sizes and memory; programs of their own for those with empty tensors. */
   readonly #checked = new Map<string, Promise<Program> | undefined>();
@@ -113,13 +117,17 @@ export class Program<I extends string = string, O extends string = string> {
     session: Session,
     options: CompileOptions,
     model: Pick<OnnxModel, "feeds" | "outputs" | "nodeCount">,
-    watched: ReadonlySet<string>,
+    {
+      watched,
+      joined,
+    }: { readonly watched: ReadonlySet<string>; readonly joined: JoinedOutputs | undefined },
   ) {
     const { feeds } = model;
     this.graph = graph;
     this.nodeCount = model.nodeCount;
     this.#session = session;
     this.#watched = watched;
+    this.#joined = joined;
     this.#options = options;
     this.#feeds = feeds;
     this.#outputNames = model.outputs;
@@ -251,11 +259,15 @@ export class Program<I extends string = string, O extends string = string> {
       const names = wanted.map(([name]) => name);
       return { ...result, ...(await withoutEmpties.run(Object.fromEntries(feeds), new Map(), names)) };
     }
-    const inside = wanted.map(([name, tensor]) => [this.#outputNames.get(name) ?? name, tensor] as const);
+    const asked = this.#joined?.asked(wanted) ?? wanted;
+    const inside = asked.map(([name, tensor]) => [this.#outputNames.get(name) ?? name, tensor] as const);
     const computed = await this.#session.run(feeds, inside);
-    for (const [i, [name]] of wanted.entries()) {
-      result[name] = computed[inside[i]?.[0] ?? name] as Value; // asked for by this name
+    const answers: Record<string, Value> = {};
+    for (const [i, [name]] of asked.entries()) {
+      answers[name] = computed[inside[i]?.[0] ?? name] as Value; // asked for by this name
     }
+    const values = this.#joined?.split(answers) ?? answers;
+    for (const [name] of wanted) result[name] = values[name] as Value; // asked for, alone or joined
     return result;
   }
 

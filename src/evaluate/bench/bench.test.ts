@@ -31,12 +31,12 @@ it("kernels are summed per step, others left out", () => {
 it("a GPU's profile counts its shaders, not what asked for them", () => {
   const shader = (name: string, dur: number) => ({ cat: "Api", name, dur });
   const asked = { cat: "Node", name: "Add_1_kernel_time", dur: 900, args: { op_name: "Add" } };
-  expect(sumKernels([shader("Gemm_1&Gemm&MatMulTile", 3000), asked, shader("Add_1&Add&Add", 1000)], 1)).toEqual(
-    [
-      { kernel: "MatMulTile", calls: 1, ms: 3, share: 0.75 },
-      { kernel: "Add", calls: 1, ms: 1, share: 0.25 },
-    ],
-  );
+  expect(
+    sumKernels([shader("Gemm_1&Gemm&MatMulTile", 3000), asked, shader("Add_1&Add&Add", 1000)], 1),
+  ).toEqual([
+    { kernel: "MatMulTile", calls: 1, ms: 3, share: 0.75 },
+    { kernel: "Add", calls: 1, ms: 1, share: 0.25 },
+  ]);
 });
 
 it("the steps have the sizes of their PyTorch twins", () => {

@@ -19,6 +19,8 @@ const rowSchema = z.strictObject({
   definition: z.string(),
   numbers: z.record(z.string(), z.union([z.number(), z.array(z.number())])),
   minutes: z.number(),
+  /** Class of the machine; absent in rows from before it was noted. */
+  machine: z.string().optional(),
   checkpoint: fileSchema.optional(),
   pictures: z.array(fileSchema).optional(),
 });
@@ -115,6 +117,8 @@ export function armContext(
 export interface RunArmsOptions {
   /** Names of the arms to run; all when absent. Arms of before are kept either way. */
   readonly only?: ReadonlySet<string>;
+  /** Class of this machine, for the rows. */
+  readonly machine?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -122,7 +126,7 @@ export interface RunArmsOptions {
 export async function* runArms(
   folder: string,
   arms: readonly Arm[],
-  { only, signal }: RunArmsOptions = {},
+  { only, machine, signal }: RunArmsOptions = {},
 ): AsyncGenerator<ArmEvent> {
   await mkdir(folder, { recursive: true });
   const rows = new Map<string, ArmRow>();
@@ -139,13 +143,18 @@ export async function* runArms(
       continue;
     }
     yield { kind: "started", arm: arm.name };
-    const row = await runOne(folder, arm, armContext(folder, rows, signal));
+    const row = await runOne(folder, arm, armContext(folder, rows, signal), machine);
     rows.set(arm.name, row);
     yield { kind: "finished", row };
   }
 }
 
-async function runOne(folder: string, arm: Arm, context: ArmContext): Promise<ArmRow> {
+async function runOne(
+  folder: string,
+  arm: Arm,
+  context: ArmContext,
+  machine: string | undefined,
+): Promise<ArmRow> {
   const startMs = performance.now();
   const { numbers, model, pictures } = await arm.run(context);
   requireFinite(arm.name, numbers);
@@ -162,6 +171,7 @@ async function runOne(folder: string, arm: Arm, context: ArmContext): Promise<Ar
     definition: definitionHash(arm.definition),
     numbers,
     minutes: Number(((performance.now() - startMs) / 60_000).toFixed(2)),
+    ...(machine !== undefined && { machine }),
     ...(checkpoint && { checkpoint }),
     ...(drawn.length > 0 && { pictures: drawn }),
   };

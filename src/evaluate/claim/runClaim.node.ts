@@ -79,10 +79,17 @@ export function composeResult(claim: Claim, rows: Rows, origin: ClaimOrigin): Re
     pictures: all.flatMap(({ pictures }) => pictures ?? []),
     provenance: {
       ...origin,
+      machineClass: machinesOf(all, origin.machineClass),
       minutes: Number(all.reduce((total, { minutes }) => total + minutes, 0).toFixed(1)),
       checkpoints: all.flatMap(({ checkpoint }) => (checkpoint ? [checkpoint] : [])),
     },
   });
+}
+
+/** The machine that puts a result together, and those that rows were made on besides. */
+function machinesOf(rows: readonly ArmRow[], own: string): string {
+  const others = new Set(rows.flatMap(({ machine }) => machine ?? []));
+  return [own, ...[...others].filter((machine) => !own.includes(machine))].join("; ");
 }
 
 /** The file's text. */
@@ -110,6 +117,7 @@ export async function* runClaim(claim: Claim, options: RunClaimOptions): AsyncGe
   let isNew = false;
   for await (const event of runArms(paths.arms, claim.arms, {
     ...(only && { only }),
+    machine: origin.machineClass,
     ...(signal && { signal }),
   })) {
     if (event.kind === "missing") missing.push(event.arm);

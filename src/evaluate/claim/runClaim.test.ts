@@ -224,3 +224,18 @@ it("arms are chosen by name or by what stands before a dash; others are refused,
   );
   await expect(run(claim(Number.NaN))).rejects.toMatchObject({ code: "CLAIM_NOT_FINITE" });
 });
+
+it("a result names every machine that its rows were made on, and still checks", async () => {
+  const paths = place();
+  const runOn = async (machineClass: string, arms?: string[]) => {
+    for await (const _ of runClaim(claim(), {
+      paths,
+      origin: { ...origin, machineClass },
+      ...(arms && { arms }),
+    }));
+    return parseResult(readFileSync(paths.result, "utf8"), paths.result).provenance.machineClass;
+  };
+  await runOn("a GPU", ["train-1"]).catch(() => undefined); // no result yet
+  expect(await runOn("2 cores")).toBe("2 cores; a GPU");
+  expect(await problems(claim(), paths)).toEqual([]);
+});

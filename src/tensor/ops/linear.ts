@@ -270,8 +270,35 @@ const convWeightOp: Op<ConvWeightAttrs> = {
       apply(conv2dOp, [x, gw], { stride, pads }),
     ];
   },
-  lower: (emit, node, [x, g]) => lowerConvWeight(emit, node, x as string, g as string),
+  lower: (emit, node, [x, g]) =>
+    emit.provider === "webgpu"
+      ? convWeightByPicture(emit, node, x as string, g as string)
+      : lowerConvWeight(emit, node, x as string, g as string),
 };
+
+/**
+ * A GPU has too few threads in one product over the sites of all pictures: one per picture and kernel position, summed over
+ * the pictures at the end.
+ */
+function convWeightByPicture(emit: Emitter, node: Tensor, x: string, g: string): string {
+  const { stride, pads, kernel } = node.attrs as unknown as ConvWeightAttrs; // the op's own attributes
+  const [b, o, h, w] = at(node, 1).shape as [Dim, Dim, Dim, Dim];
+  const sites = mulDims(h, w);
+  const rows = emit.node("Reshape", [g, emit.dims([b, o, sites])], { allowzero: 1 });
+  const padded = emit.node("Transpose", [padSides(emit, x, pads)], { perm: [0, 2, 3, 1] }); // (B, H, W, I)
+  const end = (start: number, n: Dim) => addDims(start + 1, mulDims(stride, addDims(n, -1)));
+  const products = Array.from({ length: kernel[0] * kernel[1] }, (_, place) => {
+    const [i, j] = [Math.floor(place / kernel[1]), place % kernel[1]];
+    const range = [emit.int64([i, j]), emit.dims([end(i, h), end(j, w)]), emit.int64([1, 2])];
+    const view = emit.node("Slice", [padded, ...range, emit.int64([stride, stride])]); // (B, h, w, I)
+    const shape = emit.dims([b, sites, dimOf(at(node, 0), 1)]);
+    const columns = emit.node("Reshape", [view, shape], { allowzero: 1 });
+    return emit.node("Unsqueeze", [emit.node("MatMul", [rows, columns]), emit.int64([3])]); // (B, O, I, 1)
+  });
+  const joined = products.length === 1 ? (products[0] as string) : emit.node("Concat", products, { axis: 3 });
+  const summed = emit.node("ReduceSum", [joined, emit.int64([0])], { keepdims: 0 }); // (O, I, kH kW)
+  return emit.node("Reshape", [summed, emit.dims(node.shape)]);
+}
 
 /**
  * One matrix product per kernel position over shifted views of the padded input, batch and sites summed inside the
