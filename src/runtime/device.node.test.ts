@@ -3,17 +3,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { NextxError } from "../tensor/errors.ts";
+import { grad } from "../tensor/grad.ts";
 import { add, mul } from "../tensor/ops/elementwise.ts";
-import { linear, matmul } from "../tensor/ops/linear.ts";
+import { conv2d, linear, matmul } from "../tensor/ops/linear.ts";
 import { gelu } from "../tensor/ops/neural.ts";
 import { concat, sum } from "../tensor/ops/structure.ts";
 import { RandomStream } from "../tensor/random.ts";
-import { float32, int32 } from "../tensor/tensor.ts";
+import { float32, int32, type Tensor } from "../tensor/tensor.ts";
 import { type DeviceOptions, openDevice } from "./device.node.ts";
 import type { Device } from "./device.ts";
 import { compile } from "./program.ts";
 import { trace } from "./trace.ts";
-import { DeviceValue, floats, freeValues, ints } from "./values.ts";
+import { DeviceValue, elementCount, floats, freeValues, ints } from "./values.ts";
 
 test("a device that is not one is refused by name", async () => {
   await expect(openDevice({ device: "wegpu" })).rejects.toMatchObject({
@@ -153,3 +154,26 @@ test.runIf(existsSync(driver))(
     expect(Object.keys(ours.some)).toEqual(["id", "table"]);
   },
 );
+
+test.runIf(existsSync(driver))("gradients of stacked convolutions are the CPU's", async ({ skip }) => {
+  const gpu = await softwareGpu();
+  if (gpu instanceof NextxError) return skip("no Vulkan loader on this machine");
+  const weight = float32(2, 2, 3, 3);
+  const graph = trace({ x: float32(2, 2, 5, 4), first: weight, second: weight }, ({ x, first, second }) => {
+    const pads = [1, 1, 1, 1] as const;
+    const y = conv2d(conv2d(x, first, { pads }), second, { pads, stride: 1 });
+    const [a, b] = grad(sum(mul(y, y)), [first, second]);
+    return { a: a as Tensor, b: b as Tensor }; // as many gradients
+  });
+  const stream = RandomStream.from(0, "test");
+  const draw = (...shape: number[]) => floats(stream.normals(elementCount(shape), 1), shape);
+  const inputs = { x: draw(2, 2, 5, 4), first: draw(2, 2, 3, 3), second: draw(2, 2, 3, 3) };
+  const results = async (device: Device) => {
+    using program = await compile(graph, { device });
+    return await program.run(inputs);
+  };
+  const [ours, theirs] = [await results(gpu), await results(await openDevice())];
+  for (const name of ["a", "b"] as const)
+    for (const [i, value] of theirs[name].data.entries())
+      expect(Math.abs((ours[name].data[i] as number) - (value as number))).toBeLessThan(1e-3);
+});

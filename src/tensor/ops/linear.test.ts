@@ -292,28 +292,34 @@ it("leave no op of the file out", () => {
   expect([...linearOps].map((op) => op.name).filter((name) => !checker.covered.has(name))).toEqual([]);
 });
 
-it("a convolution's weight gradient is the same of a picture that is transposed on its way", async () => {
-  const specs = { weight: float32(2, 3, 3, 3) };
-  const gradient = (x: Tensor, weight: Tensor) => {
-    const y = l.conv2d(x, weight, { pads: [1, 1, 1, 1] });
-    return { g: grad(sum(mul(y, y)), [weight])[0] as Tensor };
-  };
-  const data = Float32Array.from({ length: 120 }, (_, i) => Math.sin(i));
-  const weight = floats(
-    Float32Array.from({ length: 54 }, (_, i) => Math.cos(i)),
-    [2, 3, 3, 3],
-  );
-  const swapped = Float32Array.from({ length: 120 }, (_, i) => {
-    const [n, y, x, c] = [Math.floor(i / 60), Math.floor((i % 60) / 15), Math.floor((i % 15) / 3), i % 3];
-    return data[((n * 3 + c) * 4 + y) * 5 + x] as number;
-  });
-  const plain = trace({ x: float32(2, 3, 4, 5), ...specs }, ({ x, weight: w }) => gradient(x, w));
-  const turned = trace({ x: float32(2, 4, 5, 3), ...specs }, ({ x, weight: w }) =>
-    gradient(transpose(x, [0, 3, 1, 2]), w),
-  );
-  using one = await compile(plain, { device });
-  using other = await compile(turned, { device });
-  const { g: wanted } = await one.run({ x: floats(data, [2, 3, 4, 5]), weight });
-  const { g } = await other.run({ x: floats(swapped, [2, 4, 5, 3]), weight });
-  for (const [i, value] of wanted.data.entries()) expect(g.data[i]).toBeCloseTo(Number(value), 3);
-});
+it.each([
+  ["", device],
+  [", lowered for WebGPU", { ...device, provider: "webgpu" as const }],
+])(
+  "a convolution's weight gradient is the same of a picture that is transposed on its way%s",
+  async (_, device) => {
+    const specs = { weight: float32(2, 3, 3, 3) };
+    const gradient = (x: Tensor, weight: Tensor) => {
+      const y = l.conv2d(x, weight, { pads: [1, 1, 1, 1] });
+      return { g: grad(sum(mul(y, y)), [weight])[0] as Tensor };
+    };
+    const data = Float32Array.from({ length: 120 }, (_, i) => Math.sin(i));
+    const weight = floats(
+      Float32Array.from({ length: 54 }, (_, i) => Math.cos(i)),
+      [2, 3, 3, 3],
+    );
+    const swapped = Float32Array.from({ length: 120 }, (_, i) => {
+      const [n, y, x, c] = [Math.floor(i / 60), Math.floor((i % 60) / 15), Math.floor((i % 15) / 3), i % 3];
+      return data[((n * 3 + c) * 4 + y) * 5 + x] as number;
+    });
+    const plain = trace({ x: float32(2, 3, 4, 5), ...specs }, ({ x, weight: w }) => gradient(x, w));
+    const turned = trace({ x: float32(2, 4, 5, 3), ...specs }, ({ x, weight: w }) =>
+      gradient(transpose(x, [0, 3, 1, 2]), w),
+    );
+    using one = await compile(plain, { device });
+    using other = await compile(turned, { device });
+    const { g: wanted } = await one.run({ x: floats(data, [2, 3, 4, 5]), weight });
+    const { g } = await other.run({ x: floats(swapped, [2, 4, 5, 3]), weight });
+    for (const [i, value] of wanted.data.entries()) expect(g.data[i]).toBeCloseTo(Number(value), 3);
+  },
+);

@@ -318,7 +318,9 @@ function lowerConvWeight(emit: Emitter, node: Tensor, x: string, g: string): str
 /** Zeros around the last two axes: top, left, bottom, right. */
 function padSides(emit: Emitter, x: string, pads: readonly number[]): string {
   if (pads.every((p) => p === 0)) return x;
-  return emit.node("Pad", [x, emit.int64([...pads]), "", emit.int64([2, 3])], { mode: "constant" });
+  const [top, left, bottom, right] = pads as [number, number, number, number];
+  // All axes are named: ONNX Runtime moves a transpose past Pad as if there were no list of axes.
+  return emit.node("Pad", [x, emit.int64([0, 0, top, left, 0, 0, bottom, right])], { mode: "constant" });
 }
 
 interface WeightViews {
