@@ -152,6 +152,7 @@ function trainingArm(bench: ContestBench, side: Side, training: SideTraining, se
   const { set, size } = bench.options;
   return {
     name: contestNames.training(side.name, seed),
+    ...extra(side),
     definition: { training: bench.training, side: side.name, seed, version: 1 },
     run: async (context) => {
       const work = (name: string) => numberOf(context.rows, contestNames.cost, name);
@@ -174,6 +175,8 @@ function trainingArm(bench: ContestBench, side: Side, training: SideTraining, se
   };
 }
 
+const extra = ({ isExtra }: Side): { readonly isExtra?: true } => (isExtra ? { isExtra } : {});
+
 const judgedDefinition = ({ options, training, identities }: ContestBench, side: Side) => ({
   training,
   side: side.name,
@@ -189,6 +192,7 @@ function guidanceArm(bench: ContestBench, side: Side): Arm {
   const { guidanceGrid, guidanceSamples, guidanceBy, seeds } = bench.options;
   return {
     name: contestNames.guidance(side.name),
+    ...extra(side),
     definition: { ...judgedDefinition(bench, side), version: 1 },
     run: async (context) => {
       using model = await side.open(await bench.weights(side, seeds[0] ?? 1, context), bench.setting.device);
@@ -231,6 +235,7 @@ function judgingArm(bench: ContestBench, side: Side, seed: number): Arm {
     numberOf(rows, contestNames.guidance(side.guidanceOf ?? side.name), "chosen");
   return {
     name: contestNames.judging(side.name, seed),
+    ...extra(side),
     definition: { ...judgedDefinition(bench, side), seed, samples: options.samples, version: 1 },
     run: async (context) => {
       const guidance = chosenIn(context);

@@ -57,6 +57,8 @@ export interface Side {
   readonly guidanceOf?: string;
   /** Seeds, where they are not the contest's: an ablation has one. */
   readonly seeds?: readonly number[];
+  /** Its arms only add to figures and measures: a result stands without them. */
+  readonly isExtra?: true;
   open(weights: Weights, device: Device): Promise<Sampler & Disposable>;
 }
 

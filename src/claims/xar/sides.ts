@@ -57,6 +57,9 @@ const forms: Readonly<Record<SideName, Form>> = {
   scale: { ...cells, entity: "scale", parts: 4 },
 };
 
+/** Sides beside those that show what the paper's ablations say: a result stands without them. */
+const further: ReadonlySet<SideName> = new Set(["increasing", "decreasing", "sub-sample", "scale"]);
+
 /** Name of the tokenizer that all share. */
 export const tokenizerName = "shared";
 const numClasses = synthClassNames.length;
@@ -104,6 +107,7 @@ export function entitySides(options: EntityOptions) {
     return {
       ...{ name, description, tokenizer: tokenizerName, sampling: { steps: options.steps } },
       ...(isAblation && { seeds: [options.seed] }),
+      ...(further.has(name) && { isExtra: true as const }),
       open: (weights, device) => xarSystem.open(description, weights, device),
       training: {
         prefix: transformerPrefix,
