@@ -364,6 +364,43 @@ describe("limits and guards", { timeout: 60_000 }, () => {
       expect(await status({ host: `localhost:${port}`, "sec-fetch-site": site })).toBe(wanted); // a picture's address
   });
 
+  it("says with every kind of answer what a browser may do with it", async () => {
+    const { url } = server;
+    const job: JobInfo = await (await post(`${url}v1/jobs`, { model: "synth-32", count: 1, seed: 1 })).json();
+    while ((await (await fetch(`${url}v1/jobs/${job.id}`)).json()).state !== "finished")
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    const page = await (await fetch(url)).text();
+    const script = /src="\.?\/?([^"]+\.js)"/.exec(page)?.[1] ?? "no script";
+    const paths = [
+      "",
+      script,
+      "docs",
+      "livez",
+      "metrics",
+      "v1/models",
+      "v1/nothing",
+      `v1/jobs/${job.id}/grid.png`,
+    ];
+    const answers = await Promise.all([
+      ...paths.map((path) => fetch(url + path)),
+      fetch(`${url}v1/models`, { method: "HEAD" }),
+      fetch(`${url}v1/models`, { headers: { origin: "https://elsewhere.example" } }),
+      generate(url, { model: "synth-32", count: 1, seed: 1 }),
+      generate(url, { model: "synth-32", count: -1 }),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual([
+      200, 200, 200, 200, 200, 200, 404, 200, 200, 403, 200, 400,
+    ]);
+    for (const { url: from, headers } of answers)
+      expect(
+        ["content-security-policy", "cross-origin-embedder-policy", "x-content-type-options"].map(
+          (name) => headers.get(name)?.split(" ")[0],
+        ),
+        from,
+      ).toEqual(["default-src", "require-corp", "nosniff"]);
+    await Promise.all(answers.map(({ body }) => body?.cancel()));
+  });
+
   it("takes a token beyond this machine", async () => {
     await expect(serve(["--runs=t", "--host=0.0.0.0"])).rejects.toThrow("SERVE_TOKEN_REQUIRED");
     const guarded = await serve(["--runs=t"], { NEXTX_TOKEN: "secret" });

@@ -65,8 +65,9 @@ export function createApp(service: Service, options: AppOptions): App {
     },
   });
   app.use(async (c, next) => {
-    await next();
+    // before the answer is made: to change one that is there, hono makes it again
     for (const [name, value] of Object.entries(headers)) c.header(name, value);
+    await next();
     if (c.req.method === "HEAD") await c.res.body?.cancel(); // nobody reads it: what streams has to end
   });
   app.use(guard(options));
@@ -77,6 +78,7 @@ export function createApp(service: Service, options: AppOptions): App {
     const status = statusOf(known);
     const { retryAfterSeconds } = known instanceof BusyError ? known : service;
     if (status === 429 || status === 503) c.header("Retry-After", String(retryAfterSeconds));
+    if (status === 413) c.header("Connection", "close"); // the rest of the body is not waited for
     if (known.code === "INTERNAL") process.stderr.write(`nextx serve: ${error.stack ?? error.message}\n`);
     return c.json(errorBody(known), status as 400); // any of the statuses
   });

@@ -32,16 +32,16 @@ const usualSteps = 25;
 
 export const flowArClaimOptions: FlowArClaimOptions = {
   ...{ width: 64, numHeads: 4, batchSize: 64, tokenImages: 20_480 },
-  tokenizerSteps: 1800,
-  transformerSteps: 1800,
+  tokenizerSteps: 1200,
+  transformerSteps: 1200,
   otherScales: [1, 4, 8],
   swapped: { zChannels: 8, ch: 32 },
   steps: [5, 10, 50],
   contest: {
     seeds: [1, 2, 3],
-    samples: 5_000,
-    guidanceGrid: [0, 0.75, 1.5, 3],
-    guidanceSamples: 1_000,
+    samples: 2_000,
+    guidanceGrid: [0, 0.75, 1.5],
+    guidanceSamples: 500,
     guidanceBy: "product",
   },
 };

@@ -13,6 +13,7 @@ const png = {
   description: "A picture.",
   content: { "image/png": { schema: z.string().meta({ format: "binary" }) } },
 };
+const pngHeaders = { "Content-Type": "image/png" };
 const query = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(100),
   before: z.string().max(64).optional().describe("Id of a job: those that were accepted before it."),
@@ -118,7 +119,10 @@ export function addJobs(app: App, service: Service): void {
       request: { params },
       responses: { 200: png, ...notFound },
     }),
-    async (c) => picture(await store.picture(c.req.valid("param").id)) as never, // bytes of the described kind
+    async (c) => {
+      const bytes = await store.picture(c.req.valid("param").id);
+      return c.body(Uint8Array.from(bytes), 200, pngHeaders) as never; // bytes of the described kind
+    },
   );
   app.openapi(
     createRoute({
@@ -138,10 +142,7 @@ export function addJobs(app: App, service: Service): void {
     }),
     async (c) => {
       const { id, index } = c.req.valid("param");
-      return picture(await store.picture(id, index)) as never; // bytes of the described kind
+      return c.body(Uint8Array.from(await store.picture(id, index)), 200, pngHeaders) as never; // bytes of the described kind
     },
   );
 }
-
-const picture = (bytes: Uint8Array): Response =>
-  new Response(Uint8Array.from(bytes), { headers: { "Content-Type": "image/png" } });
