@@ -34,11 +34,6 @@ export interface GroupResult<G extends Group> extends ChosenTokens {
   readonly logits: Value;
 }
 
-interface Proposal {
-  readonly logits: Value;
-  readonly present: readonly Value[];
-}
-
 /** The same rows for every branch: [B, ...] -> [G, B, ...]. */
 function repeat({ data, shape }: Value, branches: number): Value {
   const repeated = new Float32Array(data.length * branches);
@@ -70,7 +65,7 @@ export async function* generateGroups<G extends Group>(
   using cache = KvCache.empty(model.depth, branches * batch, model.numHeads, model.width / model.numHeads);
   const last = plan.groups.length - 1;
   let x = start.x as Value; // the graph's outputs
-  const propose = async (group: G): Promise<Proposal> => {
+  const propose = async (group: G): Promise<Value> => {
     const grown = group.index === last ? [] : names; // nothing looks back at the last group
     const past = names.map((name, i) => [name, cache.values[i] as Value] as const); // one per name
     const inputs = {
@@ -81,22 +76,19 @@ export async function* generateGroups<G extends Group>(
       ...Object.fromEntries(past),
     };
     const out = await step.run(inputs, new Map(), ["logits", ...grown]);
-    return { logits: out.logits as Value, present: grown.map((name) => out[name] as Value) };
+    if (group.index !== last) cache.commit(grown.map((name) => out[name] as Value)); // owned at once: a stop frees them
+    return out.logits as Value;
   };
   const decoder = {
     propose,
-    choose: async (group: G, { logits, present }: Proposal) => ({
-      ...request.choose(group, logits),
-      present,
-    }),
-    commit: async (group: G, choice: ChosenTokens & { readonly present: readonly Value[] }) => {
-      if (group.index !== last) cache.commit(choice.present);
+    choose: async (group: G, logits: Value) => request.choose(group, logits),
+    commit: async (group: G, choice: ChosenTokens) => {
       const next = await request.advance(group, choice);
       if (next !== undefined) x = repeat(next, branches);
     },
   };
   for await (const { group, proposal, choice } of decodeGroups(plan, decoder, signal)) {
     const { ids, tokens, codes } = choice;
-    yield { group, ids, tokens, codes, logits: proposal.logits };
+    yield { group, ids, tokens, codes, logits: proposal };
   }
 }
