@@ -7,6 +7,7 @@ import { type Model, openModel } from "./model.ts";
 import { findModel, packageRoot } from "./models.node.ts";
 import { outputOf } from "./programOutput.node.ts";
 import type { Device } from "./runtime/device.ts";
+import { NextxError } from "./tensor/errors.ts";
 
 const countSchema = z.object({ pictures: z.number(), medianMs: z.number(), timesMs: z.array(z.number()) });
 
@@ -17,6 +18,7 @@ export const sampleTimesSchema = z.object({
   firstPreviewMs: z.number(),
   /** From the request to the last picture of one, programs to be built. */
   firstPictureMs: z.number(),
+  /** One picture, and eight where their memory is there. */
   counts: z.array(countSchema),
   /** After one picture, and after eight. */
   peakOneBytes: z.number(),
@@ -51,9 +53,14 @@ export async function measureSampling(
   const one = await timed(model, 1, runs, settings);
   const firstPreviewMs = await drawMs(model, { ...settings, seed: 0, count: 1, previews: true }, true);
   const peakOneBytes = peakMemoryBytes();
-  const eight = await timed(model, 8, Math.max(1, Math.ceil(runs / 2)), settings);
+  const eight = await timed(model, 8, Math.max(1, Math.ceil(runs / 2)), settings).catch(unlessTooLarge);
   const peakBytes = peakMemoryBytes();
-  return { loadMs, firstPreviewMs, firstPictureMs, counts: [one, eight], peakOneBytes, peakBytes };
+  const counts = [one, ...(eight ? [eight] : [])];
+  return { loadMs, firstPreviewMs, firstPictureMs, counts, peakOneBytes, peakBytes };
+}
+
+function unlessTooLarge(error: unknown): undefined {
+  if (!(error instanceof NextxError && error.code === "RUNTIME_OUT_OF_MEMORY")) throw error;
 }
 
 export interface ApartOptions {

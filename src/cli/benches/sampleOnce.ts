@@ -25,9 +25,12 @@ export function timeLines({
   peakBytes,
 }: SampleTimes): string[] {
   const [one, eight] = counts;
-  const [oneMs, eightMs] = [one?.medianMs ?? 0, eight?.medianMs ?? 0];
+  const oneMs = one?.medianMs ?? 0;
+  const many = eight
+    ? `8 pictures ${eight.medianMs.toFixed(0)} ms: ${(eight.medianMs / oneMs).toFixed(2)} times one`
+    : "8 pictures have no room in memory";
   return [
-    `1 picture ${oneMs.toFixed(0)} ms, 8 pictures ${eightMs.toFixed(0)} ms: ${(eightMs / oneMs).toFixed(2)} times one`,
+    `1 picture ${oneMs.toFixed(0)} ms, ${many}`,
     `first preview after ${firstPreviewMs.toFixed(0)} ms; read in ${loadMs.toFixed(0)} ms, first picture ${firstPictureMs.toFixed(0)} ms later`,
     `peak memory ${megabytes(peakOneBytes)} after one picture, ${megabytes(peakBytes)} after eight`,
   ];
