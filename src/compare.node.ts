@@ -2,8 +2,10 @@
  * A model beside the one that it should equal, such as a quantised model beside its original: the same true tokens for
  * both, the same noise for both, and how far apart that leaves them.
  */
+
 import { openImageSet } from "./data/imageSets.node.ts";
 import { createLoader } from "./data/loader.ts";
+import { drawMany } from "./drawMany.ts";
 import { drawnSet } from "./dynamics.node.ts";
 import { drawPictures, type LabelledPictures } from "./evaluate/evaluatePictures.ts";
 import type { FeatureExtractor } from "./evaluate/features/types.ts";
@@ -51,11 +53,6 @@ export interface ComparisonReport {
   readonly features: readonly ComparedFeatures[];
 }
 
-interface Drawn {
-  readonly pixels: Uint8Array;
-  readonly ids: readonly Int32Array[];
-}
-
 function requireSameKind(model: Model, reference: Model): void {
   const kind = ({ system, imageSize, classNames }: Model) => `${system.id} ${imageSize} ${classNames}`;
   if (kind(model) === kind(reference)) return;
@@ -63,15 +60,6 @@ function requireSameKind(model: Model, reference: Model): void {
     path: "against",
     hint: "Compare models of one system, size and list of classes.",
   });
-}
-
-async function draw(model: Model, real: LabelledPictures, options: CompareOptions): Promise<Drawn> {
-  const { seed = 0, settings, signal } = options;
-  const classes = { class: [...real.labels], count: real.count, seed };
-  let last: Drawn = { pixels: new Uint8Array(0), ids: [] };
-  for await (const { pixels, ids } of model.sample({ ...settings, ...classes, ...(signal && { signal }) }))
-    last = { pixels: Uint8Array.from(pixels), ids };
-  return last;
 }
 
 /** Share of equal tokens; undefined where sites are not codes. */
@@ -147,14 +135,22 @@ export async function compare(
     requireSameClasses(reference, set);
     const real = drawPictures(set, count);
     const chosen = reference.recipe({ ...settings, seed }).settings;
-    onProgress?.(`sampling ${real.count} pictures three times`);
-    const own = await draw(model, real, { ...options, settings: chosen });
-    const other = await draw(reference, real, { ...options, settings: chosen });
-    const again = await draw(reference, real, { ...options, settings: chosen, seed: seed + 1 });
+    const draw = (from: Model, own: number, what: string) =>
+      drawMany(from, {
+        ...{ labels: real.labels, seed: own, settings: chosen },
+        ...(signal && { signal }),
+        onProgress: (text) => onProgress?.(`${what}: ${text}`),
+      });
+    const own = await draw(model, seed, "the model");
+    const other = await draw(reference, seed, "the reference");
+    const again = await draw(reference, seed + 1, "the reference, other noise");
     const drawn = { model: own.pixels, reference: other.pixels, again: again.pixels };
     const sameDrawn = sameShare(own.ids, other.ids);
     const features: ComparedFeatures[] = [];
-    for (const extractor of extractors) features.push(await distances(extractor, real, drawn, signal));
+    for (const extractor of extractors) {
+      onProgress?.(`features of ${extractor.name}`);
+      features.push(await distances(extractor, real, drawn, signal));
+    }
     return {
       model: { name: model.recipe().model, sha256: model.sha256 },
       reference: { name: reference.recipe().model, sha256: reference.sha256 },

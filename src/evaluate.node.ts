@@ -1,7 +1,9 @@
 /** Measuring an opened model against the held-out pictures of its data. */
+
 import { join } from "node:path";
 import { imageSets, isImageSetId, openImageSet } from "./data/imageSets.node.ts";
 import type { ImageSet, Split } from "./data/types.ts";
+import { drawMany } from "./drawMany.ts";
 import { openFrozenClassifier } from "./evaluate/classifier/classifier.node.ts";
 import { drawPictures, evaluatePictures, type PicturesReport } from "./evaluate/evaluatePictures.ts";
 import { openForeign } from "./evaluate/features/foreign.node.ts";
@@ -114,23 +116,14 @@ const watching = ({ signal, onProgress }: MeasureOptions) => ({
  * @throws NextxError EVALUATE_, DATA_, METRIC_, FEATURES_ and sampling codes, ABORTED
  */
 export async function evaluate(model: Model, options: EvaluateOptions = {}): Promise<EvaluationReport> {
-  const { seed = 0, settings, signal, onProgress } = options;
+  const { seed = 0, settings, signal } = options;
   const id = options.set ?? (await dataOf(model));
   return withSet(id, model.imageSize, options, async (set, extractors, count) => {
     requireSameClasses(model, set);
     const real = drawPictures(set, count);
-    const request = {
-      ...settings,
-      class: [...real.labels],
-      count: real.count,
-      seed,
-      ...(signal && { signal }),
-    };
-    const recipe = model.recipe(request);
-    onProgress?.(`sampling ${real.count} pictures`);
-    let pixels = new Uint8Array(0);
-    for await (const event of model.sample(request)) pixels = Uint8Array.from(event.pixels);
-    const generated = { ...real, pixels };
+    const recipe = model.recipe({ ...settings, class: [...real.labels], count: real.count, seed });
+    const request = { labels: real.labels, seed, ...(settings && { settings }), ...watching(options) };
+    const generated = { ...real, pixels: (await drawMany(model, request)).pixels };
     const reconstructed = model.canReconstruct && {
       ...real,
       pixels: await model.reconstruct(real.pixels, signal),
