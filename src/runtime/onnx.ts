@@ -150,11 +150,28 @@ class ModelWriter implements Emitter {
     return names.at(-1) ?? first;
   }
 
-  /** Gives a value another name: that of an output. */
-  copy(from: string, to: string): void {
-    this.nodes.push(
-      create(NodeProtoSchema, { name: `output_${to}`, opType: "Identity", input: [from], output: [to] }),
-    );
+  /**
+   * Gives values the names of the outputs that they are. What a node makes is called so from the start; what is an input, a
+   * constant or an output already is copied. Gives the number of copies.
+   */
+  nameOutputs(outputs: readonly (readonly [value: string, name: string])[]): number {
+    const made = new Set(this.nodes.flatMap(({ output }) => output));
+    const names = new Map<string, string>();
+    const copied = outputs.filter(([value, name]) => {
+      if (!made.has(value) || names.has(value)) return true;
+      names.set(value, name);
+      return false;
+    });
+    const renamed = (value: string) => names.get(value) ?? value;
+    for (const node of this.nodes) {
+      node.input = node.input.map(renamed);
+      node.output = node.output.map(renamed);
+    }
+    for (const [value, name] of copied) {
+      const io = { input: [renamed(value)], output: [name] };
+      this.nodes.push(create(NodeProtoSchema, { name: `output_${name}`, opType: "Identity", ...io }));
+    }
+    return copied.length;
   }
 
   #constant(
@@ -294,17 +311,19 @@ export function lowerToOnnx(
   for (const [name, tensor] of declared) if (writer.carriers.has(name)) feeds.set(name, tensor);
   const taken = new Set([...feeds.keys(), ...order.flatMap((node) => inputName(node) ?? [])]);
   const results = outputNames(Object.keys(graph.outputs), taken);
-  for (const [name, tensor] of outputs) {
-    const value = names.get(tensor);
-    invariant(value !== undefined, "Every output was lowered.");
-    writer.copy(value, results.get(name) as string); // named just now
-  }
+  const copies = writer.nameOutputs(
+    outputs.map(([name, tensor]) => {
+      const value = names.get(tensor);
+      invariant(value !== undefined, "Every output was lowered.");
+      return [value, results.get(name) as string] as const; // named just now
+    }),
+  );
   const named = outputs.map(([name, tensor]) => [results.get(name) ?? name, tensor] as const);
   return {
     bytes: modelBytes(writer, [...feeds], named),
     feeds,
     outputs: results,
-    nodeCount: writer.nodes.length - outputs.length,
+    nodeCount: writer.nodes.length - copies,
   };
 }
 
