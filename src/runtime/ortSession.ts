@@ -4,7 +4,7 @@
  */
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { NextxError } from "../tensor/errors.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import type { DType, Tensor } from "../tensor/tensor.ts";
 import type { Session, SessionOptions } from "./device.ts";
 import { DeviceValue, type Value, valueType } from "./values.ts";
 
@@ -83,8 +83,9 @@ export class OrtSession implements Session {
     return new this.#ort.Tensor(valueType(value), value.data as Float32Array, value.shape); // typed by dtype
   }
 
-  #value(result: OrtTensor, { dtype }: Tensor): Value {
+  #value(result: OrtTensor): Value {
     if (result.location !== "gpu-buffer") return { data: result.data as Float32Array, shape: result.dims }; // dtype fixed by the model
+    const dtype = result.type as DType; // the runtime's names of ours
     return new DeviceValue(dtype, result.dims, result, () => this.#inTurn(() => result.dispose()));
   }
 
@@ -102,7 +103,7 @@ export class OrtSession implements Session {
       const results = await this.#session.run(tensors, asked, { logSeverityLevel: 4 });
       for (const name of asked) if (!wanted.includes(name)) this.#inTurn(() => results[name]?.dispose());
       return Object.fromEntries(
-        outputs.map(([name, tensor]) => [name, this.#value(results[name] as OrtTensor, tensor)]), // requested by name
+        wanted.map((name) => [name, this.#value(results[name] as OrtTensor)]), // requested by name
       );
     } catch (cause) {
       if (this.#session === undefined) throw disposed();

@@ -21,7 +21,8 @@ export async function openRemote(page: Page, request: OpenRequest): Promise<Devi
     threads: opened.threads,
     runtime: opened.runtime,
     availableMemoryBytes: () => Number.POSITIVE_INFINITY,
-    async createSession(model, options) {
+    async createSession(model, { kept: _, ...options }) {
+      // what stays on a device cannot come over
       const id = unwrap(
         await page.evaluate(([d, m, o]) => (globalThis.nextxRemote as Remote).create(d, m, o), [
           opened.id,
