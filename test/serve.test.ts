@@ -332,38 +332,6 @@ describe("limits and guards", { timeout: 60_000 }, () => {
     });
   });
 
-  it("refuses what is no JSON, and bodies that are too large", async () => {
-    const send = (body: string | ReadableStream) =>
-      fetch(`${server.url}v1/generate`, {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        ...{ body, duplex: "half" },
-      });
-    expect((await send("{")).status).toBe(400);
-    const large = JSON.stringify({ model: "x".repeat(3_000_000) });
-    expect((await send(large)).status).toBe(413);
-    expect((await send(new Blob([large]).stream())).status).toBe(413); // chunked: no declared length
-  });
-
-  it("refuses other host names and other origins", async () => {
-    const { port } = new URL(server.url);
-    const status = (headers: Record<string, string>) =>
-      new Promise((resolve, reject) => {
-        httpRequest({ port, host: "127.0.0.1", path: "/v1/models", headers }, (response) => {
-          response.resume();
-          resolve(response.statusCode);
-        })
-          .on("error", reject)
-          .end();
-      });
-    expect(await status({ host: `localhost:${port}` })).toBe(200);
-    expect(await status({ host: `evil.example:${port}` })).toBe(403);
-    expect(await status({ host: `localhost:${port}`, origin: "http://evil.example" })).toBe(403);
-    expect(await status({ host: `localhost:${port}`, origin: `http://localhost:${port}` })).toBe(200);
-    for (const [site, wanted] of Object.entries({ "cross-site": 403, "same-site": 403, "same-origin": 200 }))
-      expect(await status({ host: `localhost:${port}`, "sec-fetch-site": site })).toBe(wanted); // a picture's address
-  });
-
   it("says with every kind of answer what a browser may do with it", async () => {
     const { url } = server;
     const job: JobInfo = await (await post(`${url}v1/jobs`, { model: "synth-32", count: 1, seed: 1 })).json();
@@ -399,6 +367,38 @@ describe("limits and guards", { timeout: 60_000 }, () => {
         from,
       ).toEqual(["default-src", "require-corp", "nosniff"]);
     await Promise.all(answers.map(({ body }) => body?.cancel()));
+  });
+
+  it("refuses what is no JSON, and bodies that are too large", async () => {
+    const send = (body: string | ReadableStream) =>
+      fetch(`${server.url}v1/generate`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        ...{ body, duplex: "half" },
+      });
+    expect((await send("{")).status).toBe(400);
+    const large = JSON.stringify({ model: "x".repeat(3_000_000) });
+    expect((await send(large)).status).toBe(413);
+    expect((await send(new Blob([large]).stream())).status).toBe(413); // chunked: no declared length
+  });
+
+  it("refuses other host names and other origins", async () => {
+    const { port } = new URL(server.url);
+    const status = (headers: Record<string, string>) =>
+      new Promise((resolve, reject) => {
+        httpRequest({ port, host: "127.0.0.1", path: "/v1/models", headers }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        })
+          .on("error", reject)
+          .end();
+      });
+    expect(await status({ host: `localhost:${port}` })).toBe(200);
+    expect(await status({ host: `evil.example:${port}` })).toBe(403);
+    expect(await status({ host: `localhost:${port}`, origin: "http://evil.example" })).toBe(403);
+    expect(await status({ host: `localhost:${port}`, origin: `http://localhost:${port}` })).toBe(200);
+    for (const [site, wanted] of Object.entries({ "cross-site": 403, "same-site": 403, "same-origin": 200 }))
+      expect(await status({ host: `localhost:${port}`, "sec-fetch-site": site })).toBe(wanted); // a picture's address
   });
 
   it("takes a token beyond this machine", async () => {

@@ -78,7 +78,6 @@ export function createApp(service: Service, options: AppOptions): App {
     const status = statusOf(known);
     const { retryAfterSeconds } = known instanceof BusyError ? known : service;
     if (status === 429 || status === 503) c.header("Retry-After", String(retryAfterSeconds));
-    if (status === 413) c.header("Connection", "close"); // the rest of the body is not waited for
     if (known.code === "INTERNAL") process.stderr.write(`nextx serve: ${error.stack ?? error.message}\n`);
     return c.json(errorBody(known), status as 400); // any of the statuses
   });
