@@ -1,7 +1,8 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import type { InferenceSession } from "onnxruntime-node";
+import { expect, test, vi } from "vitest";
 import { NextxError } from "../tensor/errors.ts";
 import { grad } from "../tensor/grad.ts";
 import { add, mul } from "../tensor/ops/elementwise.ts";
@@ -122,10 +123,21 @@ test.runIf(existsSync(driver))("what is kept stays on the GPU from run to run", 
   freeValues([second.grown]);
 });
 
-test("a device with one memory keeps nothing back", async () => {
-  const graph = trace({ x: float32(2) }, ({ x }) => ({ y: mul(x, 2) }));
-  using program = await compile(graph, { device: await openDevice(), kept: ["y"] });
-  expect([...(await program.run({ x: floats([1, 2], [2]) })).y.data]).toEqual([2, 4]);
+test("a device with one memory keeps nothing back, and is asked for no more than is wanted", async () => {
+  const runtime = await import("onnxruntime-node");
+  const run = vi.spyOn(
+    (runtime.InferenceSession as unknown as { prototype: InferenceSession }).prototype,
+    "run",
+  );
+  try {
+    const graph = trace({ x: float32(2) }, ({ x }) => ({ y: mul(x, 2), z: add(x, 1) }));
+    using program = await compile(graph, { device: await openDevice(), kept: ["y"] });
+    expect([...(await program.run({ x: floats([1, 2], [2]) })).y.data]).toEqual([2, 4]);
+    await program.run({ x: floats([1, 2], [2]) }, new Map(), ["z"]);
+    expect(run.mock.calls.at(-1)?.[1]).toEqual(["z"]);
+  } finally {
+    run.mockRestore();
+  }
 });
 
 test.runIf(existsSync(driver))(

@@ -58,11 +58,12 @@ async function nativeDevice(
     ...(provider === "webgpu" && { joinsOutputs: true as const }),
     ...(provider === "cpu" && { weightBits: machineWeightBits(), opensFiles: true as const }),
     availableMemoryBytes: () => process.availableMemory?.() ?? freemem(),
-    async createSession(model: Uint8Array<ArrayBuffer>, session: SessionOptions) {
+    async createSession(model: Uint8Array<ArrayBuffer>, { kept = [], ...asked }: SessionOptions) {
+      const session = provider === "webgpu" ? { ...asked, kept } : asked; // elsewhere nothing is kept back
       try {
         const created = await ort.InferenceSession.create(model, {
           ...sessionOptions(session),
-          ...(provider === "webgpu" && keptOutputs(session)),
+          ...keptOutputs(session),
           executionProviders,
           intraOpNumThreads: threads,
         });
