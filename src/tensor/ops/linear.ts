@@ -276,6 +276,10 @@ const convWeightOp: Op<ConvWeightAttrs> = {
       : lowerConvWeight(emit, node, x as string, g as string),
 };
 
+/** Where `n` sites from `start` on end, `stride` apart. */
+const viewEnd = (start: number, n: Dim, stride: number): Dim =>
+  addDims(start + 1, mulDims(stride, addDims(n, -1)));
+
 /**
  * A GPU has too few threads in one product over the sites of all pictures: one per picture and kernel position, summed over
  * the pictures at the end.
@@ -286,7 +290,7 @@ function convWeightByPicture(emit: Emitter, node: Tensor, x: string, g: string):
   const sites = mulDims(h, w);
   const rows = emit.node("Reshape", [g, emit.dims([b, o, sites])], { allowzero: 1 });
   const padded = emit.node("Transpose", [padSides(emit, x, pads)], { perm: [0, 2, 3, 1] }); // (B, H, W, I)
-  const end = (start: number, n: Dim) => addDims(start + 1, mulDims(stride, addDims(n, -1)));
+  const end = (start: number, n: Dim) => viewEnd(start, n, stride);
   const products = Array.from({ length: kernel[0] * kernel[1] }, (_, place) => {
     const [i, j] = [Math.floor(place / kernel[1]), place % kernel[1]];
     const range = [emit.int64([i, j]), emit.dims([end(i, h), end(j, w)]), emit.int64([1, 2])];
@@ -363,7 +367,7 @@ function viewProducts({ emit, node, padded, gradient }: WeightViews): string[] {
   const inside = dimOf(at(node, 0), 1);
   const sites = mulDims(b, h, w);
   const rows = emit.node("Reshape", [gradient, emit.dims([o, sites])], { allowzero: 1 });
-  const end = (start: number, n: Dim) => addDims(start + 1, mulDims(stride, addDims(n, -1)));
+  const end = (start: number, n: Dim) => viewEnd(start, n, stride);
   const parts: string[] = [];
   for (let i = 0; i < kernel[0]; i++) {
     for (let j = 0; j < kernel[1]; j++) {
