@@ -79,9 +79,10 @@ export class Training {
     this.#reset(plan, steps);
     try {
       const infos = await page.listModels();
+      controller.signal.throwIfAborted();
       const model = page.address(plan.from);
       keepUsed([model.url]);
-      const running = page.compute.start(
+      const running = page.training.start(
         {
           name: "train",
           model,
@@ -95,10 +96,14 @@ export class Training {
       this.#running = running;
       for await (const event of running.events) this.#take(event, infos);
     } catch (error) {
-      if (!controller.signal.aborted) this.problem = textOf(error);
+      if (controller.signal.aborted) return; // by what may have begun another training already
+      this.problem = textOf(error);
       this.state = "idle";
     } finally {
-      this.#running = undefined;
+      if (this.#controller === controller) {
+        this.#running = undefined;
+        page.training.close();
+      }
     }
   }
 

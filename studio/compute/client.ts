@@ -1,6 +1,6 @@
 /**
- * The computing worker, from the page: starts it when it is first needed, and again after a failure that a runtime does
- * not survive.
+ * A computing worker, from the page: starts it when it is first needed, and again after a failure that a runtime does not
+ * survive.
  */
 import { ApiError } from "../apiError.ts";
 import type { DeviceInfo, FromWorker, PlainError, Task, TaskEvents, ToWorker } from "./messages.ts";
@@ -52,7 +52,7 @@ export class PageCompute {
       onEnd: (error) => {
         this.#pending.delete(id);
         over = { ...(error && { error }) };
-        if (error && isFatal(error)) this.#close(worker);
+        if (error && isFatal(error)) this.#end(worker);
         wake();
       },
     });
@@ -89,6 +89,11 @@ export class PageCompute {
     this.#worker ??= this.#open();
   }
 
+  /** Ends the worker and gives its memory back; the next task starts another. Errors of tasks in hand: COMPUTE_CRASHED. */
+  close(): void {
+    if (this.#worker) this.#end(this.#worker);
+  }
+
   #open(): Worker {
     const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
     worker.onmessage = ({ data: message }: MessageEvent<FromWorker>) => {
@@ -99,7 +104,7 @@ export class PageCompute {
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      this.#close(worker, {
+      this.#end(worker, {
         code: "PAGE_NO_WORKER",
         message: "The part of the page that computes could not be started.",
         hint: "Use a current browser, reload the page, or let a server compute: npx nextx serve.",
@@ -110,7 +115,7 @@ export class PageCompute {
   }
 
   /** Ends a worker; what still waits for it fails. */
-  #close(worker: Worker, error?: PlainError): void {
+  #end(worker: Worker, error?: PlainError): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
     worker.terminate();

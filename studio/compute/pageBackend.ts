@@ -12,12 +12,15 @@ import type { DeviceInfo } from "./messages.ts";
 
 export class PageBackend implements Backend {
   readonly compute: PageCompute;
+  /** A worker of its own, so that pictures do not wait for steps of a training. */
+  readonly training: PageCompute;
   #models: readonly ModelInfo[] = [];
   /** Models that exist in this page only, with the address of their bytes. */
   readonly #own = new Map<string, { readonly info: ModelInfo; readonly url: string }>();
 
   constructor(onDevice: (device: DeviceInfo) => void) {
     this.compute = new PageCompute(runtimeFolder, onDevice);
+    this.training = new PageCompute(runtimeFolder, onDevice);
   }
 
   async listModels(): Promise<ModelInfo[]> {

@@ -193,6 +193,29 @@ describe.skipIf(chromium === undefined)(title, { timeout: 2 * timeout }, () => {
     expect(await page.locator("article h2").textContent()).toContain("trained-here");
   });
 
+  it("draws while it trains, each in a worker of its own", async () => {
+    await page.getByRole("link", { name: "Train", exact: true }).click();
+    await page.getByRole("spinbutton", { name: "Steps" }).fill("5000");
+    await button("Train again").click();
+    const stepOf = async () =>
+      Number(/^Step (\d+) of 5000$/.exec((await page.locator(".status b").textContent()) ?? "")?.[1]);
+    await page
+      .locator(".status")
+      .getByText(/^Step [1-9] of 5000$/)
+      .waitFor({ timeout });
+    const before = await stepOf();
+    expect(page.workers()).toHaveLength(2);
+    await page.getByRole("link", { name: "Generate", exact: true }).click();
+    await button("Generate").click();
+    await scale("6 of 6");
+    await done();
+    await page.getByRole("link", { name: "Train", exact: true }).click();
+    await expect.poll(stepOf, { timeout }).toBeGreaterThan(before);
+    await button("Stop").click();
+    await button("Discard").click();
+    await expect.poll(() => page.workers().length, { timeout }).toBe(1);
+  });
+
   it("says so when nothing can compute", async () => {
     const bare = await browser.newContext({ serviceWorkers: "block" });
     const other = await bare.newPage();

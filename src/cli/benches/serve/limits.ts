@@ -1,8 +1,8 @@
 /** H5: every number of every request has bounds, and what is beyond them is refused at once, with its place. */
-import { Agent, request } from "node:http";
+import { Agent } from "node:http";
 import { z } from "zod";
 import { type Goal, percentile, rounded } from "./goal.ts";
-import { benchModelId, type Target } from "./target.ts";
+import { post, type Target } from "./target.ts";
 
 interface Schema {
   readonly type?: string | readonly string[];
@@ -59,39 +59,10 @@ function numbersIn(schema: Schema, where: string, path: readonly string[]): Numb
   return [{ where, path, low, high }, ...below];
 }
 
-interface Answer {
-  readonly ms: number;
-  readonly status: number;
-  readonly text: string;
-}
-
-/** One request after the other over one connection: `fetch` takes longer than the server does. */
-function postTo(target: Target, agent: Agent, body: object): Promise<Answer> {
-  const startMs = performance.now();
-  const bytes = JSON.stringify({ model: benchModelId, ...body });
-  const headers = { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(bytes) };
-  return new Promise((resolve, reject) => {
-    request(`${target.url}v1/generate`, { method: "POST", agent, headers }, (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (part: string) => {
-        text += part;
-      });
-      response.on("end", () =>
-        resolve({ ms: performance.now() - startMs, status: response.statusCode ?? 0, text }),
-      );
-      response.on("error", reject);
-    })
-      .on("error", reject)
-      .end(bytes);
-  });
-}
-
 /** Numbers of `/v1/generate` that stand at the top of its body, tried beyond both bounds. */
 async function refusals(target: Target, fields: readonly NumberField[]) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const post = (body: object) => postTo(target, agent, body);
-  for (let i = 0; i < warming; i++) await post({ count: 0 });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 }); // one request after the other
+  for (let i = 0; i < warming; i++) await post(target, { count: 0 }, agent);
   const took: number[] = [];
   const accepted: string[] = [];
   const tried = fields.flatMap(({ path: [name = ""], low = 0, high = 0 }) =>
@@ -99,7 +70,7 @@ async function refusals(target: Target, fields: readonly NumberField[]) {
   );
   for (let round = 0; round < rounds; round++) {
     for (const [name, value] of tried) {
-      const { ms, status, text } = await post({ [name]: value });
+      const { ms, status, text } = await post(target, { [name]: value }, agent);
       took.push(ms);
       const param = (JSON.parse(text) as { error?: { param?: string | null } }).error?.param ?? ""; // our own server's
       if (status !== 400 || !param.includes(name)) accepted.push(`${name}=${value}`);

@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { NextxError } from "../../../tensor/errors.ts";
 import { type Goal, type LoadSize, percentile, rounded } from "./goal.ts";
-import { ask, maxWaiting, once, pause, type Target, untilIdle } from "./target.ts";
+import { isFinished, maxWaiting, once, onePicture, pause, post, type Target, untilIdle } from "./target.ts";
 import type { Seen, Watching } from "./witness.ts";
 
 /** Clients that fill the queue without overflowing it. */
@@ -34,23 +34,18 @@ interface Flood {
 async function client(target: Target, index: number, end: number, flood: Flood): Promise<void> {
   await pause((index * 7) % 1000); // they do not all come in the same millisecond
   for (let seed = index; performance.now() < end; seed += 7919) {
-    const startMs = performance.now();
-    let failure = "";
-    const response = await ask(target, seed).catch((error: Error) => {
-      failure = String((error.cause as { code?: string } | undefined)?.code ?? error.message);
-      return undefined;
-    });
-    const ms = performance.now() - startMs;
-    if (response?.status === 429) {
-      flood.refusedMs.push(ms);
-      if (!(Number(response.headers.get("retry-after")) >= 1)) flood.withoutRetryAfter++;
-      await response.body?.cancel();
+    const answer = await post(target, onePicture(seed)).catch(
+      (error: NodeJS.ErrnoException) => error.code ?? error.message,
+    );
+    if (typeof answer === "object" && answer.status === 429) {
+      flood.refusedMs.push(answer.ms);
+      if (!(Number(answer.headers["retry-after"]) >= 1)) flood.withoutRetryAfter++;
       await pause(1000 + ((seed * 31) % 1000));
-    } else if (response?.status === 200) {
+    } else if (typeof answer === "object" && answer.status === 200) {
       flood.accepted++;
-      if ((await response.text().catch(() => "")).includes("event: finished")) flood.finished++;
+      if (isFinished(answer)) flood.finished++;
     } else {
-      const why = response ? String(response.status) : failure;
+      const why = typeof answer === "object" ? String(answer.status) : answer;
       flood.others.set(why, (flood.others.get(why) ?? 0) + 1);
     }
   }

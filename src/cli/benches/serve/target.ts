@@ -1,6 +1,7 @@
 /** The server that is measured: the shipped binary in a process of its own, its counters, its memory, its sockets. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { Agent, type IncomingHttpHeaders, request } from "node:http";
 import { join } from "node:path";
 import { packageRoot } from "../../../models.node.ts";
 import { NextxError } from "../../../tensor/errors.ts";
@@ -71,7 +72,50 @@ function firstUrl(child: ChildProcess): Promise<string> {
   });
 }
 
-/** A request for pictures, not yet answered. */
+/** What was answered to a request that was read to its end. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  /** From before the request until the answer's end. */
+  readonly ms: number;
+}
+
+/** Connections that are used again, as many as there are questions at a time. */
+const connections = new Agent({ keepAlive: true });
+
+/** Asks for pictures by `node:http`, which costs the asking process a third of what `fetch` does. Rejects when the connection fails. */
+export function post(
+  { url }: Pick<Target, "url">,
+  body: object,
+  agent: Agent = connections,
+): Promise<Answer> {
+  const startMs = performance.now();
+  const bytes = JSON.stringify({ model: benchModelId, ...body });
+  const headers = { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(bytes) };
+  return new Promise((resolve, reject) => {
+    request(`${url}v1/generate`, { method: "POST", agent, headers }, (response) => {
+      const { statusCode: status = 0, headers } = response;
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (part: string) => {
+        text += part;
+      });
+      response.on("end", () => resolve({ status, headers, text, ms: performance.now() - startMs }));
+      response.on("error", reject);
+    })
+      .on("error", reject)
+      .end(bytes);
+  });
+}
+
+/** One picture of a class and noise that the seed chooses. */
+export const onePicture = (seed: number) => ({ class: seed % 16, count: 1, seed, previews: false });
+
+/** Whether pictures came, and not a refusal or an error. */
+export const isFinished = ({ text }: Answer): boolean => text.includes("event: finished");
+
+/** A request for pictures whose answer is read as it comes. */
 export const ask = (
   target: Pick<Target, "url">,
   seed: number,
@@ -81,15 +125,13 @@ export const ask = (
   fetch(`${target.url}v1/generate`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ model: benchModelId, class: seed % 16, count: 1, seed, previews: false, ...more }),
+    body: JSON.stringify({ model: benchModelId, ...onePicture(seed), ...more }),
     ...(signal && { signal }),
   });
 
-/** Pictures from first to last byte; gives whether they came. */
-export async function once(target: Pick<Target, "url">, seed: number): Promise<boolean> {
-  const response = await ask(target, seed);
-  return (await response.text()).includes("event: finished");
-}
+/** A picture from first to last byte; gives whether it came. */
+export const once = async (target: Pick<Target, "url">, seed: number): Promise<boolean> =>
+  isFinished(await post(target, onePicture(seed)));
 
 /** A number of the server's metrics; 0 when it has none of that name. */
 export async function metric(target: Pick<Target, "url">, name: string): Promise<number> {

@@ -2,7 +2,7 @@
  * A process that only asks for health and, once a moment, for a picture: `node witness.js URL`, told by its parent for how
  * long. Apart from the one that makes the load, whose own work would be in its times, and begun before that one is niced.
  */
-import { ask, pause } from "./target.ts";
+import { isFinished, onePicture, pause, post } from "./target.ts";
 
 /** What its parent says. */
 export interface Watching {
@@ -42,11 +42,10 @@ async function watchHealth(url: string, end: number, seen: Seen): Promise<void> 
 
 async function watchRefusals(url: string, end: number, seen: Seen): Promise<void> {
   for (let seed = 1; performance.now() < end; seed++) {
-    const startMs = performance.now();
-    const response = await ask({ url }, seed);
-    if (response.status === 429) seen.refusedMs.push(performance.now() - startMs);
+    const answer = await post({ url }, onePicture(seed));
+    if (answer.status === 429) seen.refusedMs.push(answer.ms);
     else seen.accepted++;
-    if ((await response.text()).includes("event: finished")) seen.finished++;
+    if (isFinished(answer)) seen.finished++;
     await pause(between.picture);
   }
 }
