@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSetting, revision, type SettingOptions } from "./claimSetting.node.ts";
-import { arenaData, contestants, type Overrides } from "./claims/arena/contestants.ts";
-import { armsOfContestant, imageArenaArms } from "./claims/arena/imageArms.ts";
+import { arenaData, type Contestant, contestants, type Overrides } from "./claims/arena/contestants.ts";
+import { armsOfContestant, contestantModel, imageArenaArms } from "./claims/arena/imageArms.ts";
 import {
   type ArenaResult,
   arenaSchema,
@@ -16,11 +16,20 @@ import {
 } from "./claims/arena/result.ts";
 import { forecasters, forecastName, seriesArenaArms } from "./claims/arena/seriesArms.ts";
 import { type ForecastBenchmark, naiveArmName } from "./claims/series/forecastArms.ts";
-import { type Arm, type ArmEvent, type ArmRow, runArms } from "./evaluate/claim/arms.node.ts";
+import {
+  type Arm,
+  type ArmEvent,
+  type ArmRow,
+  armContext,
+  readRow,
+  runArms,
+} from "./evaluate/claim/arms.node.ts";
 import type { ClaimSetting, Rows } from "./evaluate/claim/claim.ts";
 import { availableNetworksOf } from "./featureNetworks.node.ts";
 import { writeFileDurably } from "./formats/durable.node.ts";
+import type { ModelFile } from "./formats/modelFile.ts";
 import { suggestion } from "./formats/suggest.ts";
+import { findModel } from "./models.node.ts";
 import { machineClass } from "./runtime/device.node.ts";
 import { measureSamplingApart } from "./sampleTimes.node.ts";
 import { NextxError } from "./tensor/errors.ts";
@@ -105,7 +114,10 @@ function imageContest(setting: ClaimSetting, options: Settled): Contest {
     arms: imageArenaArms(setting, { contestants, ...told }),
     armsOf: (names) => contestants.filter(({ name }) => names.includes(name)).flatMap(armsOfContestant),
     compose: (rows, facts) => ({
-      image: composeImageArena(contestants, rows, { ...facts, data: arenaData.set, samples, features }),
+      image: composeImageArena(contestants, rows, {
+        ...{ ...facts, data: arenaData.set, samples, features },
+        ...(overrides && { overrides }),
+      }),
     }),
   };
 }
@@ -145,6 +157,19 @@ export async function readArena(out = "results"): Promise<ArenaResult> {
   return existsSync(path) ? parseArena(await readFile(path, "utf8"), path) : arenaSchema.parse({});
 }
 
+/** The model of a contestant of the image arena, tokenizer included, from the arms in a folder of results. @throws NextxError ARENA_UNKNOWN, CLAIM_MISSING_ARM, CLAIM_DAMAGED_ARM */
+export async function arenaModel(name: string, out = "results"): Promise<ModelFile> {
+  requireKnown(contestants, [name]);
+  const contestant = contestants.find((one) => one.name === name) as Contestant; // it is known
+  const folder = join(out, "arena", "image");
+  const rows = new Map<string, ArmRow>();
+  for (const arm of armsOfContestant(contestant)) {
+    const row = await readRow(folder, arm);
+    if (row) rows.set(arm, row);
+  }
+  return contestantModel(contestant, armContext(folder, rows), findModel);
+}
+
 /** Runs what is missing of a contest and puts together what is there. @throws NextxError ARENA_, CLAIM_, DATA_ codes, ABORTED */
 export async function* arena(kind: ArenaKind, options: ArenaOptions = {}): AsyncGenerator<ArenaEvent> {
   const settled: Settled = { ...defaults, ...options };
@@ -155,15 +180,17 @@ export async function* arena(kind: ArenaKind, options: ArenaOptions = {}): Async
   const { arms, armsOf, compose } = contests[kind](setting, settled);
   const few = only && new Set(armsOf(only));
   const rows = new Map<string, ArmRow>();
+  let known = before[kind]?.provenance.revision; // of what is only put together again
   const running = { ...(few && { only: few }), ...(signal && { signal }) };
   for await (const event of runArms(join(out, "arena", kind), arms, running)) {
     if (event.kind === "kept" || event.kind === "finished") rows.set(event.row.arm, event.row);
+    if (event.kind === "finished") known = undefined;
     yield event;
   }
   const facts: ContestFacts = {
     ...{ budgetMinutes, seed },
     provenance: {
-      revision: revision(version),
+      revision: known ?? revision(version),
       command: commandOf(kind, settled),
       machineClass: machineClass(setting.device),
       threads,

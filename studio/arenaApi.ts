@@ -14,3 +14,9 @@ export async function readPictures(name: string): Promise<string> {
   const response = await ask(`/v1/arena/pictures/${encodeURIComponent(name)}`);
   return URL.createObjectURL(await response.blob());
 }
+
+/** The model that a contestant trained. Errors: ApiError. */
+export async function readArenaModel(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  const response = await ask(`/v1/arena/models/${encodeURIComponent(name)}`);
+  return new Uint8Array(await response.arrayBuffer());
+}

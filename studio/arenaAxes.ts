@@ -177,3 +177,12 @@ export function scaleOf(values: readonly number[], isLog: boolean): Scale {
   const round = log ? roundNumbers(...ends) : [];
   return { place, ticks: round.length > 2 ? round : evenNumbers(...ends) };
 }
+
+/** Values of a recipe by their names, as flags of `nextx train` have them: `transformer.depth`. */
+export function recipeLines(recipe: Readonly<Record<string, unknown>>, before = ""): [string, string][] {
+  return Object.entries(recipe).flatMap(([key, value]) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? recipeLines(value as Record<string, unknown>, `${before}${key}.`) // an object
+      : [[before + key, Array.isArray(value) ? value.join(", ") : String(value)] as [string, string]],
+  );
+}

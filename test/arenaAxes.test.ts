@@ -5,6 +5,7 @@ import {
   placed,
   placeText,
   readPlace,
+  recipeLines,
   type SeriesEntry,
   scaleOf,
   seriesCosts,
@@ -36,7 +37,7 @@ it("is no logarithm where a value is 0", () => {
 it("draws what costs nothing as a level, on every axis of cost", () => {
   const entry = (name: string, cost: number): SeriesEntry => ({
     ...{ name, title: name, benchmark: "b", mse: 1, mae: 1, secondsPerStep: 0 },
-    ...{ parameters: cost, steps: cost, windowMs: cost },
+    ...{ parameters: cost, steps: cost, windowMs: cost, validationMse: [] },
   });
   const entries = [entry("naive", 0), entry("linear", 50)];
   for (const x of seriesCosts) {
@@ -60,4 +61,14 @@ it("has contest, benchmark and entry in the address", () => {
     { kind: "image", benchmark: "", name: "sar-refined" },
   ] as const)
     expect(readPlace(placeText(place))).toEqual(place);
+});
+
+it("names the values of a recipe by their places", () => {
+  const recipe = { seed: 1, tokenizer: { chMult: [1, 2], znorm: false }, order: null };
+  expect(recipeLines(recipe)).toEqual([
+    ["seed", "1"],
+    ["tokenizer.chMult", "1, 2"],
+    ["tokenizer.znorm", "false"],
+    ["order", "null"],
+  ]);
 });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, it } from "vitest";
+import { decodeModel } from "../src/formats/modelFile.ts";
 import { ArenaShelf } from "../src/server/arena.node.ts";
 
 const bin = fileURLToPath(new URL("../bin/nextx.js", import.meta.url));
@@ -54,6 +55,22 @@ it("a damaged result is told by name, and pictures are found by the names in it 
   writeFileSync(join(folder, "arena.json"), "{");
   await expect(new ArenaShelf(folder).read()).rejects.toMatchObject({ code: "ARENA_BAD_RESULT" });
   const shelf = new ArenaShelf(join(work, "results"));
+  await expect(shelf.model("../../secret")).rejects.toMatchObject({ code: "ARENA_UNKNOWN" });
   expect((await shelf.read()).series?.entries.length).toBe(3);
   await expect(shelf.pictures("../../secret")).rejects.toMatchObject({ code: "ARENA_UNKNOWN" });
+});
+
+it("a contestant's model is a whole file, with the tokenizer that others share", async () => {
+  const shelf = new ArenaShelf();
+  const [first] = (await shelf.read()).image?.entries ?? [];
+  const { description, weights } = decodeModel(await shelf.model(first?.name ?? ""));
+  expect(description.system).toBe(first?.system);
+  const names = new Set([...weights.keys()].map((name) => name.split(".")[0]));
+  expect(names.size).toBeGreaterThan(1); // tokenizer and transformer
+  const bare = join(work, "bare"); // as in the package: figures without weights
+  mkdirSync(bare);
+  writeFileSync(join(bare, "arena.json"), JSON.stringify(await shelf.read()));
+  await expect(new ArenaShelf(bare).model(first?.name ?? "")).rejects.toMatchObject({
+    code: "ARENA_UNKNOWN",
+  });
 });

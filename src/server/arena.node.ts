@@ -1,8 +1,9 @@
-/** The arena's result and pictures: of the folder of results, else those that ship. Pictures are asked for by name, never by path. */
+/** The arena's result, pictures and models: of the folder of results, else those that ship. Asked for by name, never by path. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readArena } from "../arena.node.ts";
+import { arenaModel, readArena } from "../arena.node.ts";
+import { encodeModel } from "../formats/modelFile.ts";
 import { packageRoot } from "../models.node.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { ArenaResult } from "./arenaProtocol.ts";
@@ -33,4 +34,22 @@ export class ArenaShelf {
     if (path !== undefined && existsSync(path)) return readFile(path);
     throw new NextxError("ARENA_UNKNOWN", `There are no pictures of "${name}".`, { path: "name" });
   }
+
+  /** The model file of a contestant, float16. @throws NextxError ARENA_UNKNOWN where its weights do not lie, ARENA_BAD_RESULT */
+  async model(name: string): Promise<Uint8Array> {
+    const folder = this.#folder;
+    const isThere = (await readArena(folder)).image?.entries.some((one) => one.name === name);
+    const file = isThere ? await arenaModel(name, folder).catch(absent) : undefined;
+    if (file) return encodeModel(file, "F16");
+    throw new NextxError("ARENA_UNKNOWN", `The model of "${name}" is not here.`, {
+      path: "name",
+      hint: "nextx arena image trains it; the package brings figures and pictures alone.",
+    });
+  }
+}
+
+/** For what shipped without weights, or has others than its row says. */
+function absent(error: unknown): undefined {
+  if (error instanceof NextxError && /^CLAIM_(MISSING|DAMAGED)_ARM$/.test(error.code)) return undefined;
+  throw error;
 }

@@ -142,6 +142,7 @@ describe.skipIf(chromium === undefined)(
         steps: 0,
         secondsPerStep: 0,
         windowMs: 0,
+        validationMse: [],
       };
       const provenance = { revision: "r", command: "c", machineClass: "m", threads: 2, minutes: 1 };
       const contest = { budgetMinutes: 1, seed: 0, data: "d", missing: [], provenance };
@@ -344,6 +345,7 @@ describe.skipIf(chromium === undefined)(
       const entry = (name: string, title: string, cost: number) => ({
         ...{ name, title, benchmark: "ETTh1/96", mse: 1 - cost / 1e7, mae: 0.5 },
         ...{ parameters: cost, steps: cost, secondsPerStep: cost, windowMs: cost },
+        validationMse: cost > 0 ? [1, 0.9] : [],
       });
       const provenance = { revision: "r", command: "c", machineClass: "m", threads: 2, minutes: 1 };
       const contest = { budgetMinutes: 1, seed: 0, data: "ETTh1/96", missing: [], provenance };

@@ -78,7 +78,13 @@ describe("images", () => {
     expect(new Set(arms.map(({ name }) => name)).size).toBe(arms.length);
     const { rows } = await rowsOf(arms, "image");
     expect((await rowsOf(imageArenaArms(setting, options), "image")).kinds).toEqual(new Set(["kept"]));
-    const about = { ...facts, data: "synth", samples: 24, features: [{ name: "halves", sha256: "0" }] };
+    const about = {
+      ...facts,
+      overrides,
+      data: "synth",
+      samples: 24,
+      features: [{ name: "halves", sha256: "0" }],
+    };
     const result = composeImageArena(contestants, rows, about);
     expect(result.missing).toEqual(["var", "flexvar", "flowar", "nar"]);
     const distances = result.entries.map(({ distances: [first] }) => first?.distance ?? 0);
@@ -89,6 +95,9 @@ describe("images", () => {
     const raster = result.entries.find(({ name }) => name === "raster");
     expect(raster?.programRuns).toBeGreaterThan(sar?.programRuns ?? 0); // 64 tokens against 6 scales
     expect(raster?.pictures.file).toBe("judged-raster-samples.png");
+    expect(sar).toMatchObject({
+      recipe: { transformer: { depth: 1 }, train: { refine: { steps: sar?.steps[1] } } },
+    });
     for (const entry of result.entries) expect(entry.distances[0]?.roundTrip).not.toBeNull();
   }, 600_000);
 

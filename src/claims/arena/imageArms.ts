@@ -8,7 +8,7 @@ import { median } from "../../evaluate/bench/engine.ts";
 import type { Arm, ArmContext } from "../../evaluate/claim/arms.node.ts";
 import { type ClaimSetting, numberOf } from "../../evaluate/claim/claim.ts";
 import { leastProduct } from "../../evaluate/claim/guidance.ts";
-import { decodeModel, encodeModel } from "../../formats/modelFile.ts";
+import { decodeModel, encodeModel, type ModelFile } from "../../formats/modelFile.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { withPrefix } from "../../regimen/multiScaleStages.ts";
 import type { Stage, StageContext } from "../../regimen/system.ts";
@@ -62,6 +62,33 @@ export const armsOfContestant = ({ name, tokenizer }: Contestant): readonly stri
   ...[arenaArmNames.training, arenaArmNames.judging, arenaArmNames.cost].map((of) => of(name)),
 ];
 
+/** A tokenizer's weights: those of a shipped model, or of the arm that trained it. @throws NextxError CLAIM_MISSING_ARM, CLAIM_DAMAGED_ARM */
+async function tokenizerWeights(
+  name: TokenizerName,
+  arms: Pick<ArmContext, "model">,
+  shippedModel: ClaimSetting["model"],
+): Promise<Weights> {
+  const { prefix, model: shipped }: ArenaTokenizer = tokenizers[name];
+  const file =
+    shipped === undefined
+      ? decodeModel(await arms.model(arenaArmNames.tokenizer(name)))
+      : await shippedModel(shipped);
+  return withPrefix(file.weights, prefix);
+}
+
+/** A contestant's whole model: its tokenizer with what its own arm trained. @throws NextxError CLAIM_MISSING_ARM, CLAIM_DAMAGED_ARM */
+export async function contestantModel(
+  { name, tokenizer }: Contestant,
+  arms: Pick<ArmContext, "model">,
+  shippedModel: ClaimSetting["model"],
+): Promise<ModelFile> {
+  const { description, weights } = decodeModel(await arms.model(arenaArmNames.training(name)));
+  return {
+    description,
+    weights: new Map([...(await tokenizerWeights(tokenizer, arms, shippedModel)), ...weights]),
+  };
+}
+
 /** Seeds of noise: samples that choose guidance share none with those that are judged. */
 const noise = { guidance: 7_001, judging: 9_001 } as const;
 const shown = 32;
@@ -105,21 +132,6 @@ class Arena {
     const known = this.#tokens.get(name) ?? new Map();
     this.#tokens.set(name, known);
     return known;
-  }
-
-  async tokenizer(name: TokenizerName, { model }: ArmContext): Promise<Weights> {
-    const { prefix, model: shipped }: ArenaTokenizer = tokenizers[name];
-    const file =
-      shipped === undefined
-        ? decodeModel(await model(arenaArmNames.tokenizer(name)))
-        : await this.setting.model(shipped);
-    return withPrefix(file.weights, prefix);
-  }
-
-  /** The tokenizer's weights and those that the contestant's arm kept. */
-  async weights({ name, tokenizer }: Contestant, context: ArmContext): Promise<Weights> {
-    const own = decodeModel(await context.model(arenaArmNames.training(name))).weights;
-    return new Map([...(await this.tokenizer(tokenizer, context)), ...own]);
   }
 
   held(): Promise<ImageSet> {
@@ -171,7 +183,7 @@ function trainingArm(arena: Arena, entrant: Entrant): Arm {
     name: arenaArmNames.training(name),
     definition: trainingDefinition(arena, entrant),
     run: async (context) => {
-      const frozen = await arena.tokenizer(tokenizer, context);
+      const frozen = await tokenizerWeights(tokenizer, context, arena.setting.model);
       const stop = context.signal && { signal: context.signal };
       let weights: Weights = frozen;
       const lists: Record<string, number[]> = { steps: [], secondsPerStep: [], curve: [] };
@@ -207,8 +219,8 @@ function judgingArm(arena: Arena, entrant: Entrant): Arm {
     },
     run: async (context) => {
       const stop = context.signal && { signal: context.signal };
-      const description = entrant.description(await arena.held());
-      using model = await system.open(description, await arena.weights(contestant, context), setting.device);
+      const { description, weights } = await contestantModel(contestant, context, setting.model);
+      using model = await system.open(description, weights, setting.device);
       const note = arena.note(contestant.name);
       const tables: number[][] = [];
       for (const guidance of guidanceGrid) {
@@ -254,8 +266,7 @@ function costArm(arena: Arena, entrant: Entrant): Arm {
     name: arenaArmNames.cost(contestant.name),
     definition: { ...trainingDefinition(arena, entrant), cost: 1 },
     run: async (context) => {
-      const description = entrant.description(await arena.held());
-      const weights = await arena.weights(contestant, context);
+      const { description, weights } = await contestantModel(contestant, context, arena.setting.model);
       arena.note(contestant.name)("what sampling costs");
       const counted = timed(arena.setting.device);
       using model = await system.open(description, weights, counted.device);

@@ -4,7 +4,7 @@ import type { ArmRow } from "../../evaluate/claim/arms.node.ts";
 import { type FeatureIdentity, numberOf, numbersOf, type Rows } from "../../evaluate/claim/claim.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { benchmarkName, type ForecastBenchmark, naiveArmName } from "../series/forecastArms.ts";
-import type { Contestant } from "./contestants.ts";
+import { type Contestant, Entrant, type Overrides } from "./contestants.ts";
 import { arenaArmNames } from "./imageArms.ts";
 import { type Forecasting, forecastName } from "./seriesArms.ts";
 
@@ -42,6 +42,10 @@ const imageEntrySchema = z.strictObject({
   tokenizer: z.string(),
   /** Without the tokenizer's. */
   parameters: z.int(),
+  /** What it was trained by, steps included. */
+  recipe: z.record(z.string(), z.unknown()),
+  /** Of training, judging and timing together. */
+  minutes: z.number(),
   /** By stage. */
   steps: z.array(z.int()),
   secondsPerStep: z.array(z.number()),
@@ -80,6 +84,8 @@ const seriesEntrySchema = z.strictObject({
   secondsPerStep: z.number(),
   /** Milliseconds per forecast of one window. */
   windowMs: z.number(),
+  /** Mean squared error of the validation split at each look, in equal distances; of nothing where nothing is trained. */
+  validationMse: z.array(z.number()),
 });
 
 export const seriesArenaSchema = z.strictObject({ ...contest, entries: z.array(seriesEntrySchema) });
@@ -115,21 +121,26 @@ export function composeImageArena(
     readonly data: string;
     readonly samples: number;
     readonly features: readonly FeatureIdentity[];
+    readonly overrides?: Overrides;
   },
 ): ImageArena {
   const isThere = ({ name }: Contestant) =>
     [arenaArmNames.training, arenaArmNames.judging, arenaArmNames.cost].every((of) => rows.has(of(name)));
-  const entryOf = ({ name, title, predicts, system, tokenizer }: Contestant) => {
+  const entryOf = (contestant: Contestant) => {
+    const { name, title, predicts, system, tokenizer, shares } = contestant;
     const [training, judged, cost] = [
       arenaArmNames.training(name),
       arenaArmNames.judging(name),
       arenaArmNames.cost(name),
     ];
     const judgedNumber = (key: string) => rows.get(judged)?.numbers[key] ?? null;
+    const steps = [...numbersOf(rows, training, "steps")];
+    const byStage = Object.fromEntries(Object.keys(shares).map((key, i) => [key, steps[i] ?? 0]));
     return {
-      ...{ name, title, predicts, system, tokenizer },
+      ...{ name, title, predicts, system, tokenizer, steps },
+      recipe: new Entrant(contestant, facts.overrides).recipe(byStage),
+      minutes: minutesOf(new Map([...rows].filter(([arm]) => [training, judged, cost].includes(arm)))),
       parameters: numberOf(rows, training, "parameters"),
-      steps: [...numbersOf(rows, training, "steps")],
       secondsPerStep: [...numbersOf(rows, training, "secondsPerStep")],
       guidance: numberOf(rows, judged, "guidance"),
       distances: facts.features.map(({ name: network }, i) => ({
@@ -173,6 +184,7 @@ export function composeSeriesArena(
       steps: 0,
       secondsPerStep: 0,
       windowMs: 0,
+      validationMse: [],
     };
     return [
       ["naive", "Last value", "naive"],
@@ -193,6 +205,7 @@ export function composeSeriesArena(
           ...{ name, title, benchmark: benchmarkName(benchmark), mse: read("mse"), mae: read("mae") },
           ...{ parameters: read("parameters"), steps: read("steps") },
           ...{ secondsPerStep: read("secondsPerStep"), windowMs: read("windowMs") },
+          validationMse: [...numbersOf(rows, arm, "validationMse")],
         },
       ];
     });

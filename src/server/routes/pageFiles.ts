@@ -8,7 +8,7 @@ import { maxPageModelBytes } from "../limits.ts";
 import { placeOfRuntimeFile } from "../runtimeFiles.node.ts";
 import type { Service } from "../service.node.ts";
 import { endWhenStalled } from "./events.ts";
-import { notFound } from "./responses.ts";
+import { modelFile, notFound } from "./responses.ts";
 
 export function addPageFiles(app: App, service: Service): void {
   app.openapi(
@@ -18,10 +18,7 @@ export function addPageFiles(app: App, service: Service): void {
       summary: "A model's file, for pages that compute by themselves",
       request: { params: z.object({ id: z.string().max(200) }) },
       responses: {
-        200: {
-          description: "The safetensors file.",
-          content: { "application/octet-stream": { schema: z.string().meta({ format: "binary" }) } },
-        },
+        200: modelFile,
         ...notFound,
       },
     }),

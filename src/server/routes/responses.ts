@@ -24,3 +24,9 @@ export const contactSheet = {
   description: "A contact sheet.",
   content: { "image/png": { schema: z.string().meta({ format: "binary" }) } },
 } as const;
+
+/** A model's weights with what they mean. */
+export const modelFile = {
+  description: "A safetensors file.",
+  content: { "application/octet-stream": { schema: z.string().meta({ format: "binary" }) } },
+} as const;
