@@ -8,7 +8,7 @@ import type { Plan, Scale } from "../plan/types.ts";
 import { type Dim, mulDims } from "../tensor/dims.ts";
 import { add, mul, square, sub } from "../tensor/ops/elementwise.ts";
 import { argmaxLast, gatherRows } from "../tensor/ops/gather.ts";
-import { conv2d, matmul } from "../tensor/ops/linear.ts";
+import { conv2dBias, matmul } from "../tensor/ops/linear.ts";
 import { l2Normalize, mean } from "../tensor/ops/neural.ts";
 import { concat, reshape, split, stopGradient, transpose } from "../tensor/ops/structure.ts";
 import { constant, dimOf, type Tensor } from "../tensor/tensor.ts";
@@ -90,7 +90,7 @@ export class MultiScaleVq {
 
   #applyPhi(h: Tensor, weight: Tensor, bias: Tensor): Tensor {
     const r = this.#config.quantResi;
-    const convolved = add(conv2d(h, weight, { pads: [1, 1, 1, 1] }), reshape(bias, [dimOf(bias, 0), 1, 1]));
+    const convolved = conv2dBias(h, weight, bias, { pads: [1, 1, 1, 1] });
     return add(mul(h, 1 - r), mul(convolved, r));
   }
 

@@ -49,11 +49,13 @@ describe("weights of few bits in files", () => {
       all.set("four:width", { dtype: "I32", shape: [], data: Int32Array.of(65) }),
     "a width below 1": (all) => all.set("four:width", { dtype: "I32", shape: [], data: Int32Array.of(0) }),
     "an empty range": (all) =>
-      all.set("kernel:range", { dtype: "F32", shape: [4], data: new Float32Array(4) }),
+      all.set("kernel:ranges", { dtype: "F32", shape: [4], data: new Float32Array(4) }),
     "a zero that is no byte": (all) =>
-      all.set("kernel:range", { dtype: "F32", shape: [4], data: Float32Array.of(1, 256, 1, 0) }),
+      all.set("kernel:ranges", { dtype: "F32", shape: [4], data: Float32Array.of(1, 256, 1, 0) }),
+    "ranges from before the bias": (all) =>
+      all.set("kernel:range", { dtype: "F32", shape: [4], data: Float32Array.of(1, 0, 1, 0) }),
     "a range of another length": (all) =>
-      all.set("kernel:range", { dtype: "F32", shape: [2], data: Float32Array.of(1, 2) }),
+      all.set("kernel:ranges", { dtype: "F32", shape: [2], data: Float32Array.of(1, 2) }),
   };
   it.each(Object.entries(broken))("are refused with %s", (_, damage) => {
     const all = tensors();

@@ -1,6 +1,6 @@
 /**
  * Weights of few bits in safetensors files. Under a weight's name lie its codes: int8 as I8 in the weight's own shape, int4
- * as U8 [out, blocks, 16]; beside them `NAME:scale` and, for calibrated convolutions, `NAME:range` [4]: scale and zero of
+ * as U8 [out, blocks, 16]; beside them `NAME:scale` and, for calibrated convolutions, `NAME:ranges` [4]: scale and zero of
  * the input, then of the output. int4 weights have `NAME:width`, because the last block of a row may not be full.
  */
 import { QuantisedValue } from "../runtime/quantised.ts";
@@ -10,7 +10,8 @@ import { blocksOf } from "../tensor/lowBits.ts";
 import { float32ToFloat16Bits, type HostTensor, toFloat32, toInt32 } from "./hostTensor.ts";
 import { toValue } from "./tensorValue.ts";
 
-const parts = [":scale", ":range", ":width"] as const;
+/** `:range` is of files whose ranges were those before the bias: it belongs to nothing now. */
+const parts = [":scale", ":range", ":ranges", ":width"] as const;
 
 /** A weight as tensors of a file, by name. */
 export function quantisedTensors(name: string, { weight, ranges }: QuantisedValue): Map<string, HostTensor> {
@@ -29,7 +30,7 @@ export function quantisedTensors(name: string, { weight, ranges }: QuantisedValu
   if (ranges !== undefined) {
     const { input, output } = ranges;
     const data = Float32Array.of(input.scale, input.zero, output.scale, output.zero);
-    tensors.set(`${name}:range`, { dtype: "F32", shape: [4], data });
+    tensors.set(`${name}:ranges`, { dtype: "F32", shape: [4], data });
   }
   return tensors;
 }
@@ -48,7 +49,7 @@ export function toWeights(tensors: ReadonlyMap<string, HostTensor>): Map<string,
       weights.set(name, toValue(tensor));
       continue;
     }
-    for (const part of parts) used.add(name + part);
+    for (const part of parts) if (part !== ":range") used.add(name + part);
     weights.set(name, quantisedValue(name, tensor, scales, tensors));
   }
   for (const name of tensors.keys()) {
@@ -73,13 +74,13 @@ function quantisedValue(
   tensors: ReadonlyMap<string, HostTensor>,
 ): QuantisedValue {
   const scales = toFloat32(scale);
-  const range = tensors.get(`${name}:range`);
+  const range = tensors.get(`${name}:ranges`);
   if (!scales.every(Number.isFinite)) throw bad(`${name}:scale`, "is not finite");
   if (codes.dtype === "I8") {
     const { shape, data } = codes;
     if (shape.length < 2 || scales.length !== shape[0]) throw bad(name, "does not fit its scales");
     const weight = { kind: "int8", shape, codes: data, scales } as const;
-    return new QuantisedValue(weight, range && readRanges(`${name}:range`, range));
+    return new QuantisedValue(weight, range && readRanges(`${name}:ranges`, range));
   }
   const [out, blocks, half, ...more] = codes.shape;
   const [width] = toInt32(tensors.get(`${name}:width`) ?? missing(`${name}:width`));

@@ -2,7 +2,7 @@
  * Layers as plain functions over named parameters. Shape letters: B batch, L tokens, C channels, H heads, D head width.
  */
 import { add, div, less, minimum, mul, sqrt, square } from "../tensor/ops/elementwise.ts";
-import { conv2d, linear as linearOp, matmul } from "../tensor/ops/linear.ts";
+import { conv2dBias, linear as linearOp, matmul } from "../tensor/ops/linear.ts";
 import { groupNorm as groupNormOp, mean, softmax } from "../tensor/ops/neural.ts";
 import { cast, concat, reshape, split, sum } from "../tensor/ops/structure.ts";
 import { dimOf, staticDim, type Tensor } from "../tensor/tensor.ts";
@@ -33,11 +33,10 @@ export function conv(
   const half = (kernel - 1) / 2;
   const weight = scope.param("weight", [out, inside, kernel, kernel], options.weight ?? fanInUniform);
   const bias = scope.param("bias", [out], uniform(1 / Math.sqrt(inside * kernel * kernel)));
-  const y = conv2d(x, weight, {
+  return conv2dBias(x, weight, bias, {
     stride: options.stride ?? 1,
     pads: options.pads ?? [half, half, half, half],
   });
-  return add(y, reshape(bias, [out, 1, 1]));
 }
 
 /** Group normalisation with `weight` and `bias` per channel; x [B, C, H, W]. */

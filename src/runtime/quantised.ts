@@ -46,7 +46,7 @@ export interface Layer {
   readonly node: Tensor;
   /** Float activations that enter: [M, in] or [B, I, H, W]. */
   readonly x: Tensor;
-  /** Of a linear layer, [out]. */
+  /** [out], where the layer has one. */
   readonly bias: Tensor | undefined;
 }
 
@@ -55,7 +55,7 @@ export function layerOf(node: Tensor): Layer | undefined {
   const [x, weight, bias] = node.inputs;
   const name = weight && inputName(weight);
   if (x === undefined || weight === undefined || name === undefined) return undefined;
-  if (node.op.name === "conv2d") return { name, kind: "convolution", node, x, bias: undefined };
+  if (node.op.name === "conv2d") return { name, kind: "convolution", node, x, bias };
   const { transA, transB } = node.attrs;
   const isProduct =
     node.op.name === "linear" || (node.op.name === "matmul" && transA === false && transB === true);
@@ -76,7 +76,7 @@ export function quantisedLayer(
   if (kind === "convolution") {
     if (held.kind !== "int8" || ranges === undefined) return undefined;
     const { stride, pads } = node.attrs as { stride: number; pads: [number, number, number, number] }; // conv2d's own
-    return int8Conv2d(x, held, ranges, { stride, pads });
+    return int8Conv2d(x, held, ranges, { stride, pads, bias });
   }
   const product = held.kind === "int8" ? int8Linear(x, held) : int4Linear(x, held);
   return bias === undefined ? product : add(product, bias);

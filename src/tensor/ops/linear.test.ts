@@ -219,6 +219,7 @@ describe("convolutions", () => {
     expect(() => l.conv2d(x, w)).toThrow(withCode("SHAPE_MISMATCH"));
     expect(() => l.conv2d(x, input("v", float32(4, 3, 1, 1)))).toThrow(withCode("SHAPE_MISMATCH"));
     expect(() => l.conv2d(input("y", float32(2, 5)), w)).toThrow(withCode("SHAPE_MISMATCH"));
+    expect(() => l.conv2dBias(x, w, input("b", float32(3)))).toThrow(withCode("SHAPE_MISMATCH"));
     expect(() => l.conv2d(x, w, { pads: [1, 1, 1, -1] })).toThrow(withCode("CONV_BAD_OPTIONS"));
     expect(() => l.conv2d(x, w, { stride: 0, pads: [1, 1, 1, 1] })).toThrow(withCode("CONV_BAD_OPTIONS"));
     const odd = input("z", float32("B", 2, "H", "W"));

@@ -15,7 +15,6 @@ import {
 } from "../dims.ts";
 import { NextxError } from "../errors.ts";
 import { apply, dimOf, type Emitter, needType, type Op, staticDim, type Tensor } from "../tensor.ts";
-import { add } from "./elementwise.ts";
 import { broadcastTo, reshape, sum, sumTo } from "./structure.ts";
 
 const at = (node: Tensor, i: number): Tensor => node.inputs[i] as Tensor; // arity fixed by the builders
@@ -157,13 +156,18 @@ function convSide(side: Dim, kernel: number, before: number, after: number, stri
 const conv2dOp: Op<ConvAttrs> = {
   name: "conv2d",
   infer: (inputs, { stride, pads }) => {
-    const [x, w] = inputs as [Tensor, Tensor];
-    needType(x, "float32", "conv2d");
-    needType(w, "float32", "conv2d");
+    const [x, w, bias] = inputs as [Tensor, Tensor, Tensor?];
+    for (const tensor of inputs) needType(tensor, "float32", "conv2d");
     const [b, c, h, width] = x.shape as [Dim, Dim, Dim, Dim];
     const [o, i, kh, kw] = w.shape as [Dim, Dim, Dim, Dim];
     if (x.shape.length !== 4 || w.shape.length !== 4 || !dimsEqual(c, i)) {
       throw new NextxError("SHAPE_MISMATCH", `Convolution ${shapeText(w.shape)} got ${shapeText(x.shape)}.`);
+    }
+    if (bias && (bias.shape.length !== 1 || !dimsEqual(dimOf(bias, 0), o))) {
+      throw new NextxError(
+        "SHAPE_MISMATCH",
+        `Bias ${shapeText(bias.shape)} does not fit ${shapeText(w.shape)}.`,
+      );
     }
     const outH = convSide(h, staticDim(kh, "A kernel"), pads[0], pads[2], stride);
     const outW = convSide(width, staticDim(kw, "A kernel"), pads[1], pads[3], stride);
@@ -174,27 +178,28 @@ const conv2dOp: Op<ConvAttrs> = {
     return [
       apply(convInputOp, [g, w], { ...node.attrs, height: dimOf(x, 2), width: dimOf(x, 3) }),
       apply(convWeightOp, [x, g], { ...node.attrs, kernel: [dimOf(w, 2), dimOf(w, 3)] as [number, number] }),
+      ...(node.inputs.length > 2 ? [sum(g, [0, 2, 3])] : []),
     ];
   },
   lower: (emit, { attrs }, inputs) =>
     emit.node("Conv", inputs, { strides: [attrs.stride, attrs.stride], pads: attrs.pads }),
 };
 
-/** Cross-correlation of x [B, I, H, W] with w [O, I, kH, kW]. Errors: SHAPE_MISMATCH, CONV_BAD_OPTIONS, DIM_NOT_STATIC. */
-export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Tensor {
-  const { stride = 1, pads = [0, 0, 0, 0] } = options;
-  if (!(Number.isInteger(stride) && stride >= 1 && pads.every((pad) => Number.isInteger(pad) && pad >= 0))) {
-    throw new NextxError(
-      "CONV_BAD_OPTIONS",
-      `A convolution cannot have stride ${stride} and pads [${pads}].`,
-    );
-  }
-  return apply(conv2dOp, [x, weight], { stride, pads });
+/** @throws NextxError CONV_BAD_OPTIONS */
+function convAttrs({ stride = 1, pads = [0, 0, 0, 0] }: ConvOptions): ConvAttrs {
+  if (Number.isInteger(stride) && stride >= 1 && pads.every((pad) => Number.isInteger(pad) && pad >= 0))
+    return { stride, pads };
+  throw new NextxError("CONV_BAD_OPTIONS", `A convolution cannot have stride ${stride} and pads [${pads}].`);
 }
 
-/** conv2d plus a bias per output channel. */
+/** Cross-correlation of x [B, I, H, W] with w [O, I, kH, kW]. Errors: SHAPE_MISMATCH, CONV_BAD_OPTIONS, DIM_NOT_STATIC. */
+export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Tensor {
+  return apply(conv2dOp, [x, weight], convAttrs(options));
+}
+
+/** conv2d plus a bias [O] per output channel. Errors: those of conv2d. */
 export function conv2dBias(x: Tensor, weight: Tensor, bias: Tensor, options: ConvOptions = {}): Tensor {
-  return add(conv2d(x, weight, options), reshape(bias, [dimOf(bias, 0), 1, 1]));
+  return apply(conv2dOp, [x, weight, bias], convAttrs(options));
 }
 
 interface ConvInputAttrs extends ConvAttrs {

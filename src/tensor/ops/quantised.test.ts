@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { openCpu } from "../../runtime/device.node.ts";
 import { compile } from "../../runtime/program.ts";
-import { OpChecker } from "../../runtime/testing/checkOp.ts";
+import { type OpCase, OpChecker } from "../../runtime/testing/checkOp.ts";
 import { trace } from "../../runtime/trace.ts";
 import { floats } from "../../runtime/values.ts";
 import { grad } from "../grad.ts";
@@ -20,40 +20,42 @@ const matrix = (rows: number, width: number) => random.normals(rows * width, 1);
 describe("layers over weights of few bits", () => {
   const w = matrix(5, 40);
   const k = matrix(4, 3 * 9);
+  async function check<N extends string>(one: OpCase<N>): Promise<void> {
+    await checker.check({ ...one, derivatives: 0 }, [{ M: 3 }, { M: 1 }, { M: 0 }]);
+    await new OpChecker({ ...device, provider: "webgpu" }).check({ ...one, derivatives: 0 }, [{ M: 3 }]);
+  }
   const cases = {
-    int8Linear: {
-      inputs: { x: float32("M", 40) },
-      build: ({ x }: { x: ReturnType<typeof input> }) => ({
-        eight: int8Linear(x, toInt8(w, [5, 40], 8)),
-        seven: int8Linear(x, toInt8(w, [5, 40], 7)),
+    int8Linear: () =>
+      check({
+        inputs: { x: float32("M", 40) },
+        build: ({ x }) => ({
+          eight: int8Linear(x, toInt8(w, [5, 40], 8)),
+          seven: int8Linear(x, toInt8(w, [5, 40], 7)),
+        }),
       }),
-      derivatives: 0 as const,
-    },
-    int4Linear: {
-      inputs: { x: float32("M", 40) },
-      build: ({ x }: { x: ReturnType<typeof input> }) => ({ y: int4Linear(x, toInt4(w, [5, 40])) }),
-      derivatives: 0 as const,
-    },
-    int8Conv2d: {
-      inputs: { x: float32("M", 3, 6, 5) },
-      build: ({ x }: { x: ReturnType<typeof input> }) => {
-        const ranges = { input: byteRange(-2, 3), output: byteRange(-11, 9) };
-        const weight = toInt8(k, [4, 3, 3, 3], 8);
-        return {
-          same: int8Conv2d(x, weight, ranges, { pads: [1, 1, 1, 1] }),
-          halved: int8Conv2d(x, weight, ranges, { stride: 2, pads: [0, 1, 1, 0] }),
-        };
-      },
-      derivatives: 0 as const,
-    },
+    int4Linear: () =>
+      check({
+        inputs: { x: float32("M", 40) },
+        build: ({ x }) => ({ y: int4Linear(x, toInt4(w, [5, 40])) }),
+      }),
+    int8Conv2d: () =>
+      check({
+        inputs: { x: float32("M", 3, 6, 5), bias: float32(4) },
+        build: ({ x, bias }) => {
+          const ranges = { input: byteRange(-2, 3), output: byteRange(-11, 9) };
+          const weight = toInt8(k, [4, 3, 3, 3], 8);
+          return {
+            same: int8Conv2d(x, weight, ranges, { pads: [1, 1, 1, 1] }),
+            halved: int8Conv2d(x, weight, ranges, { stride: 2, pads: [0, 1, 1, 0] }),
+            raised: int8Conv2d(x, weight, ranges, { pads: [1, 1, 1, 1], bias }),
+          };
+        },
+      }),
   };
 
   it.each(Object.entries(cases))(
     "%s: what it means, empty too, and by float32 where integers lack",
-    async (_, one) => {
-      await checker.check(one, [{ M: 3 }, { M: 1 }, { M: 0 }]);
-      await new OpChecker({ ...device, provider: "webgpu" }).check(one, [{ M: 3 }]);
-    },
+    (_, run) => run(),
   );
 
   it("a row's result does not depend on the rows beside it", async () => {

@@ -7,7 +7,7 @@ import { type Dim, shapeText } from "../dims.ts";
 import { NextxError } from "../errors.ts";
 import { blockSize, type Int4Weight, type Int8Weight } from "../lowBits.ts";
 import { apply, dimOf, type Emitter, needType, type Op, type Tensor } from "../tensor.ts";
-import { type ConvOptions, conv2d } from "./linear.ts";
+import { type ConvOptions, conv2d, conv2dBias } from "./linear.ts";
 
 const MICROSOFT = "com.microsoft";
 /** Largest size of an int8 activation. */
@@ -138,23 +138,25 @@ function bytesAsFloats(emit: Emitter, x: string, { scale, zero }: ByteRange): st
 
 const int8ConvOp: Op<Int8ConvAttrs> = {
   name: "int8Conv2d",
-  infer: ([x], { weight, stride, pads }) => {
+  infer: ([x, bias], { weight, stride, pads }) => {
     const kernel = { shape: weight.shape, dtype: "float32" } as Tensor; // conv2d looks at nothing else
-    return { shape: conv2d(x as Tensor, kernel, { stride, pads }).shape, dtype: "float32" };
+    const options = { stride, pads };
+    const same = bias ? conv2dBias(x as Tensor, kernel, bias, options) : conv2d(x as Tensor, kernel, options);
+    return { shape: same.shape, dtype: "float32" };
   },
   gradient: noGradient,
-  lower: (emit, { attrs }, [x]) => {
+  lower: (emit, { attrs }, [x, bias]) => {
     const { weight, input, output, stride, pads } = attrs;
     const options = { strides: [stride, stride], pads };
     const [out = 0] = weight.shape;
+    const steps = weight.scales.map((scale) => Math.max(scale * input.scale, LEAST)); // of the products' sums
+    const added =
+      bias === undefined ? [] : [nearest(emit, emit.node("Div", [bias, emit.floats(steps, [out])]))];
     if (!hasIntegers(emit)) {
       const bytes = bytesAsFloats(emit, x as string, input);
       const codes = emit.floats(Float32Array.from(weight.codes), weight.shape);
-      const scales = emit.floats(
-        weight.scales.map((scale) => scale * input.scale),
-        [out, 1, 1],
-      );
-      const y = emit.node("Mul", [emit.node("Conv", [bytes, codes], options), scales]);
+      const sums = emit.node("Conv", [bytes, codes, ...added], options);
+      const y = emit.node("Mul", [sums, emit.floats(steps, [out, 1, 1])]);
       return emit.node("Mul", [bytesAsFloats(emit, y, output), emit.float(output.scale)]);
     }
     const side = ({ scale, zero }: ByteRange) =>
@@ -164,22 +166,23 @@ const int8ConvOp: Op<Int8ConvAttrs> = {
     const codes = emit.int8s(weight.codes, weight.shape);
     const scales = emit.floats(weight.scales, [out]);
     const none = emit.int8s(new Int8Array(out), [out]);
-    const y = emit.node("QLinearConv", [bytes, ...from, codes, scales, none, ...to], options);
+    const whole = added.map((sum) => emit.node("Cast", [sum], { to: 6 })); // int32
+    const y = emit.node("QLinearConv", [bytes, ...from, codes, scales, none, ...to, ...whole], options);
     return emit.node("DequantizeLinear", [y, ...to]);
   },
 };
 
 /**
- * conv2d with integers over calibrated ranges: what leaves a range is clipped. x [B, I, H, W], weight [O, I, kH, kW].
- * Errors: those of conv2d.
+ * conv2d or, with a bias [O], conv2dBias with integers over calibrated ranges: what leaves a range is clipped. The bias is
+ * added to the sums of products, in their steps. x [B, I, H, W], weight [O, I, kH, kW]. Errors: those of conv2d.
  */
 export function int8Conv2d(
   x: Tensor,
   weight: Int8Weight,
   ranges: { readonly input: ByteRange; readonly output: ByteRange },
-  { stride = 1, pads = [0, 0, 0, 0] }: ConvOptions = {},
+  { stride = 1, pads = [0, 0, 0, 0], bias }: ConvOptions & { readonly bias?: Tensor | undefined } = {},
 ): Tensor {
-  return apply(int8ConvOp, [x], { weight, ...ranges, stride, pads });
+  return apply(int8ConvOp, bias ? [x, bias] : [x], { weight, ...ranges, stride, pads });
 }
 
 /** The ops of this file. */

@@ -55,7 +55,7 @@ export const quantisedRules: Readonly<Record<string, Rule>> = {
     return product(rows, int8Matrix(attrs.weight as Int8Weight));
   },
   int4Linear: ([x], { attrs }) => product(rowsOf(x as Nd), int4Matrix(attrs.weight as Int4Weight)),
-  int8Conv2d: ([x], { attrs }) => {
+  int8Conv2d: ([x, bias], { attrs }) => {
     const { codes, scales, shape } = attrs.weight as Int8Weight;
     const [out, inside, kh, kw] = shape as [number, number, number, number];
     const [input, output] = [attrs.input as ByteRange, attrs.output as ByteRange];
@@ -74,7 +74,9 @@ export const quantisedRules: Readonly<Record<string, Rule>> = {
         const code = codes[o * inside * kh * kw + i] as number;
         total += code * throughByte(get(x as Nd, n, channel, y, z), input);
       }
-      return throughByte(total * (scales[o] as number), output);
+      const step = (scales[o] as number) * input.scale;
+      const added = bias ? nearest((bias.data[o] as number) / step) * step : 0;
+      return throughByte(total * (scales[o] as number) + added, output);
     });
   },
 };

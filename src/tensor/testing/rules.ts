@@ -243,14 +243,14 @@ const add = (out: Nd, at: number, value: number): void => {
   out.data[at] = (out.data[at] as number) + value;
 };
 
-const convRule: Rule = ([x, w], context) => {
+const convRule: Rule = ([x, w, bias], context) => {
   const [top, left, bottom, right] = context.attrs.pads as [number, number, number, number];
   const stride = context.attrs.stride as number;
   const [b, , height, width] = (x as Nd).shape as [number, number, number, number];
   const [o, , kernelH, kernelW] = (w as Nd).shape as [number, number, number, number];
   const rows = Math.floor((height + top + bottom - kernelH) / stride) + 1;
   const columns = Math.floor((width + left + right - kernelW) / stride) + 1;
-  const out = zeros([b, o, rows, columns]);
+  const out = generate([b, o, rows, columns], ([, channel = 0]) => bias?.data[channel] ?? 0);
   for (const [ix, iw, iy] of convSites({ x: (x as Nd).shape, w: (w as Nd).shape, y: out.shape }, context)) {
     add(out, iy, ((x as Nd).data[ix] as number) * ((w as Nd).data[iw] as number));
   }
