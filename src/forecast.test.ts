@@ -1,6 +1,7 @@
 /** Forecasting a table from end to end: every method, back-tests, the page, and tables that are too short. */
 import { describe, expect, it } from "vitest";
 import { writeLongTable } from "./data/series/longTable.ts";
+import { finite } from "./evaluate/forecast/forecaster.ts";
 import { renderForecastPage } from "./evaluate/forecast/forecastPage.ts";
 import { quantileOf } from "./evaluate/forecast/quantiles.ts";
 import { forecast, forecastMethods } from "./forecast.node.ts";
@@ -131,6 +132,37 @@ it("quantiles need enough errors, and lie between neighbours", async () => {
   expect([0, 0.25, 0.5, 1].map((level) => quantileOf([1, 2, 4], level))).toEqual([1, 1.5, 2, 4]);
   const few = { ...options, method: "naive", backtests: 1, quantiles: [0.01] };
   await expect(forecast(table(60), "x.csv", few)).rejects.toMatchObject({ code: "FORECAST_FEW_ERRORS" });
+});
+
+it("a series that is constant up to rounding has deviation 1, so that others keep their quantiles", async () => {
+  const cut = table(60, (row, i) => (i === 0 ? (row < 54 ? 19.99 : 24.99) : Math.sin(row)));
+  const settings = {
+    method: "naive",
+    horizon: 6,
+    context: 12,
+    backtests: 2,
+    quantiles: [0.1, 0.9],
+    threads: 1,
+  };
+  const { quantiles } = await forecast(cut, "x.csv", settings);
+  for (const value of quantiles[1]?.[1]?.values ?? []) expect(value).toBeLessThan(100);
+});
+
+it("quantiles of a step never cross, however few its own errors are", async () => {
+  const settings = { method: "naive", horizon: 24, context: 24, backtests: 5, threads: 1 };
+  const falling = table(200, (row) => -row);
+  const { quantiles } = await forecast(falling, "x.csv", { ...settings, quantiles: [0.1, 0.5, 0.9] });
+  const [low, middle, high] = quantiles[0]?.map(({ values }) => values) ?? [];
+  for (let step = 0; step < 24; step++) {
+    expect(middle?.[step]).toBeGreaterThanOrEqual(low?.[step] as number);
+    expect(high?.[step]).toBeGreaterThanOrEqual(middle?.[step] as number);
+  }
+});
+
+it("what runs away is refused, and learns nothing", async () => {
+  expect(() => finite(Float32Array.of(1, Number.NaN))).toThrow(
+    expect.objectContaining({ code: "FORECAST_NOT_FINITE" }),
+  );
 });
 
 describe("refuses", () => {

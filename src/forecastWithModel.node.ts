@@ -2,7 +2,7 @@
 import { frequencyOf, rowTime } from "./data/series/cadence.ts";
 import { type LongSeries, type LongTable, readLongTable } from "./data/series/longTable.ts";
 import { cutWindows, onScale, type ScaledSeries } from "./data/series/pool.ts";
-import { trainedForecaster } from "./evaluate/forecast/forecaster.ts";
+import { finite, trainedForecaster } from "./evaluate/forecast/forecaster.ts";
 import type { SeriesDescription } from "./formats/seriesModelFile.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { floats, type Value } from "./runtime/values.ts";
@@ -68,14 +68,14 @@ function sideBySide({ data, shape }: Value): Value {
 const firstOf = ({ data, shape: [, rows = 0, width = 0] }: Value): Value =>
   floats((data as Float32Array).slice(0, rows * width), [1, rows, width]);
 
-/** @throws NextxError FORECAST_TOO_FAR, FORECAST_OTHER_SERIES, FORECAST_OTHER_STEP, MODEL_, CSV_ and SERIES_ codes */
+/** @throws NextxError FORECAST_TOO_FAR, FORECAST_OTHER_SERIES, FORECAST_OTHER_STEP, FORECAST_NOT_FINITE, MODEL_, CSV_ and SERIES_ codes */
 export async function forecastWithModel(
   text: string,
   path: string,
   { model, horizon, ...options }: ModelForecastOptions,
 ): Promise<ModelForecast> {
   const { description, weights } = await readSeriesModel(model);
-  const { contextLength, predictionLength, config, frequency } = description;
+  const { contextLength, predictionLength, config, frequency, stepMs } = description;
   if (horizon > predictionLength) {
     throw new NextxError("FORECAST_TOO_FAR", `${model} forecasts ${predictionLength} rows.`, {
       path: "horizon",
@@ -83,7 +83,9 @@ export async function forecastWithModel(
     });
   }
   const table = readLongTable(text, path);
-  if (frequencyOf(table.cadence) !== frequency) {
+  const { kind, size } = table.cadence;
+  const isOther = kind === "time" && stepMs !== undefined && size !== stepMs;
+  if (isOther || frequencyOf(table.cadence) !== frequency) {
     throw new NextxError(
       "FORECAST_OTHER_STEP",
       "The table's rows are not as far apart as those of the model's data.",
@@ -103,12 +105,14 @@ export async function forecastWithModel(
     forecaster.labelLength,
     table.cadence,
   );
-  const values = await forecaster.forecast({
-    past: sideBySide(windows.past),
-    pastMarks: firstOf(windows.pastMarks),
-    futureMarks: firstOf(windows.futureMarks),
-    future: sideBySide(windows.future),
-  });
+  const values = finite(
+    await forecaster.forecast({
+      past: sideBySide(windows.past),
+      pastMarks: firstOf(windows.pastMarks),
+      futureMarks: firstOf(windows.futureMarks),
+      future: sideBySide(windows.future),
+    }),
+  );
   const steps = Array.from({ length: horizon }, (_, step) => step);
   const forecast = channels.map(({ id, timesMs, mean, deviation }, channel) => ({
     id,

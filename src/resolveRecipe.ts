@@ -1,6 +1,7 @@
 /** A system's recipe with what a user changes in it. */
 import { suggestion } from "./formats/suggest.ts";
 import { validate } from "./formats/validate.ts";
+import { requireBatches } from "./regimen/recipeChecks.ts";
 import type { ImageSystem } from "./regimen/system.ts";
 import { NextxError } from "./tensor/errors.ts";
 
@@ -36,5 +37,7 @@ export function resolveRecipe(system: Trainable, name = system.defaultRecipe, ov
       hint: suggestion(name, Object.keys(system.recipes)),
     });
   }
-  return validate(system.recipeSchema, merge(entry.recipe, overrides), "recipe");
+  const recipe = validate(system.recipeSchema, merge(entry.recipe, overrides), "recipe");
+  requireBatches((recipe as { train?: Parameters<typeof requireBatches>[0] }).train ?? {}); // stages by name
+  return recipe;
 }

@@ -59,6 +59,7 @@ export function seriesProgramme(
     encode: async (weights) => {
       const opened = await source();
       const { data } = recipe;
+      const { timesMs } = opened.table;
       const { scaling, channels } = openWindows(opened, "train", data);
       const description: SeriesDescription = {
         system: system.id,
@@ -66,6 +67,7 @@ export function seriesProgramme(
         ...{ set: data.set, setVersion: opened.version },
         ...{ contextLength: data.contextLength, predictionLength: data.predictionLength },
         frequency: opened.frequency,
+        stepMs: (timesMs[1] as number) - (timesMs[0] as number), // windows were cut, so there are rows
         channels: channels.map((channel, i) => ({
           name: channel,
           mean: scaling.mean[i] as number, // one per channel

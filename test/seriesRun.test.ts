@@ -76,6 +76,11 @@ it("refuses damaged descriptions, other versions of the data and unknown systems
   await expect(written({ setVersion: "other" })).rejects.toMatchObject({ code: "DATA_OTHER_VERSION" });
   await expect(written({ system: "nothing" })).rejects.toMatchObject({ code: "SYSTEM_UNKNOWN" });
   await expect(written({ contextLength: -1 })).rejects.toMatchObject({ code: "MODEL_BAD_HEAD" });
+  await expect(written({ config: { embedDim: "x" } })).rejects.toMatchObject({ code: "CONFIG_BAD_VALUE" });
+  await expect(written({ predictionLength: 11 })).rejects.toMatchObject({
+    code: "MODEL_BAD_HEAD",
+    path: "config.predictionLength",
+  });
   await expect(written({ channels: [] })).rejects.toMatchObject({ code: "MODEL_BAD_HEAD" });
   const torn = join(root, "torn.safetensors");
   copyFileSync(join(folder, "model.safetensors"), torn);
@@ -86,13 +91,14 @@ it("refuses damaged descriptions, other versions of the data and unknown systems
 
 describe("forecasting a table", () => {
   /** The last rows of the test split's channels, as a long table. */
-  async function tableOf(rows: number, change: (id: string) => string = (id) => id) {
+  async function tableOf(rows: number, change: (id: string) => string = (id) => id, hours = 1) {
     const { table } = await openSeries("waves", undefined);
     const first = table.timesMs.length - rows;
     const lines = table.channels.flatMap((id, channel) =>
       Array.from({ length: rows }, (_, i) => {
         const at = first + i;
-        const time = new Date(table.timesMs[at] as number).toISOString().slice(0, 19).replace("T", " ");
+        const ms = (table.timesMs[first] as number) + i * hours * 3_600_000;
+        const time = new Date(ms).toISOString().slice(0, 19).replace("T", " ");
         return `${change(id)},${time},${table.values[at * table.channels.length + channel]}`;
       }),
     );
@@ -149,6 +155,10 @@ describe("forecasting a table", () => {
     await expect(ask(30, 13)).rejects.toMatchObject({ code: "FORECAST_TOO_FAR" });
     await expect(ask(20, 3)).rejects.toMatchObject({ code: "SERIES_TOO_SHORT" });
     await expect(ask(30, 3, (id) => `${id}x`)).rejects.toMatchObject({ code: "FORECAST_OTHER_SERIES" });
+    const slower = await tableOf(30, undefined, 6); // the same letter, another step
+    await expect(forecastWithModel(slower, "t.csv", { model, horizon: 3 })).rejects.toMatchObject({
+      code: "FORECAST_OTHER_STEP",
+    });
     const daily = (await tableOf(30)).replace(/ \d\d:00:00/g, "");
     await expect(forecastWithModel(daily, "t.csv", { model, horizon: 3 })).rejects.toMatchObject({
       code: expect.stringMatching(/^SERIES_/),

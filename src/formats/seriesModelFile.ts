@@ -30,6 +30,8 @@ const descriptionSchema = z.strictObject({
   predictionLength: z.int().min(1),
   /** Letter of the field for the step between rows. */
   frequency: z.enum(["h", "t", "m", "a", "w", "d"]),
+  /** Milliseconds between rows; absent in files from before it was noted. */
+  stepMs: z.number().positive().optional(),
   /** In the order of its inputs; mean and deviation of the training rows. */
   channels: z.array(channelSchema).min(1),
 });
@@ -89,7 +91,31 @@ export function decodeSeriesModel(bytes: Uint8Array, path: string): SeriesModelF
     });
   }
   const { format: _, version: __, ...description } = parsed.data;
+  requireAgreement(description, path);
   return { description, weights: toWeights(tensors) };
+}
+
+/** What a configuration may say about the windows, whatever the system. */
+const windowsSchema = z.looseObject({
+  contextLength: z.int().optional(),
+  predictionLength: z.int().optional(),
+  channels: z.int().optional(),
+});
+
+/** The configuration's windows are those of the description. @throws NextxError MODEL_BAD_HEAD */
+function requireAgreement({ config, channels, ...description }: SeriesDescription, path: string): void {
+  const said = windowsSchema.safeParse(config).data ?? {}; // what else is wrong in it, its system says
+  const windows = { ...description, channels: channels.length };
+  for (const key of ["contextLength", "predictionLength", "channels"] as const) {
+    if (said[key] === undefined || said[key] === windows[key]) continue;
+    throw new NextxError(
+      "MODEL_BAD_HEAD",
+      `${path}: ${key} is ${said[key]} here and ${windows[key]} there.`,
+      {
+        path: `config.${key}`,
+      },
+    );
+  }
 }
 
 /** Whether a file's description is that of a forecaster. */

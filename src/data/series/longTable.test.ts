@@ -71,6 +71,10 @@ describe("good files", () => {
     expect(() => read(text)).toThrow(expect.objectContaining({ path: expect.stringContaining("line 7") }));
   });
 
+  it("finds the mark between cells after empty lines", () => {
+    expect(read("\n\nunique_id;ds;y\na;1;1\na;2;2\n").series).toHaveLength(1);
+  });
+
   it("says what to do with working days", () => {
     const days = ["2024-01-04", "2024-01-05", "2024-01-08"].map((one, i) => `a,${one},${i}`);
     expect(() => read(rows(...days))).toThrow(
@@ -112,6 +116,7 @@ const hourly = (...hours: string[]): string => rows(...hours.map((hour, i) => `a
 /** Families of bad files, each with the code that tells it. */
 const bad: readonly (readonly [string, string, string])[] = [
   ["nothing", "", "SERIES_MISSING_COLUMN"],
+  ["a column twice", "unique_id,ds,y,y\na,2024-01-01,1,2\n", "SERIES_REPEATED_COLUMN"],
   ["only a header", "unique_id,ds,y\n", "SERIES_EMPTY"],
   ["a missing column", "id,ds,y\na,2024-01-01,1\n", "SERIES_MISSING_COLUMN"],
   ["a quote without an end", rows('"a,2024-01-01,1', "a,2024-01-02,2"), "CSV_BAD_FILE"],

@@ -31,7 +31,7 @@ export const maxSeries = 100_000;
 
 /** The character between cells: what the header's names are divided by. */
 function delimiterOf(text: string): string {
-  const header = text.slice(0, 10_000).split(/\r?\n/, 1)[0] ?? "";
+  const header = /[^\r\n]+/.exec(text.slice(0, 10_000))?.[0] ?? "";
   const counts = [",", ";", "\t"].map((mark) => [header.split(mark).length, mark] as const);
   return counts.reduce((a, b) => (b[0] > a[0] ? b : a))[1];
 }
@@ -43,7 +43,7 @@ interface Building {
 }
 
 /**
- * @throws NextxError CSV_BAD_FILE, SERIES_MISSING_COLUMN, SERIES_EMPTY, SERIES_BAD_TIME, SERIES_MIXED_TIMES,
+ * @throws NextxError CSV_BAD_FILE, SERIES_MISSING_COLUMN, SERIES_REPEATED_COLUMN, SERIES_EMPTY, SERIES_BAD_TIME, SERIES_MIXED_TIMES,
  * SERIES_NOT_A_NUMBER, SERIES_TOO_MANY, SERIES_MIXED_FREQUENCY and those of `cadenceOf`
  */
 export function readLongTable(text: string, path: string): LongTable {
@@ -55,6 +55,13 @@ export function readLongTable(text: string, path: string): LongTable {
     throw new NextxError("SERIES_MISSING_COLUMN", `${path} has no column "${missing}".`, {
       path: "header",
       hint: suggestion(missing, header) ?? "The columns are unique_id, ds and y.",
+    });
+  }
+  const repeated = columns.find((name, i) => header.indexOf(name, (places[i] as number) + 1) >= 0); // one per column
+  if (repeated !== undefined) {
+    throw new NextxError("SERIES_REPEATED_COLUMN", `${path} has the column "${repeated}" twice.`, {
+      path: "header",
+      hint: "Keep the one that is meant.",
     });
   }
   if (rows.length === 0) throw new NextxError("SERIES_EMPTY", `${path} has no rows.`, { path });

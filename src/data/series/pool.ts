@@ -9,6 +9,7 @@ import type { Split } from "../types.ts";
 import { type Cadence, frequencyOf, rowTime } from "./cadence.ts";
 import type { LongSeries } from "./longTable.ts";
 import { markCount, timeMarks } from "./marks.ts";
+import { deviationOf } from "./splits.ts";
 import type { WindowSizes } from "./types.ts";
 import type { SeriesBatch, WindowSet } from "./windows.ts";
 
@@ -23,7 +24,7 @@ export function withScale(series: LongSeries): ScaledSeries {
   const { values } = series;
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
   const variance = values.reduce((total, value) => total + (value - mean) ** 2, 0) / values.length;
-  return { ...series, mean, deviation: variance > 0 ? Math.sqrt(variance) : 1 };
+  return { ...series, mean, deviation: deviationOf(mean, variance) };
 }
 
 /** A number with as many digits as float32 leaves on a scale. */

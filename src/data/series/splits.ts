@@ -29,6 +29,15 @@ export interface Scaling {
   readonly deviation: Float64Array;
 }
 
+/** Spread about its mean that is no more than rounding. */
+const roundOff = 1e-12;
+
+/** Deviation of values with this mean and variance; 1 where they are constant up to rounding. */
+export function deviationOf(mean: number, variance: number): number {
+  const deviation = Math.sqrt(variance);
+  return deviation > roundOff * Math.abs(mean) ? deviation : 1;
+}
+
 /** @throws NextxError SERIES_TOO_SHORT when there are no training rows */
 export function fitScaling({ channels, values }: SeriesTable, [start, end]: SplitBorders["train"]): Scaling {
   const count = channels.length;
@@ -46,7 +55,7 @@ export function fitScaling({ channels, values }: SeriesTable, [start, end]: Spli
   each((channel, value) => {
     deviation[channel] = (deviation[channel] as number) + (value - (mean[channel] as number)) ** 2 / rows;
   });
-  return { mean, deviation: deviation.map((variance) => (variance > 0 ? Math.sqrt(variance) : 1)) };
+  return { mean, deviation: deviation.map((variance, channel) => deviationOf(mean[channel] ?? 0, variance)) };
 }
 
 /** Values minus mean, by deviation. */

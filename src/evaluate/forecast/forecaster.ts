@@ -4,6 +4,7 @@ import type { Weights } from "../../nn/scope.ts";
 import { inputsOf, type SeriesTrainee } from "../../regimen/seriesTask.ts";
 import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
+import { NextxError } from "../../tensor/errors.ts";
 
 /** Gives horizons [B, O, C] on the scale of the windows. */
 export interface Forecaster {
@@ -11,6 +12,14 @@ export interface Forecaster {
   /** Rows of the look-back that the decoder's marks begin with. */
   readonly labelLength: number;
   forecast(batch: SeriesBatch): Promise<Float32Array>;
+}
+
+/** Forecasts that go to somebody. @throws NextxError FORECAST_NOT_FINITE for a loop that ran away */
+export function finite(forecast: Float32Array): Float32Array {
+  if (forecast.every(Number.isFinite)) return forecast;
+  throw new NextxError("FORECAST_NOT_FINITE", "The model's forecast is no number: its loop runs away.", {
+    hint: "Train it longer or otherwise, or ask for a shorter horizon.",
+  });
 }
 
 /** A trained model. Dispose when done. */

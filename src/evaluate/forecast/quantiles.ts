@@ -26,7 +26,10 @@ export function quantileOf(sorted: readonly number[], level: number): number {
 /** Errors without which a level says nothing: one is expected beyond it. */
 const fewest = (level: number): number => Math.ceil(1 / Math.min(level, 1 - level));
 
-/** Offsets per step and level: of the step's own errors where there are enough, else of all steps'. @throws NextxError FORECAST_FEW_ERRORS */
+/**
+ * Offsets per step and level: of the step's own errors where there are enough for every level, else of all steps', so that
+ * a step's quantiles never cross. @throws NextxError FORECAST_FEW_ERRORS
+ */
 function offsetsOf(errors: StepErrors, levels: readonly number[]): number[][] {
   const ascending = (list: readonly number[]) => [...list].sort((a, b) => a - b);
   const all = ascending(errors.flat());
@@ -38,9 +41,10 @@ function offsetsOf(errors: StepErrors, levels: readonly number[]): number[][] {
       { path: "quantiles", hint: "Ask for more back-tests, or for quantiles nearer to 0.5." },
     );
   }
+  const needed = Math.max(...levels.map(fewest));
   return errors.map((own) => {
-    const sorted = ascending(own);
-    return levels.map((level) => quantileOf(own.length < fewest(level) ? all : sorted, level));
+    const pool = own.length < needed ? all : ascending(own);
+    return levels.map((level) => quantileOf(pool, level));
   });
 }
 

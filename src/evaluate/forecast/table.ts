@@ -1,9 +1,11 @@
 /** Forecasting and back-testing a long table of series. */
+
 import { rowTime } from "../../data/series/cadence.ts";
 import type { LongSeries, LongTable } from "../../data/series/longTable.ts";
 import { cutWindows, onScale, type ScaledSeries, withScale } from "../../data/series/pool.ts";
 import { throwIfAborted } from "../../decoding/loop.ts";
 import { NextxError } from "../../tensor/errors.ts";
+import { finite } from "./forecaster.ts";
 import type { CopyMethod, FitContext, FittedForecaster, ForecastMethod } from "./methods.ts";
 import type { StepErrors } from "./quantiles.ts";
 
@@ -92,9 +94,8 @@ async function continueSeries(
     throwIfAborted(signal);
     const part = series.slice(at, at + batchSize);
     const places = part.map((one) => ({ series: one, start: one.values.length - sizes.contextLength }));
-    const forecast = await forecaster.forecast(
-      cutWindows(places, sizes, forecaster.labelLength, table.cadence),
-    );
+    const windows = cutWindows(places, sizes, forecaster.labelLength, table.cadence);
+    const forecast = finite(await forecaster.forecast(windows));
     for (const [i, one] of part.entries()) {
       const own = forecast.subarray(i * horizon, (i + 1) * horizon);
       const values = Array.from(own, (value) => onScale(value, one));

@@ -10,6 +10,7 @@ import { copyWeights, defaultAdamW } from "../../regimen/adamw.ts";
 import { SeriesTask, type SeriesTrainee } from "../../regimen/seriesTask.ts";
 import { type StepReport, Trainer } from "../../regimen/trainer.ts";
 import type { Device } from "../../runtime/device.ts";
+import { NextxError } from "../../tensor/errors.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { trainedForecaster } from "./forecaster.ts";
 import { measureForecasts } from "./measure.ts";
@@ -99,12 +100,16 @@ export async function trainForecaster(
     const secondsPerStep = (performance.now() - startMs) / 1000 / perEpoch;
     using forecaster = await trainedForecaster("candidate", trainee, trainer.weights, device);
     const measured = { stride: options.validationStride, ...(signal && { signal }) };
-    const { mse } = await measureForecasts(forecaster, validation, measured);
+    const { mse } = await measureForecasts(forecaster, validation, measured); // NaN where a loop ran away
     const report = { epoch, steps: perEpoch, trainLoss: loss, validationMse: mse, secondsPerStep };
     epochs.push(report);
     context.onEpoch?.(report);
-    if (best === undefined || mse < best.mse) best = { mse, epoch, weights: copyWeights(trainer.weights) };
-    else if (epoch - best.epoch >= options.patience) break;
+    if (mse < (best?.mse ?? Number.POSITIVE_INFINITY))
+      best = { mse, epoch, weights: copyWeights(trainer.weights) };
+    else if (epoch - (best?.epoch ?? 0) >= options.patience) break;
   }
-  return { weights: best?.weights ?? trainer.weights, epochs };
+  if (best) return { weights: best.weights, epochs };
+  throw new NextxError("TRAIN_NOT_FINITE", "No epoch gave forecasts that are numbers.", {
+    hint: "Train with a smaller learning rate.",
+  });
 }

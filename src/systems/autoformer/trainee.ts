@@ -1,4 +1,5 @@
 /** Autoformer as a forecaster that learns, and its small form. */
+import { validate } from "../../formats/validate.ts";
 import { autoCorrelation, ownLags, sharedLags } from "../../mixer/autoCorrelation.ts";
 import type { HeadMixer } from "../../mixer/headMixer.ts";
 import { Scope } from "../../nn/scope.ts";
@@ -33,11 +34,11 @@ const correlating = (factor: number): Mixers => ({
 
 /**
  * With auto-correlation, or with other mixers in its place.
- * @throws NextxError CONFIG_BAD_VALUE for calendar tables: windows of series carry time features
+ * @throws NextxError CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE, also for calendar tables: windows of series carry time features
  */
 export function autoformerTrainee(config: unknown, others?: Mixers): SeriesTrainee {
   const scope = Scope.root();
-  const model = new Autoformer(scope, autoformerSchema.parse(config));
+  const model = new Autoformer(scope, validate(autoformerSchema, config, "config"));
   if (model.config.embed !== "timeF") {
     throw new NextxError("CONFIG_BAD_VALUE", "Windows of series carry time features, no calendar ids.", {
       path: "embed",

@@ -2,10 +2,13 @@
  * FlowAR's training programme as data: the KL autoencoder, then the transformer and its flow head on its latents. Keys are
  * the field's words; a command-line flag is the path of a key (`--train-transformer-steps`).
  */
+
 import { z } from "zod";
+import { scalePlan } from "../../plan/scales.ts";
 import { klSchema, smallKl } from "../../regimen/klConfig.ts";
 import { klStageSchema } from "../../regimen/klStage.ts";
 import { latentStageFields, mapFits, mapMessage } from "../../regimen/latentStage.ts";
+import { planStands } from "../../regimen/recipeChecks.ts";
 import { dataSchema, stageFields } from "../../regimen/stageRecipe.ts";
 import { recipeTransformerSchema } from "./config.ts";
 
@@ -32,7 +35,10 @@ export const flowArRecipeSchema = z
   .refine(({ tokenizer, transformer }) => transformer.patchNums.at(-1) === tokenizer.latentSide, {
     error: "the last side must be the autoencoder's latentSide",
     path: ["transformer", "patchNums"],
-  });
+  })
+  .superRefine(
+    planStands(({ transformer }) => scalePlan(transformer.patchNums), ["transformer", "patchNums"]),
+  );
 
 export type FlowArRecipe = z.infer<typeof flowArRecipeSchema>;
 

@@ -1,4 +1,5 @@
 /** SpaceTime as a forecaster that learns, and its small form. */
+import { validate } from "../../formats/validate.ts";
 import { Scope } from "../../nn/scope.ts";
 import type { SeriesShape } from "../../regimen/seriesSystem.ts";
 import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
@@ -37,10 +38,10 @@ export const smallSpacetime = ({ contextLength, predictionLength }: SeriesShape)
   });
 };
 
-/** Every channel is a series of its own to the model, unless it takes them all. */
+/** Every channel is a series of its own to the model, unless it takes them all. @throws NextxError CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE */
 export function spacetimeTrainee(config: unknown, channels: number, horizon?: number): SeriesTrainee {
   const scope = Scope.root();
-  const model = new Spacetime(scope, spacetimeSchema.parse(config));
+  const model = new Spacetime(scope, validate(spacetimeSchema, config, "config"));
   const { contextLength, predictionLength, inputs } = model.config;
   const training = spacetimeTraining(scope, model, { channels });
   const specs = { past: float32(symbol("B"), contextLength, channels) };

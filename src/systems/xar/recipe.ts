@@ -2,10 +2,13 @@
  * xAR's training programme as data: the autoencoder, then the transformer on its latents. Keys are the field's words; a
  * command-line flag is the path of a key (`--transformer-entity scale`).
  */
+
 import { z } from "zod";
+import { entityPlan } from "../../plan/entities.ts";
 import { klSchema, smallKl } from "../../regimen/klConfig.ts";
 import { klStageSchema } from "../../regimen/klStage.ts";
 import { latentStageFields, mapFits, mapMessage } from "../../regimen/latentStage.ts";
+import { planStands } from "../../regimen/recipeChecks.ts";
 import { dataSchema } from "../../regimen/stageRecipe.ts";
 import { pastNames, recipeTransformerSchema } from "./config.ts";
 
@@ -33,7 +36,13 @@ export const xarRecipeSchema = z
       })
       .prefault({}),
   })
-  .refine(mapFits, mapMessage);
+  .refine(mapFits, mapMessage)
+  .superRefine(
+    planStands(
+      ({ tokenizer, transformer }) => entityPlan(transformer.entity, tokenizer.latentSide, transformer.parts),
+      ["transformer", "parts"],
+    ),
+  );
 
 export type XarRecipe = z.infer<typeof xarRecipeSchema>;
 
