@@ -4,6 +4,7 @@
  * beside it, also where they win.
  */
 import { markCount } from "../../data/series/marks.ts";
+import { isSeriesSetId, seriesSets } from "../../data/series/seriesSets.node.ts";
 import {
   type Claim,
   type ClaimFactory,
@@ -31,7 +32,7 @@ import {
   naiveMeasure,
 } from "../series/forecastArms.ts";
 import { type BlockKind, type BlockOptions, blockKinds, blocksArm, blocksName } from "./blocks.ts";
-import { type DelayOptions, delaysArm, delaysName } from "./delays.ts";
+import { type DelayOptions, delaysArm, delaysName, sharesByChance } from "./delays.ts";
 
 export interface AutoformerClaimOptions extends ForecastArmOptions {
   /** The procedural series, whose errors decide. */
@@ -167,6 +168,10 @@ function ablatedContestants(options: AutoformerClaimOptions): Contestant[] {
 const clearlyLess = [{ quantity: "relativeChange", over: "mean", atMost: -0.15 }] as const;
 const noWorse = [{ quantity: "relativeChange", over: "mean", atMost: 0 }] as const;
 
+/** Without a whole season to look back on, the seasonal forecast is the naive one. */
+const seesSeason = ({ set, contextLength }: ForecastBenchmark): boolean =>
+  isSeriesSetId(set) && seriesSets[set].season <= contextLength;
+
 function measuresOf({ periodic, benchmarks, seeds }: AutoformerClaimOptions): ClaimMeasure[] {
   const pair = (baseline: string) => ({ system: "autoformer", baseline });
   return [
@@ -187,7 +192,7 @@ function measuresOf({ periodic, benchmarks, seeds }: AutoformerClaimOptions): Cl
         return errorMeasure([one], pair(baseline), seeds, { name, target: noWorse, headline: false });
       }),
       naiveMeasure(one, "autoformer", seeds, "naive"),
-      naiveMeasure(one, "autoformer", seeds, "seasonal"),
+      ...(seesSeason(one) ? [naiveMeasure(one, "autoformer", seeds, "seasonal")] : []),
     ]),
   ];
 }
@@ -231,12 +236,12 @@ function delayMeasures({
   delays: { period, contextLength, windows },
 }: AutoformerClaimOptions): ClaimMeasure[] {
   const told = { unit: "share", better: "higher", arms: [delaysName], baselineName: "by chance" } as const;
-  const chance = (Math.floor((contextLength - 1) / period) + 1) / contextLength;
-  const share = (name: string, number: string, headline: boolean): ClaimMeasure => ({
+  const chance = sharesByChance({ contextLength, period });
+  const share = (name: string, number: "multiples" | "apart", headline: boolean): ClaimMeasure => ({
     ...{ ...told, name, headline, target: [{ quantity: "value", over: "every", atLeast: 0.9 }] },
     numbers: (rows) => {
       const system = [...numbersOf(rows, delaysName, number)];
-      return { system, baseline: system.map(() => chance) };
+      return { system, baseline: system.map(() => chance[number]) };
     },
   });
   const where = `encoder, ${windows} windows of a series that repeats after ${period} steps`;

@@ -93,6 +93,15 @@ export function periodicShares(weights: ArrayLike<number>, length: number, perio
   return { multiples: multiples / rows / count, apart: apart / rows / count };
 }
 
+/** What heaviest lags drawn at random would give: the heaviest one lies no distance from itself. */
+export function sharesByChance({ contextLength, period }: Pick<DelayOptions, "contextLength" | "period">) {
+  const count = Math.floor((contextLength - 1) / period) + 1;
+  return {
+    multiples: count / contextLength,
+    apart: (1 + ((count - 1) * (count - 1)) / (contextLength - 1)) / count,
+  };
+}
+
 /** Lists by seed: mean shares over the encoder's layers. */
 export function delaysArm({ device, onProgress }: ClaimSetting, options: DelayOptions): Arm {
   const { seeds, training, windows: count, period } = options;

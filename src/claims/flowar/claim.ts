@@ -118,27 +118,6 @@ function flexibilityMeasures({ contest, otherScales }: FlowArClaimOptions, netwo
   ];
 }
 
-/** What a change of scales costs: minutes of training of tokenizers that the changed side has and the other has not. */
-function retrainingMeasure(
-  options: FlowArClaimOptions,
-  tokenizerOf: ReadonlyMap<string, string>,
-): ClaimMeasure {
-  const { kl, var: vq } = tokenizerNames;
-  const minutes = (rows: Rows, tokenizer: string) =>
-    (numberOf(rows, contestNames.tokenizer(tokenizer), "secondsPerStep") * options.tokenizerSteps) / 60;
-  const isNew = tokenizerOf.get(sideNames.scales) !== tokenizerOf.get(sideNames.flowar);
-  return {
-    ...{ name: "minutes of tokenizer training that other scales ask for", unit: "min", better: "lower" },
-    ...{ headline: false, arms: [kl, vq].map(contestNames.tokenizer) },
-    baselineName: "VAR, whose codebook is trained on its scales",
-    target: [{ quantity: "ratio", over: "every", atMost: 0 }],
-    numbers: (rows) => ({
-      system: [isNew ? minutes(rows, tokenizerOf.get(sideNames.scales) ?? kl) : 0],
-      baseline: [minutes(rows, vq)],
-    }),
-  };
-}
-
 function samplingMeasures(
   { contest, steps }: FlowArClaimOptions,
   networks: readonly string[],
@@ -216,7 +195,6 @@ export const flowArClaimOf =
         ...distanceMeasures(rivals, networks, { name: "Fréchet distance", atMost: 0, headline: true }),
         ...ruleMeasures(rivals),
         ...flexibilityMeasures(options, networks),
-        retrainingMeasure(options, new Map(sides.map(({ name, tokenizer }) => [name, tokenizer]))),
         ...samplingMeasures(options, networks),
       ],
       notes: [

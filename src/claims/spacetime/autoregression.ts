@@ -29,6 +29,7 @@ export const stepKinds = ["step-companion", "step-decay"] as const;
 const matrixOf = (kind: FitKind): LoopKind => kind.replace("step-", "") as LoopKind; // both are kinds of loops
 const isStep = (kind: FitKind): boolean => kind.startsWith("step-");
 export const orderOf = ({ angles }: Roots): number => 2 * angles.length;
+export const predictableName = (roots: Roots): string => `predictable-${orderOf(roots)}`;
 export const fitName = (roots: Roots, kind: FitKind): string => `fit-${orderOf(roots)}-${kind}`;
 
 type Rollout = (past: Value) => Promise<Float32Array>;
@@ -130,6 +131,32 @@ export function fitArm(setting: ClaimSetting, roots: Roots, kind: FitKind, optio
       }
       const column = (key: "excess" | "mse" | "floor") => table.map((row) => row[key]);
       return { numbers: { excess: column("excess"), mse: column("mse"), floor: column("floor") } };
+    },
+  };
+}
+
+/** How much there is to predict, by seed: the mean square of what the true coefficients let one expect, the error of forecasting zero. */
+export function predictableArm(roots: Roots, options: FitOptions): Arm {
+  const { rows, sizes, seeds, rollout } = options;
+  const phi = coefficients(roots);
+  const square = (values: Float64Array) => values.reduce((sum, value) => sum + value * value, 0);
+  return {
+    name: predictableName(roots),
+    definition: { roots, rows, contextLength: sizes.contextLength, rollout, seeds, version: 1 },
+    run: async () => {
+      const predictable = seeds.map((seed) => {
+        const sizesOf = { ...sizes, predictionLength: rollout };
+        const windows = openWindows(processSource(phi, rows, seed), "test", sizesOf);
+        const all = Array.from({ length: windows.length }, (_, i) => i);
+        const past = windows.batch(all, 0).past.data as Float32Array; // [B, I, 1]
+        const sums = all.map((row) =>
+          square(
+            expected(phi, past.subarray(row * sizes.contextLength, (row + 1) * sizes.contextLength), rollout),
+          ),
+        );
+        return sums.reduce((a, b) => a + b, 0) / (windows.length * rollout);
+      });
+      return { numbers: { predictable } };
     },
   };
 }
