@@ -9,6 +9,7 @@ import type {
   SystemInfo,
 } from "../src/server/protocol.ts";
 import { ApiError, offline } from "./apiError.ts";
+import { decoded } from "./decoded.ts";
 import { readEvents } from "./eventStream.ts";
 import { withoutPixels } from "./pictures.ts";
 import { isStatic, siteDynamics } from "./site.ts";
@@ -23,7 +24,7 @@ export function keepToken(token: string): void {
 
 const fromAddress = /^#token=(.+)$/.exec(location.hash)?.[1];
 if (fromAddress !== undefined) {
-  keepToken(decodeURIComponent(fromAddress));
+  keepToken(decoded(fromAddress));
   history.replaceState(null, "", location.pathname);
 }
 

@@ -1,3 +1,4 @@
+import { decoded } from "./decoded.ts";
 import { isStatic } from "./site.ts";
 
 /** Pages of the studio by the address's hash, so that links, back and reload work on any static host. */
@@ -49,7 +50,7 @@ export class Route {
   #read(): void {
     const [, page = "", rest = ""] = /^#\/([a-z]+)(?:\/(.*))?$/.exec(location.hash) ?? [];
     this.page = shownPages().find(([id]) => id === page)?.[0] ?? "generate";
-    this.rest = decodeURIComponent(rest);
+    this.rest = decoded(rest);
   }
 }
 

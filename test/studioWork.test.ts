@@ -1,6 +1,7 @@
 /** What the studio's pages do beside showing: listening, loading once, keeping values, reading events. */
 import { describe, expect, it } from "vitest";
 import { SharedLoads } from "../studio/compute/sharedLoads.ts";
+import { decoded } from "../studio/decoded.ts";
 import { readEvents } from "../studio/eventStream.ts";
 import { follow } from "../studio/follow.ts";
 import { keeperOf } from "../studio/storage.ts";
@@ -160,6 +161,10 @@ describe("small values", () => {
     keeper.set("theme", "light");
     expect(keeper.get("theme")).toBe("light");
   });
+});
+
+it("reads a part of an address, also a damaged one", () => {
+  expect(["run%3Amine", "run%3", "50%off", ""].map(decoded)).toEqual(["run:mine", "run%3", "50%off", ""]);
 });
 
 it("offers a training only where the model it begins with is", () => {

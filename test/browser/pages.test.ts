@@ -161,6 +161,15 @@ describe.skipIf(chromium === undefined)(
       await ready();
     });
 
+    it("opens a page where the address is damaged", async () => {
+      server.token = "50%off";
+      await open("#token=50%off");
+      await ready();
+      await page.goto(`${server.url}#/runs/run%3`);
+      await page.reload();
+      await link("New run").waitFor({ timeout });
+    });
+
     it("works where the browser keeps nothing", async () => {
       page = await (await browser.newContext()).newPage();
       page.on("pageerror", (error) => problems.push(error.message));
