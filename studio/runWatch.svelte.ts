@@ -59,12 +59,13 @@ export class RunWatch {
       const { state, operation } = this.detail ?? {};
       const isActive = state === "queued" || state === "running";
       if (isRead && isActive && operation !== null) await this.#try(() => this.#listen(signal));
-      else await pause(isActive || !isRead ? pollMs : idleMs, signal);
+      await pause(isActive || !isRead ? pollMs : idleMs, signal); // also after events: they may end at once
     }
   }
 
   async #listen(signal: AbortSignal): Promise<void> {
     for await (const event of watch({ run: this.id }, signal)) await this.#take(event);
+    await this.#read(); // how it ended
     this.step = undefined;
     this.text = "";
     this.#onChange();

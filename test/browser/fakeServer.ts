@@ -45,6 +45,8 @@ export class FakeServer implements AsyncDisposable {
   scaleMs = 20;
   /** Whether a stream of pictures ends after its first scale. */
   endsEarly = false;
+  /** Whether there are no events of work to listen to. */
+  isSilent = false;
   readonly generated: GenerateInput[] = [];
   readonly begun: unknown[] = [];
   /** Offsets of parts of files. */
@@ -148,6 +150,7 @@ export class FakeServer implements AsyncDisposable {
   }
 
   #listen(response: ServerResponse): void {
+    if (this.isSilent) return void response.writeHead(204).end();
     const send = events(response);
     send("state", { state: "running", crashes: 0, waiting: 0 });
     this.open++;

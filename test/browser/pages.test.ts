@@ -124,6 +124,16 @@ describe.skipIf(chromium === undefined)(
       expect(asked("/v1/runs/live/samples/tokenizer/100")).toBe(1);
     });
 
+    it("waits before it listens again to a run that tells nothing", async () => {
+      server.isSilent = true;
+      server.runs = [{ ...run("live", "running"), operation: "1" }];
+      await open("#/runs/run%3Alive");
+      await expect.poll(() => asked("/v1/runs/live/events"), { timeout }).toBe(1);
+      await page.waitForTimeout(1000);
+      expect(asked("/v1/runs/live/events")).toBe(1);
+      await expect.poll(() => asked("/v1/runs/live/events"), { timeout }).toBe(2);
+    });
+
     it("compares runs by their new rows only", async () => {
       server.runs = [run("live", "running"), run("done", "finished")];
       await openWithClock("#/runs/compare%3Alive,done");
