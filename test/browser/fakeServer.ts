@@ -7,7 +7,7 @@ import { encodePng } from "../../src/formats/png.ts";
 import type { ArenaResult } from "../../src/server/arenaProtocol.ts";
 import type { FileInfo } from "../../src/server/modelProtocol.ts";
 import type { GenerateInput, ModelInfo } from "../../src/server/protocol.ts";
-import type { OperationInfo, RunDetail, TrainingInfo } from "../../src/server/runProtocol.ts";
+import type { ClaimDetail, OperationInfo, RunDetail, TrainingInfo } from "../../src/server/runProtocol.ts";
 import { readStaticFiles } from "../../src/server/staticFiles.node.ts";
 import { repository } from "./pageServer.ts";
 
@@ -41,6 +41,7 @@ export class FakeServer implements AsyncDisposable {
   operations: readonly OperationInfo[] = [];
   runs: readonly RunDetail[] = [];
   training: readonly TrainingInfo[] = [];
+  claims: readonly ClaimDetail[] = [];
   /** Milliseconds between two scales. */
   scaleMs = 20;
   /** Whether a stream of pictures ends after its first scale. */
@@ -48,6 +49,7 @@ export class FakeServer implements AsyncDisposable {
   /** Whether there are no events of work to listen to. */
   isSilent = false;
   readonly generated: GenerateInput[] = [];
+  /** Runs and claims, as they were asked for. */
   readonly begun: unknown[] = [];
   /** Offsets of parts of files. */
   readonly parts: number[] = [];
@@ -119,6 +121,9 @@ export class FakeServer implements AsyncDisposable {
   #data(method: string, path: string, body: Buffer): unknown {
     const run = this.runs.find(({ id }) => path === `/v1/runs/${id}`);
     if (run) return run;
+    const claim = this.claims.find(({ system }) => path === `/v1/claims/${system}`);
+    if (claim && method === "POST") this.begun.push(JSON.parse(body.toString()));
+    if (claim) return claim;
     if (/\/metrics$/.test(path)) return { rows: [{ step: 1, loss: 1 }], more: false };
     if (/\/inspection$/.test(path)) return { kind: "pth", tensors: [], tensorCount: 0, recognised: [] };
     if (method === "POST" && path === "/v1/files") {
@@ -135,7 +140,7 @@ export class FakeServer implements AsyncDisposable {
       "/v1/models": { object: "list", data: this.models },
       "/v1/arena": this.arena,
       "/v1/systems": { data: [] },
-      "/v1/claims": { data: [] },
+      "/v1/claims": { data: this.claims },
       "/v1/files": { data: this.files },
       "/v1/operations": { data: this.operations },
       "/v1/training": { data: this.training },

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { OperationInfo, RunDetail, TrainingInfo } from "../../src/server/runProtocol.ts";
+import type { ClaimDetail, OperationInfo, RunDetail, TrainingInfo } from "../../src/server/runProtocol.ts";
 import { findChromium, launchChromium } from "./chromium.ts";
 import { FakeServer, fakeModel } from "./fakeServer.ts";
 
@@ -56,6 +56,11 @@ const run = (id: string, state: RunDetail["state"]): RunDetail =>
 const quantizing = (id: string, state: OperationInfo["state"]): OperationInfo => ({
   ...{ id, state, crashes: 0 },
   request: { kind: "quantize", model: "m-a", to: "int8", convolutions: "float", count: 8, out: `o-${id}` },
+});
+
+const claim = (there: readonly string[], verdict: string | null): ClaimDetail => ({
+  ...{ system: "sar", verdict, statement: null, operation: null },
+  arms: ["a", "b", "c"].map((arm) => ({ arm, isThere: there.includes(arm), minutes: null })),
 });
 
 const training: TrainingInfo = {
@@ -309,6 +314,28 @@ describe.skipIf(chromium === undefined)(
       await expect
         .poll(() => server.begun, { timeout })
         .toMatchObject([{ overrides: { patchNums: [1, 2, 3] } }]);
+    });
+
+    it("runs the chosen arms of a claim once, and tells in its list how it stands", async () => {
+      server.isSilent = true;
+      server.runs = [run("done", "finished")];
+      server.claims = [claim([], null)];
+      await open("#/runs/claim%3Asar");
+      await page.getByLabel("Run a").check();
+      await page.getByLabel("Run b").check();
+      server.claims = [claim(["a", "b"], "reproduced")];
+      await button("Run 2 chosen").click();
+      await button("Run what is missing (1)").waitFor({ timeout });
+      expect(await page.getByLabel("Run a").isChecked()).toBe(false);
+      const claims = page.getByRole("list", { name: "Claims" }).getByRole("link");
+      await claims.getByText("reproduced").waitFor({ timeout });
+      expect(await claims.getAttribute("aria-current")).toBe("true");
+      await button("Run what is missing (1)").click();
+      await expect.poll(() => server.begun, { timeout }).toEqual([{ arms: ["a", "b"] }, {}]);
+      const runs = page.getByRole("list", { name: "Runs" }).getByRole("link");
+      expect(await runs.getAttribute("aria-current")).toBe("false");
+      await runs.click();
+      await expect.poll(() => runs.getAttribute("aria-current"), { timeout }).toBe("true");
     });
 
     it("sends a file on while another page is shown, and keeps what came when it is stopped", async () => {
