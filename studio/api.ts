@@ -42,6 +42,7 @@ export async function ask(path: string, init: RequestInit = {}): Promise<Respons
     throw offline();
   });
   if (response.ok) return response;
+  if (response.status === 408) throw offline("The request took too long to arrive.");
   const body = (await response.json().catch(() => undefined)) as ErrorBody | undefined;
   throw new ApiError(
     body?.error ?? {

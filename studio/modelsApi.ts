@@ -3,10 +3,8 @@ import type { FileInfo, Inspection } from "../src/server/modelProtocol.ts";
 import type { OperationInfo } from "../src/server/runProtocol.ts";
 import { ask } from "./api.ts";
 import { fileToSave } from "./form.ts";
+import { sendParts } from "./parts.ts";
 import { shelfName } from "./uploadNames.ts";
-
-/** Bytes per request: what the server takes at once. */
-const partBytes = 8 * 2 ** 20;
 
 const json = async <T>(path: string): Promise<T> => (await (await ask(path)).json()) as T; // our own server's
 
@@ -31,22 +29,23 @@ export const announceFile = ({ name, size }: File): Promise<FileInfo> =>
   post("v1/files", { name: shelfName(name), sizeBytes: size });
 
 /** Sends a file part by part from an offset. What came stays when it is aborted, and can be continued. */
-export async function sendFile(
+export function sendFile(
   id: string,
   file: File,
   from: number,
   onProgress: (done: number, total: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  for (let at = from; at < file.size; at += partBytes) {
-    onProgress(at, file.size);
-    await ask(`v1/files/${id}/parts?offset=${at}`, {
+  const send = async (start: number, end: number): Promise<void> => {
+    await ask(`v1/files/${id}/parts?offset=${start}`, {
       method: "POST",
       headers: { "Content-Type": "application/octet-stream" },
-      body: file.slice(at, at + partBytes),
+      body: file.slice(start, end),
       signal,
     });
-  }
+  };
+  const received = async () => (await listFiles()).find((one) => one.id === id)?.received ?? 0;
+  return sendParts({ send, received, onProgress }, from, file.size);
 }
 
 export function inspectFile(id: string, key?: string): Promise<Inspection> {

@@ -1,9 +1,11 @@
 /** What the studio's pages do beside showing: listening, loading once, keeping values, reading events. */
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { ApiError, offline } from "../studio/apiError.ts";
 import { SharedLoads } from "../studio/compute/sharedLoads.ts";
 import { decoded } from "../studio/decoded.ts";
 import { readEvents } from "../studio/eventStream.ts";
 import { follow } from "../studio/follow.ts";
+import { sendParts } from "../studio/parts.ts";
 import { keeperOf } from "../studio/storage.ts";
 import { canStart, trainedHere, trainingPlans } from "../studio/trainings.ts";
 import { continueProblem } from "../studio/uploadNames.ts";
@@ -160,6 +162,77 @@ describe("small values", () => {
     expect(keeper.get("theme")).toBeUndefined();
     keeper.set("theme", "light");
     expect(keeper.get("theme")).toBe("light");
+  });
+});
+
+describe("a file on its way", () => {
+  const [kib, mib] = [2 ** 10, 2 ** 20];
+  afterEach(() => vi.restoreAllMocks());
+
+  /** A line that carries so much of a part, in so many milliseconds; `parts` are those that came. */
+  function lineOf(mostBytes: number, partMs: number) {
+    const parts: [start: number, bytes: number][] = [];
+    const asked: number[] = [];
+    let now = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => now);
+    const line = {
+      async send(start: number, end: number) {
+        asked.push(end - start);
+        now += partMs;
+        if (end - start > mostBytes) throw offline();
+        parts.push([start, end - start]);
+      },
+      received: async () => parts.reduce((sum, [, bytes]) => sum + bytes, 0),
+      onProgress: () => undefined,
+    };
+    return { line, parts, asked };
+  }
+
+  it("goes in larger parts while they are quick", async () => {
+    const { line, asked } = lineOf(Number.POSITIVE_INFINITY, 100);
+    await sendParts(line, mib, 30 * mib);
+    expect(asked.map((bytes) => bytes / mib)).toEqual([1, 2, 4, 8, 8, 6]);
+  });
+
+  it("stays with small parts on a slow line", async () => {
+    const { line, asked } = lineOf(Number.POSITIVE_INFINITY, 5000);
+    await sendParts(line, 0, 3 * mib);
+    expect(asked.map((bytes) => bytes / mib)).toEqual([1, 1, 1]);
+  });
+
+  it("comes in parts that the line carries, one after the other", async () => {
+    const { line, parts, asked } = lineOf(300 * kib, 5000);
+    await sendParts(line, 0, mib);
+    expect(asked.map((bytes) => bytes / kib)).toEqual([1024, 512, 256, 256, 256, 256]);
+    expect(parts.map(([start]) => start / kib)).toEqual([0, 256, 512, 768]);
+  });
+
+  it("goes on after a part that came without an answer", async () => {
+    const { line, parts } = lineOf(Number.POSITIVE_INFINITY, 5000);
+    const { send } = line;
+    line.send = async (start, end) => {
+      await send(start, end);
+      if (start === 0) throw offline();
+    };
+    await sendParts(line, 0, 2 * mib);
+    expect(parts).toEqual([
+      [0, mib],
+      [mib, 512 * kib],
+      [1.5 * mib, 512 * kib],
+    ]);
+  });
+
+  it("fails where not even a small part comes, and at once where it is refused", async () => {
+    const { line, asked } = lineOf(0, 100);
+    await expect(sendParts(line, 0, mib)).rejects.toMatchObject({ code: "OFFLINE" });
+    expect(asked.map((bytes) => bytes / kib)).toEqual([1024, 512, 256, 128, 64]);
+    asked.length = 0;
+    line.send = async (start, end) => {
+      asked.push(end - start);
+      throw new ApiError({ message: "full", code: "FILE_BAD_PART", type: "", param: null });
+    };
+    await expect(sendParts(line, 0, mib)).rejects.toMatchObject({ code: "FILE_BAD_PART" });
+    expect(asked).toHaveLength(1);
   });
 });
 

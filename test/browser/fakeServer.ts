@@ -51,6 +51,8 @@ export class FakeServer implements AsyncDisposable {
   readonly generated: GenerateInput[] = [];
   /** Runs and claims, as they were asked for. */
   readonly begun: unknown[] = [];
+  /** Larger parts of files break the connection. */
+  mostPartBytes = Number.POSITIVE_INFINITY;
   /** Offsets of parts of files. */
   readonly parts: number[] = [];
   readonly removed: string[] = [];
@@ -99,6 +101,7 @@ export class FakeServer implements AsyncDisposable {
       return await this.#generate(JSON.parse(body.toString()) as GenerateInput, response);
     if (pathname.endsWith("/events")) return this.#listen(response);
     if (pathname.endsWith("/parts")) {
+      if (body.length > this.mostPartBytes) return void response.destroy();
       this.parts.push(Number(searchParams.get("offset")));
       if (this.parts.length > 1) await new Promise((resolve) => setTimeout(resolve, 1000));
       return json(response, { received: 0 });

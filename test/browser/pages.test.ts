@@ -365,6 +365,15 @@ describe.skipIf(chromium === undefined)(
       await expect.poll(() => server.parts[0], { timeout }).toBe(8 * 2 ** 20);
     });
 
+    it("sends a file in smaller parts where the line breaks", async () => {
+      server.mostPartBytes = 2 ** 19;
+      await open("#/models");
+      const path = join(work, "small.pth");
+      writeFileSync(path, Buffer.alloc(2 ** 20));
+      await page.locator('input[aria-label="Checkpoint"]').setInputFiles(path);
+      await expect.poll(() => server.parts, { timeout }).toEqual([0, 2 ** 19]);
+    });
+
     it("keeps the page that is shown in sight on a narrow screen", async () => {
       await open("#/systems", { viewport: { width: 320, height: 700 } });
       const shown = page.locator(".pages a[aria-current]");
