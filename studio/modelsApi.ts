@@ -4,9 +4,11 @@ import type { OperationInfo } from "../src/server/runProtocol.ts";
 import { ask } from "./api.ts";
 import { fileToSave } from "./form.ts";
 import { sendParts } from "./parts.ts";
+import { Turns } from "./turns.ts";
 import { shelfName } from "./uploadNames.ts";
 
-const json = async <T>(path: string): Promise<T> => (await (await ask(path)).json()) as T; // our own server's
+const json = async <T>(path: string, init?: RequestInit): Promise<T> =>
+  (await (await ask(path, init)).json()) as T; // our own server's
 
 const post = async <T>(path: string, body: unknown): Promise<T> => {
   const headers = { "Content-Type": "application/json" };
@@ -48,8 +50,23 @@ export function sendFile(
   return sendParts({ send, received, onProgress }, from, file.size);
 }
 
-export function inspectFile(id: string, key?: string): Promise<Inspection> {
-  return json(`v1/files/${id}/inspection${key === undefined ? "" : `?${new URLSearchParams({ key })}`}`);
+/** A look into a large file takes the server seconds, and a page has few connections. */
+const inspections = new Turns();
+/** By address: a whole file stays as it is. */
+const inspected = new Map<string, Inspection>();
+
+/** What a whole file is and holds, or one state dict of it. Looks into one file at a time, and into each once. */
+export async function inspectFile(
+  id: string,
+  key: string | undefined,
+  signal: AbortSignal,
+): Promise<Inspection> {
+  const path = `v1/files/${id}/inspection${key === undefined ? "" : `?${new URLSearchParams({ key })}`}`;
+  const known = inspected.get(path);
+  if (known) return known;
+  const found = await inspections.take(() => json<Inspection>(path, { signal }), signal);
+  inspected.set(path, found);
+  return found;
 }
 
 export async function removeFile(id: string): Promise<void> {

@@ -8,6 +8,7 @@ import { follow } from "../studio/follow.ts";
 import { sendParts } from "../studio/parts.ts";
 import { keeperOf } from "../studio/storage.ts";
 import { canStart, trainedHere, trainingPlans } from "../studio/trainings.ts";
+import { Turns } from "../studio/turns.ts";
 import { continueProblem } from "../studio/uploadNames.ts";
 
 describe("following", () => {
@@ -105,6 +106,30 @@ describe("loads that are shared", () => {
     void get();
     expect(asked).toHaveLength(2);
   });
+});
+
+it("gives each its turn, also after a failure, and none to whoever has left", async () => {
+  const turns = new Turns();
+  const [begun, ends]: [string[], (() => void)[]] = [[], []];
+  const work = (name: string) => () => {
+    begun.push(name);
+    return new Promise<string>((resolve, reject) => {
+      ends.push(() => (name === "bad" ? reject(new Error(name)) : resolve(name)));
+    });
+  };
+  const leaving = new AbortController();
+  const { signal } = new AbortController();
+  const bad = turns.take(work("bad"), signal);
+  const left = turns.take(work("left"), leaving.signal);
+  const good = turns.take(work("good"), signal);
+  await expect.poll(() => begun).toEqual(["bad"]);
+  leaving.abort();
+  ends[0]?.();
+  await expect(bad).rejects.toThrow("bad");
+  await expect(left).rejects.toMatchObject({ name: "AbortError" });
+  await expect.poll(() => begun).toEqual(["bad", "good"]);
+  ends[1]?.();
+  expect(await good).toBe("good");
 });
 
 describe("events of an answer", () => {

@@ -56,6 +56,9 @@ export class FakeServer implements AsyncDisposable {
   /** Offsets of parts of files. */
   readonly parts: number[] = [];
   readonly removed: string[] = [];
+  /** The file into which a look takes for ever, and whether one goes on. */
+  slowFile = "";
+  isLooking = false;
   /** After which steps rows were asked for. */
   readonly rowsAfter: number[] = [];
   /** Requests by path. */
@@ -110,6 +113,7 @@ export class FakeServer implements AsyncDisposable {
       this.removed.push(pathname);
       return json(response, {});
     }
+    if (pathname === `/v1/files/${this.slowFile}/inspection`) return this.#look(response);
     if (/\/samples\/|\/pictures\//.test(pathname)) {
       response.writeHead(200, { "Content-Type": "image/png" });
       response.end(Buffer.from(png(size), "base64"));
@@ -155,6 +159,13 @@ export class FakeServer implements AsyncDisposable {
     const file = this.#studio.get(path === "/" ? "/index.html" : path);
     response.writeHead(file ? 200 : 404, { "Content-Type": file?.type ?? "text/plain" });
     response.end(file?.bytes);
+  }
+
+  #look(response: ServerResponse): void {
+    this.isLooking = true;
+    response.on("close", () => {
+      this.isLooking = false;
+    });
   }
 
   #listen(response: ServerResponse): void {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { FileInfo } from "../../src/server/modelProtocol.ts";
 import type { ClaimDetail, OperationInfo, RunDetail, TrainingInfo } from "../../src/server/runProtocol.ts";
 import { findChromium, launchChromium } from "./chromium.ts";
 import { FakeServer, fakeModel } from "./fakeServer.ts";
@@ -58,6 +59,10 @@ const quantizing = (id: string, state: OperationInfo["state"]): OperationInfo =>
   request: { kind: "quantize", model: "m-a", to: "int8", convolutions: "float", count: 8, out: `o-${id}` },
 });
 
+const whole = (id: string): FileInfo => ({
+  ...{ id, name: `${id}.pth`, sizeBytes: 10, received: 10, isWhole: true, parts: [], createdMs: 0 },
+});
+
 const claim = (there: readonly string[], verdict: string | null): ClaimDetail => ({
   ...{ system: "sar", verdict, statement: null, operation: null },
   arms: ["a", "b", "c"].map((arm) => ({ arm, isThere: there.includes(arm), minutes: null })),
@@ -91,19 +96,9 @@ describe.skipIf(chromium === undefined)(
 
     it("listens to running work once, looks into a file once, and listens again when the server is back", async () => {
       server.operations = [quantizing("1", "running"), quantizing("2", "queued"), quantizing("3", "queued")];
-      server.files = [
-        {
-          id: "f-abcdef",
-          name: "x.pth",
-          sizeBytes: 10,
-          received: 10,
-          isWhole: true,
-          parts: [],
-          createdMs: 0,
-        },
-      ];
+      server.files = [whole("f-abcdef")];
       await openWithClock("#/models");
-      await page.getByRole("article", { name: "File x.pth" }).waitFor({ timeout });
+      await page.getByRole("article", { name: "File f-abcdef.pth" }).waitFor({ timeout });
       await poll("/v1/operations", 4, 5000);
       expect(server.open).toBe(1);
       expect(asked("/v1/operations/1/events")).toBe(1);
@@ -116,6 +111,25 @@ describe.skipIf(chromium === undefined)(
       server.operations = [];
       await poll("/v1/operations", 1, 5000);
       await expect.poll(() => server.open, { timeout }).toBe(0);
+    });
+
+    it("looks into one file at a time, into none when its page is left, and never twice into one", async () => {
+      const ids = ["f-00000a", "f-00000b", "f-00000c", "f-00000d"];
+      const looks = () => ids.map((id) => asked(`/v1/files/${id}/inspection`));
+      const shown = () => page.getByText("0 tensors").count();
+      server.files = ids.map(whole);
+      server.slowFile = "f-00000c";
+      await open("#/models");
+      await expect.poll(() => server.isLooking, { timeout }).toBe(true);
+      await expect.poll(shown, { timeout }).toBe(2);
+      await link("Systems").click();
+      await expect.poll(() => server.isLooking, { timeout }).toBe(false);
+      await page.waitForTimeout(300);
+      expect(looks()).toEqual([1, 1, 1, 0]);
+      server.slowFile = "";
+      await link("Models").click();
+      await expect.poll(shown, { timeout }).toBe(4);
+      expect(looks()).toEqual([1, 1, 2, 1]);
     });
 
     it("leaves the step of the samples where it was put", async () => {
