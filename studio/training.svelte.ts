@@ -35,7 +35,9 @@ export class Training {
   loss = $state.raw<Line>({ name: "loss", steps: [], values: [] });
   looks = $state.raw<readonly Look[]>([]);
   problem = $state("");
+  /** The model that was trained last: it stays until another is finished. */
   file = $state.raw<Uint8Array<ArrayBuffer> | undefined>(undefined);
+  fileTitle = $state("");
   /** Whether a model was trained in this page. */
   hasTrained = $state(false);
   isSaved = $state(false);
@@ -136,8 +138,6 @@ export class Training {
     this.loss = { name: "loss", steps: [], values: [] };
     this.looks = [];
     this.problem = "";
-    this.file = undefined;
-    this.isSaved = false;
     this.#lastMs = undefined;
   }
 
@@ -184,9 +184,11 @@ export class Training {
   #finish({ file, sha256 }: TrainEvent & { kind: "finished" }, infos: readonly ModelInfo[]): void {
     this.state = "finished";
     this.file = file;
+    this.fileTitle = `${this.plan?.title ?? "Trained"}, ${this.steps} steps`;
+    this.isSaved = false;
     const base = infos.find(({ id }) => id === this.plan?.from);
     if (base === undefined) return;
-    const title = `${this.plan?.title ?? "Trained"}, ${this.steps} steps in this page`;
+    const title = `${this.fileTitle} in this page`;
     this.#studio.page.add({ ...base, id: trainedHere, title, sha256, sizeBytes: file.length }, file);
     this.hasTrained = true;
   }

@@ -74,6 +74,18 @@ const training: TrainingInfo = {
   schema: { type: "object", properties: { patchNums: { type: "array", items: { type: "integer" } } } },
 } as unknown as TrainingInfo; // what the page reads
 
+/** In place of the worker that computes: it trains in no time, but never to the end of a long training. */
+const fakeWorker = `onmessage = ({ data: { kind, id, task } }) => {
+  if (kind !== "start") return;
+  const { steps } = task.overrides.train.transformer;
+  const tell = (event) => postMessage({ kind: "event", id, event });
+  tell({ kind: "stage", steps, parameters: 1, batchSize: 1 });
+  tell({ kind: "step", step: 1, loss: 1, learningRate: 1 });
+  if (steps >= 1000) return;
+  tell({ kind: "finished", file: new Uint8Array(100), sha256: "a" });
+  postMessage({ kind: "ended", id });
+};`;
+
 describe.skipIf(chromium === undefined)(
   "pages of the studio (needs Chromium on the path)",
   { timeout: 90_000 },
@@ -408,6 +420,38 @@ describe.skipIf(chromium === undefined)(
       await link("Train").waitFor({ timeout });
       await link("Train").click();
       await button("Train").waitFor({ timeout });
+    });
+
+    it("keeps a trained model until another one is finished, and asks before it is lost", async () => {
+      server.models = [fakeModel("flexvar-synth-32")];
+      await open("#/train");
+      await page.route(/\/worker-[^/]*\.js$/, (route) =>
+        route.fulfill({ contentType: "text/javascript", body: fakeWorker }),
+      );
+      const save = (of: number) =>
+        page.getByRole("button", { name: `Save the model “From noise to stickers, ${of} steps”` });
+      const steps = page.getByRole("spinbutton", { name: "Steps" });
+      await steps.fill("20");
+      await button("Train").click();
+      await save(20).waitFor({ timeout });
+      await steps.fill("1000");
+      await button("Train again").click();
+      await page.getByText("Step 1 of 1000").waitFor({ timeout });
+      await save(20).waitFor({ timeout });
+      await button("Stop").click();
+      await button("Discard").click();
+      await save(20).waitFor({ timeout });
+      const leaving = page.waitForEvent("dialog");
+      void page.close({ runBeforeUnload: true });
+      const dialog = await leaving;
+      expect(dialog.type()).toBe("beforeunload");
+      await dialog.dismiss();
+      const [download] = await Promise.all([page.waitForEvent("download"), save(20).click()]);
+      expect(download.suggestedFilename()).toBe("trained-here.safetensors");
+      await steps.fill("30");
+      await button("Train").click();
+      await save(30).waitFor({ timeout });
+      expect(await save(20).count()).toBe(0);
     });
 
     it("keeps contest and entry of the arena in the address, and draws what costs nothing", async () => {
