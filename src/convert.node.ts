@@ -72,8 +72,8 @@ export function recognise(file: TensorFile): Promise<FoundPart[]> {
 }
 
 /**
- * Reads published checkpoints and writes one safetensors file: a model that `load` opens when all parts are there, else
- * the part under its official names.
+ * Reads published checkpoints and writes one safetensors file: a model that `load` opens when all parts are there, one
+ * part under its official names, several under ours for another conversion.
  * @throws NextxError CONVERT_UNKNOWN, CONVERT_SYSTEMS, CONVERT_KEY_NEEDED, CONVERT_NO_KEY, CONVERT_UNKNOWN_SCHEDULE,
  * CONVERT_CLASS_NAMES, CONVERT_INCOMPLETE (its cause is a ConvertFailure with the report), CHECKPOINT_DUPLICATE_NAME,
  * CONFIG_ codes, ABORTED, and the codes of openTensors, findParts and writeSafetensorsFile
@@ -248,7 +248,7 @@ async function write(
     absent,
   };
   if (fates.some(({ fate }) => isProblem(fate))) throw incomplete(report);
-  const supply = supplyOf(found, fates, report.isModel, options);
+  const supply = supplyOf(found, fates, options);
   const metadata = report.isModel ? modelMetadata(description, { card }) : {};
   const { sizeBytes } = await writeSafetensorsFile(out, supply, metadata, options.onProgress);
   return { ...report, sizeBytes };
@@ -307,11 +307,10 @@ function incomplete(report: ConvertReport): NextxError {
   });
 }
 
-/** Under full names for a model, under official ones for a part. */
+/** Under full names; a part alone under official ones. */
 function supplyOf(
   found: readonly FoundPart[],
   fates: readonly TensorFate[],
-  isModel: boolean,
   { dtype, signal }: ConvertOptions,
 ) {
   const kept = new Set(fates.flatMap(({ as }) => as ?? []));
@@ -320,7 +319,7 @@ function supplyOf(
   for (const one of found) {
     for (const [name, form] of one.tensors) {
       if (!kept.has(one.part.prefix + name)) continue;
-      const out = isModel ? one.part.prefix + name : name;
+      const out = found.length > 1 ? one.part.prefix + name : name; // parts may share official names
       tensors.set(out, { shape: form.shape, dtype: dtype && isFloat(form.dtype) ? dtype : form.dtype });
       sources.set(out, () => one.read(name));
     }

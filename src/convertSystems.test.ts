@@ -135,6 +135,23 @@ describe("HMAR's files", () => {
       isModel: true,
     });
   });
+
+  it("both predictors without a tokenizer stay apart, and go on as an input", async () => {
+    writePth(file("both.pth"), { "": merged });
+    const vae = file("hmar-vae.safetensors");
+    const alone = { settings: { ...settings, "tokenizer.zChannels": 6 } };
+    const part = await convert([file("both.pth")], file("both.safetensors"), alone);
+    expect(part).toMatchObject({ system: "hmar", isModel: false, absent: ["tokenizer"] });
+    const names = [...(await readCheckpoint(file("both.safetensors"))).keys()];
+    expect(names).toEqual(expect.arrayContaining(["nsp.head.weight", "mp.head.weight"]));
+    const whole = await convert([file("both.safetensors"), vae], file("joined.safetensors"), { settings });
+    expect(whole).toMatchObject({ system: "hmar", isModel: true, counts: { missing: 0, "not taken": 0 } });
+    await convert([file("both.pth"), vae], file("direct.safetensors"), { settings });
+    const [joined, direct] = await Promise.all(
+      ["joined", "direct"].map((name) => readCheckpoint(file(`${name}.safetensors`))),
+    );
+    expect(joined).toEqual(direct);
+  });
 });
 
 describe("NAR's and LlamaGen's files", () => {
