@@ -169,6 +169,8 @@ async function fewBits(work: Work, scheme: QuantiseScheme): Promise<Chosen> {
   const first = new LayerObserver({ ranges: scheme.convolutions });
   await exercise(work, first);
   const weightOf = (name: string) => found.weights.get(name) as Value; // observed
+  const biasesOf = ({ biases }: ObservedLayer) =>
+    [...biases].flatMap((name) => found.weights.get(name) ?? []);
   const chosen = new Map<string, QuantisedValue>();
   const kept: { name: string; shape: readonly number[]; why: string }[] = [];
   for (const [name, layer] of first.layers) {
@@ -176,7 +178,7 @@ async function fewBits(work: Work, scheme: QuantiseScheme): Promise<Chosen> {
     if (why === undefined)
       chosen.set(
         name,
-        named(name, () => quantised(layer, weightOf(name), scheme)),
+        named(name, () => quantised(layer, weightOf(name), scheme, biasesOf(layer))),
       );
     else kept.push({ name, shape: layer.shape, why });
   }

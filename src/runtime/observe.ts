@@ -28,6 +28,8 @@ export interface ObservedLayer {
   readonly shape: readonly number[];
   /** Whether anything but layers of this kind used the weight. */
   otherUses: boolean;
+  /** Names of the weights that are its biases. */
+  readonly biases: Set<string>;
   /** Of convolutions. */
   input?: Range;
   output?: Range;
@@ -110,12 +112,15 @@ export class LayerObserver {
     return { ...graph, outputs };
   }
 
-  #remember({ name, kind, node }: Layer): void {
+  #remember({ name, kind, node, bias }: Layer): void {
     const known = this.#layers.get(name);
     if (known !== undefined && known.kind !== kind) this.#otherUses.add(name);
-    if (known !== undefined) return;
     const shape = (node.inputs[1] as Tensor).shape as readonly number[]; // a weight
-    this.#layers.set(name, { name, kind, shape, otherUses: false, size: 0, difference: 0 });
+    const fresh = { name, kind, shape, otherUses: false, biases: new Set<string>(), size: 0, difference: 0 };
+    const layer = known ?? fresh;
+    this.#layers.set(name, layer);
+    const biasName = bias && inputName(bias);
+    if (biasName !== undefined) layer.biases.add(biasName);
   }
 
   #measured(layer: Layer): Record<string, Tensor> {

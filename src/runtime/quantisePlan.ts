@@ -1,6 +1,6 @@
 /** Which layers of a model get weights of few bits, and what their weights become. */
 import { toInt4, toInt8 } from "../tensor/lowBits.ts";
-import { byteRange } from "../tensor/ops/quantised.ts";
+import { byteRange, mostBias } from "../tensor/ops/quantised.ts";
 import type { ObservedLayer } from "./observe.ts";
 import { type ConvRanges, QuantisedValue, type WeightBits } from "./quantised.ts";
 import type { Value } from "./values.ts";
@@ -37,18 +37,29 @@ function rangesOf({ input, output }: ObservedLayer): ConvRanges | undefined {
   return { input: byteRange(input.least, input.most), output: byteRange(output.least, output.most) };
 }
 
-/** The weight of a layer in few bits. @throws NextxError QUANTIZE_NOT_FINITE */
+/** The largest finite float32. */
+const mostFloat = (2 - 2 ** -23) * 2 ** 127;
+
+/** Scales of a calibrated convolution's channels below which int32 would not hold their biases. */
+function leastScales(channels: number, biases: readonly Value[], { input }: ConvRanges): Float32Array {
+  return Float32Array.from({ length: channels }, (_, channel) => {
+    const sizes = biases.map(({ data }) => Math.abs(Number(data[channel])));
+    return Math.min(mostFloat, Math.max(0, ...sizes) / (mostBias * input.scale));
+  });
+}
+
+/** The weight of a layer in few bits; `biases` are those beside it. @throws NextxError QUANTIZE_NOT_FINITE */
 export function quantised(
   layer: ObservedLayer,
   value: Value,
   { kind, bits }: QuantiseScheme,
+  biases: readonly Value[] = [],
 ): QuantisedValue {
   const data = value.data as Float32Array; // a layer's weight
   if (kind === "int4") return new QuantisedValue(toInt4(data, value.shape));
-  return new QuantisedValue(
-    toInt8(data, value.shape, bits),
-    layer.kind === "convolution" ? rangesOf(layer) : undefined,
-  );
+  const ranges = layer.kind === "convolution" ? rangesOf(layer) : undefined;
+  const least = ranges && leastScales(value.shape[0] ?? 0, biases, ranges);
+  return new QuantisedValue(toInt8(data, value.shape, bits, least), ranges);
 }
 
 /** Root mean square difference over root mean square size. */

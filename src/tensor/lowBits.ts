@@ -41,10 +41,15 @@ function rowsOf(data: Float32Array, shape: readonly number[]): { rows: number; w
 }
 
 /**
- * Nearest integers per output channel. With 7 bits a product of two neighbours never exceeds 16 bits, which processors
- * without VNNI cannot hold. @throws NextxError QUANTIZE_NOT_FINITE
+ * Nearest integers per output channel, whose scales are not below `least`. With 7 bits a product of two neighbours never
+ * exceeds 16 bits, which processors without VNNI cannot hold. @throws NextxError QUANTIZE_NOT_FINITE
  */
-export function toInt8(data: Float32Array, shape: readonly number[], bits: 7 | 8): Int8Weight {
+export function toInt8(
+  data: Float32Array,
+  shape: readonly number[],
+  bits: 7 | 8,
+  least?: Float32Array,
+): Int8Weight {
   const { rows, width } = rowsOf(data, shape);
   const most = bits === 8 ? 127 : 63;
   const codes = new Int8Array(data.length);
@@ -52,7 +57,7 @@ export function toInt8(data: Float32Array, shape: readonly number[], bits: 7 | 8
   for (let row = 0; row < rows; row++) {
     const values = data.subarray(row * width, (row + 1) * width);
     const top = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-    const scale = Math.fround(top / most) || 1;
+    const scale = Math.max(Math.fround(top / most) || 1, least?.[row] ?? 0);
     scales[row] = scale;
     for (let i = 0; i < width; i++) {
       const code = Math.round((values[i] as number) / scale); // in range
@@ -65,7 +70,7 @@ export function toInt8(data: Float32Array, shape: readonly number[], bits: 7 | 8
 /** The same weight in 7 bits; itself when it has no more. */
 export function toSevenBits(weight: Int8Weight): Int8Weight {
   if (weight.codes.every((code) => Math.abs(code) <= 63)) return weight;
-  return toInt8(fromInt8(weight), weight.shape, 7);
+  return toInt8(fromInt8(weight), weight.shape, 7, weight.scales); // a scale may be large for a bias' sake
 }
 
 /** Smallest number above 0, and largest, of float16. */

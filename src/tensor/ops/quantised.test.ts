@@ -58,6 +58,17 @@ describe("layers over weights of few bits", () => {
     (_, run) => run(),
   );
 
+  it("a bias beyond the integers stops at their end, on every provider", async () => {
+    const weight = toInt8(k, [4, 3, 3, 3], 8);
+    const ranges = { input: byteRange(-1e-9, 1e-9), output: byteRange(-50, 50) };
+    const one: OpCase<"x" | "bias"> = {
+      inputs: { x: float32("M", 3, 6, 5), bias: float32(4) },
+      build: ({ x, bias }) => ({ y: int8Conv2d(x, weight, ranges, { bias }) }),
+      draw: { bias: (_, i) => [1e20, -1e20, 30, -2e-6][i] as number },
+    };
+    await check(one);
+  });
+
   it("a row's result does not depend on the rows beside it", async () => {
     const weight = toInt8(matrix(64, 96), [64, 96], 8);
     const graph = trace({ x: float32("M", 96) }, ({ x }) => ({ y: int8Linear(x, weight) }));

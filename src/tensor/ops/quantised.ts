@@ -14,6 +14,8 @@ const MICROSOFT = "com.microsoft";
 const TOP = 127;
 /** What 0 is as an unsigned activation. */
 const MIDDLE = 128;
+/** Largest bias in steps of the sums: with products beside it, int32 holds it. */
+export const mostBias = 2 ** 30;
 /** Rows of zeros divide by this. */
 const LEAST = 1e-30;
 
@@ -136,6 +138,12 @@ function bytesAsFloats(emit: Emitter, x: string, { scale, zero }: ByteRange): st
   return emit.node("Sub", [clipped, emit.float(zero)]);
 }
 
+/** A bias [O] as whole numbers of steps, which end where int32 does on every provider. */
+function biasInSteps(emit: Emitter, bias: string, steps: string): string {
+  const whole = nearest(emit, emit.node("Div", [bias, steps]));
+  return emit.node("Clip", [whole, emit.float(-mostBias), emit.float(mostBias)]);
+}
+
 const int8ConvOp: Op<Int8ConvAttrs> = {
   name: "int8Conv2d",
   infer: ([x, bias], { weight, stride, pads }) => {
@@ -150,8 +158,7 @@ const int8ConvOp: Op<Int8ConvAttrs> = {
     const options = { strides: [stride, stride], pads };
     const [out = 0] = weight.shape;
     const steps = weight.scales.map((scale) => Math.max(scale * input.scale, LEAST)); // of the products' sums
-    const added =
-      bias === undefined ? [] : [nearest(emit, emit.node("Div", [bias, emit.floats(steps, [out])]))];
+    const added = bias === undefined ? [] : [biasInSteps(emit, bias, emit.floats(steps, [out]))];
     if (!hasIntegers(emit)) {
       const bytes = bytesAsFloats(emit, x as string, input);
       const codes = emit.floats(Float32Array.from(weight.codes), weight.shape);
@@ -174,7 +181,7 @@ const int8ConvOp: Op<Int8ConvAttrs> = {
 
 /**
  * conv2d or, with a bias [O], conv2dBias with integers over calibrated ranges: what leaves a range is clipped. The bias is
- * added to the sums of products, in their steps. x [B, I, H, W], weight [O, I, kH, kW]. Errors: those of conv2d.
+ * added to the sums of products, in their steps, 2^30 of them at most. x [B, I, H, W], weight [O, I, kH, kW]. Errors: those of conv2d.
  */
 export function int8Conv2d(
   x: Tensor,

@@ -75,7 +75,8 @@ export const quantisedRules: Readonly<Record<string, Rule>> = {
         total += code * throughByte(get(x as Nd, n, channel, y, z), input);
       }
       const step = (scales[o] as number) * input.scale;
-      const added = bias ? nearest((bias.data[o] as number) / step) * step : 0;
+      const steps = bias ? nearest((bias.data[o] as number) / step) : 0;
+      const added = Math.max(-(2 ** 30), Math.min(2 ** 30, steps)) * step;
       return throughByte(total * (scales[o] as number) + added, output);
     });
   },
