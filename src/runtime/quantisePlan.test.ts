@@ -61,4 +61,13 @@ describe("a calibrated convolution", () => {
     expect(y.data[0]).toBeCloseTo(0.5, 1);
     expect(y.data[16]).toBeCloseTo(3, 1);
   });
+
+  it("is refused when what went through it was not finite", async () => {
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      const layer = await observed(weights, floats([bad, ...map.data.slice(1)], [1, 3, 4, 4]));
+      expect(() => quantised(layer, weights.get("k") as Value, scheme, [bias])).toThrow(
+        expect.objectContaining({ code: "QUANTIZE_NOT_FINITE" }),
+      );
+    }
+  });
 });

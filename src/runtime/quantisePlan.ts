@@ -1,4 +1,5 @@
 /** Which layers of a model get weights of few bits, and what their weights become. */
+import { NextxError } from "../tensor/errors.ts";
 import { toInt4, toInt8 } from "../tensor/lowBits.ts";
 import { byteRange, mostBias } from "../tensor/ops/quantised.ts";
 import type { ObservedLayer } from "./observe.ts";
@@ -32,8 +33,18 @@ export function whyKept(
   return input && output ? undefined : "never computed while calibrating";
 }
 
+/** @throws NextxError QUANTIZE_NOT_FINITE */
 function rangesOf({ input, output }: ObservedLayer): ConvRanges | undefined {
   if (!input || !output) return undefined;
+  if (![input.least, input.most, output.least, output.most].every(Number.isFinite)) {
+    throw new NextxError(
+      "QUANTIZE_NOT_FINITE",
+      "What went through a convolution is infinite or not a number.",
+      {
+        hint: "Leave its weight as it is: --keep with the start of its name.",
+      },
+    );
+  }
   return { input: byteRange(input.least, input.most), output: byteRange(output.least, output.most) };
 }
 
