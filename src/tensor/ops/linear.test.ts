@@ -213,6 +213,26 @@ describe("convolutions", () => {
     );
   });
 
+  it("over nothing but padding give the bias", async () => {
+    await checker.check(
+      {
+        inputs: { x: float32(2, 4, "H", 3), w: float32(5, 4, 3, 1), bias: float32(5) },
+        build: ({ x, w, bias }) => ({
+          biased: l.conv2dBias(x, w, bias, { pads: [2, 0, 2, 0] }),
+          plain: l.conv2d(x, w, { pads: [2, 0, 2, 0] }),
+        }),
+      },
+      [{ H: 0 }, { H: 1 }],
+    );
+    await checker.check(
+      {
+        inputs: { x: float32(2, "C", 2, 2), w: float32(5, "C", 1, 1), bias: float32(5) },
+        build: ({ x, w, bias }) => ({ channels: l.conv2dBias(x, w, bias) }),
+      },
+      [{ C: 0 }],
+    );
+  });
+
   it("refuse what does not fit", () => {
     const x = input("x", float32("B", 2, 2, 5));
     const w = input("w", float32(4, 2, 3, 3));

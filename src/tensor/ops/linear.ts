@@ -14,7 +14,7 @@ import {
   shapeText,
 } from "../dims.ts";
 import { NextxError } from "../errors.ts";
-import { apply, dimOf, type Emitter, needType, type Op, staticDim, type Tensor } from "../tensor.ts";
+import { apply, dimOf, type Emitter, needType, type Op, scalar, staticDim, type Tensor } from "../tensor.ts";
 import { broadcastTo, reshape, sum, sumTo } from "./structure.ts";
 
 const at = (node: Tensor, i: number): Tensor => node.inputs[i] as Tensor; // arity fixed by the builders
@@ -183,6 +183,11 @@ const conv2dOp: Op<ConvAttrs> = {
   },
   lower: (emit, { attrs }, inputs) =>
     emit.node("Conv", inputs, { strides: [attrs.stride, attrs.stride], pads: attrs.pads }),
+  overNothing: (inputs, shape) => {
+    const bias = inputs.find((x) => x.shape.length === 1);
+    const perChannel = bias && reshape(bias, [dimOf(bias, 0), 1, 1]);
+    return broadcastTo(perChannel ?? scalar(0), shape);
+  },
 };
 
 /** @throws NextxError CONV_BAD_OPTIONS */

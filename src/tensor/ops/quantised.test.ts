@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { openCpu } from "../../runtime/device.node.ts";
 import { compile } from "../../runtime/program.ts";
-import { type OpCase, OpChecker } from "../../runtime/testing/checkOp.ts";
+import { type OpCase, OpChecker, type Sizes } from "../../runtime/testing/checkOp.ts";
 import { trace } from "../../runtime/trace.ts";
 import { floats } from "../../runtime/values.ts";
 import { grad } from "../grad.ts";
@@ -20,9 +20,13 @@ const matrix = (rows: number, width: number) => random.normals(rows * width, 1);
 describe("layers over weights of few bits", () => {
   const w = matrix(5, 40);
   const k = matrix(4, 3 * 9);
-  async function check<N extends string>(one: OpCase<N>): Promise<void> {
-    await checker.check({ ...one, derivatives: 0 }, [{ M: 3 }, { M: 1 }, { M: 0 }]);
-    await new OpChecker({ ...device, provider: "webgpu" }).check({ ...one, derivatives: 0 }, [{ M: 3 }]);
+  async function check<N extends string>(
+    one: OpCase<N>,
+    sizes: readonly Sizes[] = [{ M: 3 }, { M: 1 }, { M: 0 }],
+  ): Promise<void> {
+    await checker.check({ ...one, derivatives: 0 }, sizes);
+    const floats = new OpChecker({ ...device, provider: "webgpu" });
+    await floats.check({ ...one, derivatives: 0 }, sizes.slice(0, 1));
   }
   const cases = {
     int8Linear: () =>
@@ -57,6 +61,19 @@ describe("layers over weights of few bits", () => {
     "%s: what it means, empty too, and by float32 where integers lack",
     (_, run) => run(),
   );
+
+  it("a convolution over nothing but padding gives its bias, as bytes hold it", async () => {
+    const weight = toInt8(k, [4, 3, 3, 3], 8);
+    const ranges = { input: byteRange(-2, 3), output: byteRange(-2, 2) };
+    const one: OpCase<"x" | "bias"> = {
+      inputs: { x: float32(2, 3, "H", 5), bias: float32(4) },
+      build: ({ x, bias }) => ({
+        raised: int8Conv2d(x, weight, ranges, { pads: [2, 0, 2, 0], bias }),
+        zeros: int8Conv2d(x, weight, ranges, { pads: [2, 0, 2, 0] }),
+      }),
+    };
+    await check(one, [{ H: 0 }, { H: 1 }]);
+  });
 
   it("a bias beyond the integers stops at their end, on every provider", async () => {
     const weight = toInt8(k, [4, 3, 3, 3], 8);

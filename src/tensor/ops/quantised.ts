@@ -6,8 +6,9 @@
 import { type Dim, shapeText } from "../dims.ts";
 import { NextxError } from "../errors.ts";
 import { blockSize, type Int4Weight, type Int8Weight } from "../lowBits.ts";
-import { apply, dimOf, type Emitter, needType, type Op, type Tensor } from "../tensor.ts";
+import { apply, dimOf, type Emitter, needType, type Op, scalar, type Tensor } from "../tensor.ts";
 import { type ConvOptions, conv2d, conv2dBias } from "./linear.ts";
+import { broadcastTo } from "./structure.ts";
 
 const MICROSOFT = "com.microsoft";
 /** Largest size of an int8 activation. */
@@ -176,6 +177,15 @@ const int8ConvOp: Op<Int8ConvAttrs> = {
     const whole = added.map((sum) => emit.node("Cast", [sum], { to: 6 })); // int32
     const y = emit.node("QLinearConv", [bytes, ...from, codes, scales, none, ...to, ...whole], options);
     return emit.node("DequantizeLinear", [y, ...to]);
+  },
+  overNothing: (inputs, shape, attrs) => {
+    const bias = inputs.find((x) => x.shape.length === 1);
+    if (bias === undefined) return broadcastTo(scalar(0), shape);
+    const [batch = 0, out = 0, height = 0, width = 0] = shape as readonly number[]; // sizes are known
+    const zeros = broadcastTo(scalar(0), [batch, 1, height, width]);
+    const { scales } = attrs.weight;
+    const weight = { kind: "int8", shape: [out, 1, 1, 1], codes: new Int8Array(out), scales } as const;
+    return apply(int8ConvOp, [zeros, bias], { ...attrs, weight, stride: 1, pads: [0, 0, 0, 0] }); // the bias in the same steps
   },
 };
 
