@@ -348,6 +348,23 @@ describe("a program", () => {
     expect((await program.run({ ids: ints([2], [1]) })).y.shape).toEqual([1, 2]);
   });
 
+  it("for an empty tensor that could not be compiled is compiled again at the next run", async () => {
+    let sessions = 0;
+    const failing: Device = {
+      ...device,
+      createSession: async (model, options) => {
+        if (++sessions === 2) throw new NextxError("RUNTIME_FAILED", "Not this time.");
+        return device.createSession(model, options);
+      },
+    };
+    const graph = trace({ x: float32(2, "N") }, ({ x }) => ({ y: sum(x, [1]) }));
+    using program = await compile(graph, { device: failing });
+    await expect(program.run({ x: values(2, 0) })).rejects.toThrow(withCode("RUNTIME_FAILED"));
+    expect(list((await program.run({ x: values(2, 0) })).y)).toEqual([0, 0]);
+    expect(list((await program.run({ x: values(2, 0) })).y)).toEqual([0, 0]);
+    expect(sessions).toBe(3);
+  });
+
   it("that is disposed before its run began gives RUNTIME_DISPOSED", async () => {
     const program = await compile(
       trace({ x: float32("B") }, ({ x }) => ({ y: neg(x) })),

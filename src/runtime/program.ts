@@ -207,6 +207,7 @@ export class Program<I extends string = string, O extends string = string> {
     this.#checkLargest(symbols);
     const program = this.#withoutEmpties(symbols);
     this.#checked.set(key, program);
+    program?.catch(() => this.#checked.delete(key)); // what failed, such as for want of memory, may succeed later
     return program;
   }
 
