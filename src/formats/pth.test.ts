@@ -214,6 +214,18 @@ describe("which dict", () => {
     expect(await refusal(bytes)).toBe("PTH_TOO_LARGE");
   });
 
+  test("long names of tensors are refused, one or all together", async () => {
+    expect(await refusal(dict(op.text("w".repeat(4096)), tensor))).toBe("ok");
+    expect(await refusal(dict(op.text("w".repeat(4097)), tensor))).toBe("PTH_TOO_LARGE");
+    const [a, b] = [join(op.text("a".repeat(4096)), "q", 1), join(op.text("b".repeat(4096)), "q", 2)];
+    const dicts = (count: number) =>
+      op.list(...Array.from({ length: count }, () => join("}h", 1, "h", 0, "sh", 2, "h", 0, "s")));
+    const bytes = (count: number) =>
+      torchZip(op.pickle(tensor, "q", 0, op.tuple(a, b, dicts(count)), 0x86), { 0: data });
+    expect(await refusal(bytes(8000), "none")).toBe("PTH_NO_KEY");
+    expect(await refusal(bytes(8200), "none")).toBe("PTH_TOO_LARGE");
+  });
+
   test("ten levels of dicts, and a dict that holds itself", async () => {
     let nested = inner;
     for (let i = 0; i < 10; i++) nested = op.dict(op.text("d"), nested);

@@ -16,13 +16,13 @@ const maxDepth = 32;
 const maxCandidates = 10_000;
 /** As many as a safetensors file may have. */
 const maxTensors = 100_000;
-/** Characters of one key on the way to a dict, and of all dicts' joined keys. */
+/** Characters of one key on the way to a dict or tensor, and of all dicts' joined keys and names. */
 const maxKeyLength = 4096;
 const maxKeysLength = 2 ** 26;
 
 /**
  * All dicts that hold at least one tensor directly, the root first.
- * @throws NextxError PTH_DUPLICATE_NAME, PTH_TOO_LARGE (their keys)
+ * @throws NextxError PTH_DUPLICATE_NAME, PTH_TOO_LARGE (their keys and names)
  */
 export function stateDicts(root: PickleValue): StateDict[] {
   const found: StateDict[] = [];
@@ -33,6 +33,7 @@ export function stateDicts(root: PickleValue): StateDict[] {
     const long = path.find((key) => key.length > maxKeyLength);
     if (long !== undefined) throw tooLarge(`has a key of ${long.length} characters`, long);
     keysLength += path.reduce((sum, key) => sum + key.length + 1, 0);
+    for (const name of dict.tensors.keys()) keysLength += name.length;
     if (keysLength > maxKeysLength) throw tooLarge("has keys of more than 64 MB in all", path[0] ?? "");
     if (found.length >= maxCandidates) throw tooLarge(`has more than ${maxCandidates} dicts`, path[0] ?? "");
     found.push({ key: path.join("."), ...dict });
@@ -65,6 +66,8 @@ function tensorsOf(dict: PickleDict): Omit<StateDict, "key"> {
   const skipped: string[] = [];
   for (const [name, value] of dict.entries) {
     if (!(value instanceof TorchTensor)) skipped.push(String(name));
+    else if (String(name).length > maxKeyLength)
+      throw tooLarge(`has a name of ${String(name).length} characters`, String(name));
     else if (tensors.has(String(name))) throw duplicate(String(name));
     else if (tensors.size >= maxTensors) throw tooLarge(`has more than ${maxTensors} tensors in one`, "");
     else tensors.set(String(name), value);
