@@ -86,6 +86,8 @@ test("escapes of every kind, in both cases, thousands in one string", () => {
   for (const spelled of [escaped, escaped.map((digits) => digits.toUpperCase())])
     expect(parseStrictJson(bytes(`"\\u${spelled.join("\\u")}"`))).toBe(text);
   expect(parseStrictJson(bytes('"\\b\\f\\/\\u0041"'))).toBe("\b\f/A");
+  const mixed = `"${"\\nab\\ud83d\\ude00\u00e9".repeat(7001)}"`;
+  expect(parseStrictJson(bytes(mixed))).toBe(JSON.parse(mixed));
 });
 
 test("keys are only keys; surrogate pairs and byte order marks inside strings stay", () => {

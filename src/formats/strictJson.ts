@@ -67,6 +67,8 @@ export function isJsonObject(value: StrictJson | undefined): value is ReadonlyMa
 
 const quote = 0x22;
 const backslash = 0x5c;
+/** Parts of a string that are joined at once. */
+const blockParts = 4096;
 const escapes: ReadonlyMap<number, string> = new Map(
   Object.entries({ '"': '"', "\\": "\\", "/": "/", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" }).map(
     ([letter, text]) => [letter.charCodeAt(0), text],
@@ -200,15 +202,27 @@ class Parser {
   private string(): string {
     const opening = this.at;
     this.at += 1;
-    const parts = [this.plainText()];
-    while (this.bytes[this.at] === backslash) parts.push(this.escape(), this.plainText());
-    const text = parts.length === 1 ? (parts[0] as string) : parts.join("");
+    const first = this.plainText();
+    const text = this.bytes[this.at] === backslash ? first + this.escapedText() : first;
     // Only escapes can spell half of a pair: the decoder refuses it as UTF-8.
     if (this.at - opening - 1 !== text.length && /\p{Surrogate}/u.test(text)) {
       throw this.syntax("half of a surrogate pair");
     }
     this.at += 1;
     return text;
+  }
+
+  /** What follows from an escape on. Short parts are joined in blocks: each alone takes many times its bytes. */
+  private escapedText(): string {
+    const blocks: string[] = [];
+    let parts: string[] = [];
+    while (this.bytes[this.at] === backslash) {
+      parts.push(this.escape(), this.plainText());
+      if (parts.length < blockParts) continue;
+      blocks.push(parts.join(""));
+      parts = [];
+    }
+    return blocks.join("") + parts.join("");
   }
 
   /** Text up to the next quote or backslash. */
