@@ -8,6 +8,7 @@ import { createReadStream, existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { fileError } from "../formats/durableLayer.node.ts";
 import { maxIndexBytes, parseShardIndex } from "../formats/shards.ts";
 import { suggestion } from "../formats/suggest.ts";
 import { NextxError } from "../tensor/errors.ts";
@@ -88,10 +89,11 @@ export async function listHub(id: string, options: HubOptions = {}): Promise<Hub
   const url = `${hub}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`;
   const bad = (what: string, cause?: unknown) => downloadError("HUB_BAD_ANSWER", url, what, undefined, cause);
   const parts: Uint8Array[] = [];
-  const limit = signal ?? AbortSignal.timeout(listTimeoutMs);
+  const limit = AbortSignal.timeout(listTimeoutMs);
+  const either = signal ? AbortSignal.any([signal, limit]) : limit;
   try {
     const question = { url, from: 0, validator: undefined };
-    const { body } = await ask(question, get, limit);
+    const { body } = await ask(question, get, either);
     let received = 0;
     for await (const part of body) {
       received += part.length;
@@ -155,11 +157,16 @@ function chosen(listing: HubListing, { id, file }: HubName): HubFile {
   });
 }
 
+/** @throws NextxError FILE_ codes: something is there that cannot be read */
 async function isThere(path: string, { sizeBytes, sha256, gitSha1 }: HubFile): Promise<boolean> {
   if (!existsSync(path) || statSync(path).size !== sizeBytes) return false;
   const hash = createHash(sha256 === undefined ? "sha1" : "sha256");
   if (sha256 === undefined) hash.update(`blob ${sizeBytes}\0`);
-  for await (const chunk of createReadStream(path)) hash.update(chunk);
+  try {
+    for await (const chunk of createReadStream(path)) hash.update(chunk);
+  } catch (cause) {
+    throw fileError(cause, path, "read");
+  }
   return hash.digest("hex") === (sha256 ?? gitSha1);
 }
 

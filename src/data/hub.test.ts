@@ -1,11 +1,11 @@
 /** Files of a hub by id, against a local server that speaks its API. */
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeEach, expect, test, vi } from "vitest";
 import { sha256Hex } from "../formats/durable.node.ts";
 import { codeOf } from "../formats/testing/hostile.ts";
 import { listHub, parseHubName, pullFromHub } from "./hub.node.ts";
@@ -206,6 +206,22 @@ test("a listing that is cut off, and one that the user cancels, end with a code"
   hub.listing = "silent";
   const signal = AbortSignal.timeout(200);
   expect(await codeOf(() => listHub("owner/name", { hub: hub.address, signal }))).toBe("ABORTED");
+});
+
+test("a silent listing stalls even when the user may cancel it", async () => {
+  hub.listing = "silent";
+  const limit = AbortSignal.abort(new DOMException("too long", "TimeoutError"));
+  const timeout = vi.spyOn(AbortSignal, "timeout").mockReturnValue(limit);
+  const { signal } = new AbortController();
+  expect(await codeOf(() => listHub("owner/name", { hub: hub.address, signal }))).toBe("DOWNLOAD_STALLED");
+  timeout.mockRestore();
+});
+
+test("what lies where a file goes and cannot be read is an error with a code", async () => {
+  mkdirSync(join(folder, "a.pth"));
+  hub.files.set("a.pth", Buffer.alloc(statSync(join(folder, "a.pth")).size || 1, 1));
+  const code = await codeOf(() => pull("owner/name:a.pth"));
+  expect(code).toMatch(/^FILE_/);
 });
 
 test("a file name of the hub that leaves the folder is refused", async () => {
