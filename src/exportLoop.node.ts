@@ -8,7 +8,7 @@ import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { throwIfAborted } from "./decoding/loop.ts";
 import { temporaryName } from "./formats/durable.node.ts";
-import { fileError } from "./formats/durableLayer.node.ts";
+import { fileError, systemErrorCode } from "./formats/durableLayer.node.ts";
 import { openSafetensors, writeSafetensorsFile } from "./formats/safetensors.node.ts";
 import { fromValue } from "./formats/tensorValue.ts";
 import { validate } from "./formats/validate.ts";
@@ -124,13 +124,26 @@ async function appearing<T>(
   });
   try {
     const made = await fill(temporary);
-    if (force) await rm(folder, { recursive: true, force: true });
-    await rename(temporary, folder);
+    await (force && existsSync(folder) ? replace(folder, temporary) : rename(temporary, folder));
     return made;
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
+    // what is no failed system call is a bug, and stays one
+    throw systemErrorCode(error) === undefined ? error : fileError(error, folder, "write");
+  }
+}
+
+/** Puts a folder in another's place, which goes only when the new one stands. */
+async function replace(folder: string, temporary: string): Promise<void> {
+  const old = temporaryName(folder);
+  await rename(folder, old);
+  try {
+    await rename(temporary, folder);
+  } catch (error) {
+    await rename(old, folder);
     throw error;
   }
+  await rm(old, { recursive: true, force: true });
 }
 
 /** Writes weights and graphs. */

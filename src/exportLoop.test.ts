@@ -174,3 +174,25 @@ it("replaces only what it made", async () => {
   expect(await codeOf(() => exportLoop(sar, folder, { force: true }))).toBe("FILE_EXISTS");
   expect(existsSync(join(folder, "notes.txt"))).toBe(true);
 });
+
+it("keeps what it would replace until the new one stands, and names what failed", async () => {
+  const at = join(folder, "kept");
+  await exportLoop(sar, at);
+  const before = readFileSync(join(at, "manifest.json"), "utf8");
+  const beside = () => readdirSync(folder).filter((name) => name.startsWith("kept."));
+  /** Takes the new folder away once a file of this name is in it. */
+  const losing = (file: string) => ({
+    get aborted() {
+      for (const name of beside()) {
+        if (existsSync(join(folder, name, file))) rmSync(join(folder, name), { recursive: true });
+      }
+      return false;
+    },
+  });
+  for (const file of ["weights.safetensors", "loop.py"]) {
+    const work = () => exportLoop(sar, at, { force: true, signal: losing(file) as AbortSignal });
+    expect(await codeOf(work), file).toBe("FILE_NOT_FOUND");
+    expect(readFileSync(join(at, "manifest.json"), "utf8")).toBe(before);
+    expect(beside()).toEqual([]);
+  }
+});
