@@ -148,6 +148,11 @@ describe("SAR", () => {
   });
 });
 
+it("refuses settings that the loop does not have", async () => {
+  const work = exportLoop("synth-32", join(folder, "smooth"), { settings: { smooth: true } });
+  await expect(work).rejects.toMatchObject({ code: "CONFIG_BAD_VALUE", path: "sampling.smooth" });
+});
+
 it("leaves nothing when it is stopped", async () => {
   const at = join(folder, "stopped");
   let asked = 0;

@@ -9,15 +9,22 @@ import { each, type LoopExport } from "../../regimen/exportLoop.ts";
 import { codebookName } from "../../regimen/multiScaleModel.ts";
 import type { ModelDescription } from "../../regimen/system.ts";
 import { floats, type Value } from "../../runtime/values.ts";
+import { NextxError } from "../../tensor/errors.ts";
 import { buildVar, varModelSchema, varSamplingSchema } from "./varModel.ts";
 
-/** Graphs, resizing matrices and the loop of a model. Errors: CONFIG_ codes. */
+/** Graphs, resizing matrices and the loop of a model. Errors: CONFIG_ codes (CONFIG_BAD_VALUE for smooth). */
 export async function varLoop(
   description: ModelDescription,
   weights: Weights,
   settings: Readonly<Record<string, unknown>>,
 ): Promise<LoopExport> {
-  const { cfgScale, topK, topP, temperature } = varSamplingSchema.parse(settings);
+  const { cfgScale, topK, topP, temperature, smooth } = varSamplingSchema.parse(settings);
+  if (smooth) {
+    throw new NextxError("CONFIG_BAD_VALUE", "An exported loop picks codes; it cannot mix them.", {
+      path: "sampling.smooth",
+      hint: "Leave out smooth, or sample with nextx.",
+    });
+  }
   const config = varModelSchema.parse(description.config);
   const { tokenizer, transformer } = buildVar(config);
   const { groups } = tokenizer.plan;
