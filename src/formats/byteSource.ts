@@ -23,6 +23,19 @@ export function checkRange({ path, sizeBytes }: ByteSource, offset: number, leng
   );
 }
 
+/** Zeros for what a file says its size is. @throws NextxError FILE_TOO_LARGE */
+export function allocateBytes(path: string, length: number): Uint8Array {
+  try {
+    return new Uint8Array(length);
+  } catch (cause) {
+    throw new NextxError("FILE_TOO_LARGE", `${path}: there is no room for ${length} bytes in memory.`, {
+      path,
+      hint: "Read single tensors, or use a machine with more memory.",
+      cause,
+    });
+  }
+}
+
 /** Bytes in memory; ranges are views. */
 export function bytesSource(input: Uint8Array, path = "file"): ByteSource {
   // A Buffer's slice() is a view, not a copy: readers get the plain class.

@@ -5,7 +5,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { NextxError } from "../tensor/errors.ts";
-import { type ByteSource, checkRange } from "./byteSource.ts";
+import { allocateBytes, type ByteSource, checkRange } from "./byteSource.ts";
 import { fileError } from "./durableLayer.node.ts";
 
 /** One system call takes less than 2 GiB. */
@@ -49,7 +49,7 @@ function openedFile(path: string, handle: FileHandle, sizeBytes: number): Opened
     [Symbol.asyncDispose]: close,
     async read(offset, length) {
       checkRange(file, offset, length);
-      const bytes = allocate(path, length);
+      const bytes = allocateBytes(path, length);
       try {
         await requireSize(path, handle, sizeBytes);
         for (let filled = 0; filled < length; ) {
@@ -65,18 +65,6 @@ function openedFile(path: string, handle: FileHandle, sizeBytes: number): Opened
     },
   };
   return file;
-}
-
-function allocate(path: string, length: number): Uint8Array {
-  try {
-    return new Uint8Array(length);
-  } catch (cause) {
-    throw new NextxError("FILE_TOO_LARGE", `${path}: there is no room for ${length} bytes in memory.`, {
-      path,
-      hint: "Read single tensors, or use a machine with more memory.",
-      cause,
-    });
-  }
 }
 
 async function requireSize(path: string, handle: FileHandle, sizeBytes: number): Promise<void> {

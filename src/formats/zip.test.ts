@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
+import { deflateSync } from "fflate";
 import { expect, test } from "vitest";
 import { bytesSource } from "./byteSource.ts";
 import { codeOf, readDamaged } from "./testing/hostile.ts";
 import { join, type ZipPart, zip } from "./testing/torchFile.ts";
-import { readZipDirectory } from "./zipDirectory.ts";
+import { readZipDirectory, type ZipEntry } from "./zipDirectory.ts";
 import { readEntry } from "./zipEntry.ts";
 
 /** All entries' bytes. */
@@ -128,4 +129,15 @@ test.each<[string, Uint8Array, string]>([
 test("every damage to a small archive", async () => {
   await readDamaged(zip([a, b]), unzip, /^(ZIP_|FILE_TRUNCATED)/);
   await readDamaged(largeZip(), unzip, /^(ZIP_|FILE_TRUNCATED)/);
+});
+
+test("an entry too large for memory is refused", async () => {
+  const data = deflateSync(join("hello"));
+  // the local header leaves the sizes to what follows the data
+  const source = bytesSource(zip([{ name: "x/c", data, method: 8, flags: 8, localSize: 0 }]));
+  const entry = (await readZipDirectory(source, { deflate: true })).get("x/c") as ZipEntry;
+  const codes = [2 ** 52, 2 ** 60].map((sizeBytes) =>
+    codeOf(() => readEntry(source, { ...entry, sizeBytes })),
+  );
+  expect(await Promise.all(codes)).toEqual(["FILE_TOO_LARGE", "FILE_TOO_LARGE"]);
 });

@@ -3,7 +3,7 @@
  * their CRC. Ranges of large stored entries are read without holding the whole entry.
  */
 import { Inflate } from "fflate";
-import type { ByteSource } from "./byteSource.ts";
+import { allocateBytes, type ByteSource } from "./byteSource.ts";
 import { crc32 } from "./pngChunks.ts";
 import { deflated, largeSizes, overlaps, stored, unset32, type ZipEntry, zipError } from "./zipDirectory.ts";
 
@@ -47,7 +47,7 @@ function requireCrc(computed: number, { name, crc }: ZipEntry, path: string): vo
 
 /**
  * An entry's unpacked bytes.
- * @throws NextxError ZIP_DAMAGED, ZIP_CRC, and the codes of the source
+ * @throws NextxError ZIP_DAMAGED, ZIP_CRC, FILE_TOO_LARGE, and the codes of the source
  */
 export async function readEntry(source: ByteSource, entry: ZipEntry): Promise<Uint8Array> {
   const data = await source.read(await dataOffsetOf(source, entry), entry.packedBytes);
@@ -76,7 +76,7 @@ export async function readEntryStart(
 
 /** Unpacks up to `length` bytes; more is never held, and never more than the entry says. */
 function inflate(packed: Uint8Array, entry: ZipEntry, path: string, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
+  const bytes = allocateBytes(path, length);
   let filled = 0;
   let excess = false;
   const stream = new Inflate((chunk) => {
