@@ -44,13 +44,26 @@ export type ParityTable = Readonly<
   Record<string, (inputs: ParityInputs) => Promise<Readonly<Record<string, Value>>>>
 >;
 
-/** A config section of a case; `as: X` takes X's keys for those not named. */
-export function caseConfig(config: Readonly<Record<string, unknown>>, name: string): Record<string, unknown> {
+/**
+ * A config section of a case; `as: X` takes X's keys for those not named.
+ * @throws NextxError PARITY_BAD_CASE (no such section, or sections that take from each other in a circle)
+ */
+export function caseConfig(
+  config: Readonly<Record<string, unknown>>,
+  name: string,
+  above: readonly string[] = [],
+): Record<string, unknown> {
+  if (above.includes(name)) {
+    const circle = [...above, name].join(" as ");
+    throw new NextxError("PARITY_BAD_CASE", `Configs of the case name each other: ${circle}.`, {
+      path: `config.${name}`,
+    });
+  }
   const section = z.record(z.string(), z.unknown()).safeParse(config[name]);
   if (!section.success)
     throw new NextxError("PARITY_BAD_CASE", `The case has no config "${name}".`, { path: `config.${name}` });
   const { as, ...own } = section.data;
-  return typeof as === "string" ? { ...caseConfig(config, as), ...own } : own;
+  return typeof as === "string" ? { ...caseConfig(config, as, [...above, name]), ...own } : own;
 }
 
 /** Reads an official config through a schema whose fields carry `official` names; unknown official keys are refused. */
