@@ -243,6 +243,18 @@ describe("a graph", () => {
     expect(() => trace({ x: float32(2) }, ({ x }) => ({ y: add(add(x, w()), w()) }))).toThrow(clash);
   });
 
+  it("with more weights inside than its format holds says what to do", () => {
+    const part = floats(new Float32Array(2 ** 23), [2 ** 23]); // 32 MiB, never written to
+    const names = Array.from({ length: 64 }, (_, i) => `w${i}`);
+    const graph = trace({ x: float32(1) }, ({ x }) =>
+      Object.fromEntries(names.map((name) => [`of ${name}`, add(x, input(name, float32(2 ** 23)))])),
+    );
+    const weights = new Map(names.map((name) => [name, part]));
+    expect(() => lowerToOnnx(graph, "cpu", weights)).toThrow(
+      expect.objectContaining({ code: "GRAPH_TOO_LARGE", hint: expect.stringContaining("--dtype f32") }),
+    );
+  });
+
   it("refuses dims that no input carries", async () => {
     const lost = trace({ x: float32(addDims(symbol("n"), 1)) }, ({ x }) => ({
       y: broadcastTo(x, [symbol("k"), ...x.shape]),

@@ -335,6 +335,9 @@ function modelBytes(writer: ModelWriter, inputs: Named, outputs: Named): Uint8Ar
     throw new NextxError(
       "GRAPH_TOO_LARGE",
       `The model has ${size} bytes of constants; an ONNX file holds at most 2 GiB.`,
+      {
+        hint: "The CPU reads float32 weights from their file: convert with --dtype f32 and use --device cpu, or quantise that file: nextx quantize FILE --to int8.",
+      },
     );
   }
   const info = ([name, { dtype, shape }]: Named[number]): ValueInfoProto => valueInfo(name, dtype, shape);
