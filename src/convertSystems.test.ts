@@ -192,6 +192,30 @@ it("a model of nextx is no checkpoint to convert", async () => {
   expect(await codeOf(() => convert([model], file("again.safetensors")))).toBe("CONVERT_IS_MODEL");
 });
 
+it.each([
+  ["xar", 64],
+  ["xar", 80],
+  ["flowar", 64],
+])("%s of width %i has the feed-forward of its file", async (id, embedDim) => {
+  const system = imageSystems.get(id);
+  const sizes = { embedDim, encoderDepth: 1, encoderNumHeads: 1, decoderDepth: 1, decoderNumHeads: 1 };
+  const flow =
+    id === "flowar" ? { patchNums: [1, 2], latentWidth: 2, flowDepth: 1, flowWidth: embedDim } : {};
+  const tokenizer = { zChannels: 2, ch: 4, chMult: [1, 1], numResBlocks: 1, numGroups: 2, latentSide: 2 };
+  const config = { tokenizer, transformer: { numClasses: 3, ...sizes, ...flow } };
+  const description = { system: id, config, classNames: ["a", "b", "c"], imageSize: 4 };
+  const specs = [...(system?.parameters(description) ?? [])];
+  const part = system?.official?.parts[0];
+  const shapes = new Map(
+    specs.flatMap(([name, { shape }]) =>
+      name.startsWith(`${id}.`) ? [[name.slice(id.length + 1), shape]] : [],
+    ),
+  );
+  const read = () => Promise.reject(new Error("shapes are enough"));
+  const tensors = { names: new Set(shapes.keys()), shape: (name: string) => shapes.get(name), read };
+  expect((await part?.recognise(tensors))?.section).toMatchObject({ mlpRatio: 4 });
+});
+
 describe("published sizes", () => {
   const presets = [...imageSystems.values()].flatMap(({ id, official }) =>
     (official?.presets ?? []).map((preset) => [preset.name, id, preset] as const),

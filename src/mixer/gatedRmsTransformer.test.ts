@@ -21,7 +21,7 @@ import { matmul } from "../tensor/ops/linear.ts";
 import { broadcastTo } from "../tensor/ops/structure.ts";
 import { RandomStream } from "../tensor/random.ts";
 import { constant, float32, int32, type Tensor } from "../tensor/tensor.ts";
-import { DoubleStack, type DoubleStackConfig } from "./gatedRmsTransformer.ts";
+import { DoubleStack, type DoubleStackConfig, gatedHidden, gatedRatio } from "./gatedRmsTransformer.ts";
 
 const config: DoubleStackConfig = {
   ...{ embedDim: 16, mlpRatio: 4, encoderDepth: 1, encoderNumHeads: 2, decoderDepth: 2, decoderNumHeads: 1 },
@@ -151,4 +151,15 @@ it("conditions spread over tokens are those of every token", async () => {
   using program = await compile(graph, { device, weights });
   const out = await program.run({ x, condition: conditions });
   for (const [i, value] of out.each.data.entries()) expect(out.spread.data[i]).toBeCloseTo(value, 5);
+});
+
+it("the ratio of a feed-forward follows from its width, whatever was rounded", () => {
+  for (let width = 8; width <= 2048; width += 8) {
+    const official = gatedHidden(width, 4);
+    expect(gatedRatio(official, width)).toBe(4);
+    expect(gatedRatio(2 * width, width)).toBe(3);
+    for (const hidden of [1, official - 1, official + 1, 3 * width + 7]) {
+      expect(gatedHidden(width, gatedRatio(hidden, width)), `${hidden} of ${width}`).toBe(hidden);
+    }
+  }
 });

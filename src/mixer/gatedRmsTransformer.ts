@@ -76,10 +76,20 @@ export function rotaryAttention(
   return { out: dense(scope.in("proj"), joinHeads(mixed), width), cache: { key, value } };
 }
 
+/** Hidden channels of a gated feed-forward of width C. */
+export const gatedHidden = (width: number, mlpRatio: number): number =>
+  Math.floor((width * mlpRatio * 2) / 3);
+
+/** A ratio with so many hidden channels: 4, which all published models have, or a short one where that fits. */
+export function gatedRatio(hidden: number, width: number): number {
+  const short = [4, Math.round((hidden * 150) / width) / 100];
+  return short.find((ratio) => gatedHidden(width, ratio) === hidden) ?? ((hidden + 0.5) * 1.5) / width;
+}
+
 /** fc2(GELU(fc1_g(x)) * fc1_x(x)): [..., C] -> [..., C]. */
 export function gatedFeedForward(scope: Scope, x: Tensor, mlpRatio: number): Tensor {
   const width = staticDim(dimOf(x, -1), "A feed-forward");
-  const hidden = Math.floor((width * mlpRatio * 2) / 3);
+  const hidden = gatedHidden(width, mlpRatio);
   const gate = gelu(dense(scope.in("fc1_g"), x, hidden), "none");
   return dense(scope.in("fc2"), mul(gate, dense(scope.in("fc1_x"), x, hidden)), width);
 }

@@ -2,6 +2,7 @@
  * FlowAR's published checkpoints: training checkpoints with `model` and `model_ema`, or bare state dicts; the autoencoder is
  * MAR's. Source: `models/flowar.py`, `main_flowar.py` (code).
  */
+import { gatedRatio } from "../../mixer/gatedRmsTransformer.ts";
 import { latentOfficial } from "../../regimen/klOfficial.ts";
 import { countIndices, type OfficialPart, type OfficialTensors } from "../../regimen/officialForm.ts";
 import { NextxError } from "../../tensor/errors.ts";
@@ -33,9 +34,6 @@ const unknownSchedule = (length: number): NextxError =>
     hint: "Say the sides: --set transformer.patchNums=1,4,8",
   });
 
-/** The width of a gated feed-forward was rounded down. */
-const ratioOf = (hidden: number, width: number): number => Math.round((hidden * 150) / width) / 100;
-
 const transformer: OfficialPart = {
   name: "transformer",
   prefix: transformerPrefix,
@@ -63,9 +61,9 @@ const transformer: OfficialPart = {
       encoderNumHeads: headsOf(tensors, "encoder", embedDim),
       decoderDepth: countIndices(names, "decoder_blocks.", "."),
       decoderNumHeads: headsOf(tensors, "decoder", embedDim),
-      mlpRatio: ratioOf(hidden[0] ?? 0, embedDim),
+      mlpRatio: gatedRatio(hidden[0] ?? 0, embedDim),
       ...{ flowWidth, flowDepth: countIndices(names, "flownet.res_blocks.", ".") },
-      flowMlpRatio: ratioOf(flowHidden[0] ?? 0, flowWidth),
+      flowMlpRatio: gatedRatio(flowHidden[0] ?? 0, flowWidth),
       flowCross: names.has("flownet.res_blocks.0.crossattn.q.weight"),
     };
     const latentSide = patchNums?.at(-1);

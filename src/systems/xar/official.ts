@@ -2,6 +2,7 @@
  * xAR's published checkpoints: `xAR-B.pth`, `xAR-L.pth`, `xAR-H.pth`, bare state dicts, or `model` and `model_ema` inside a
  * training checkpoint; the autoencoder is MAR's. Source: `models/xar.py`, `eval.py` (code).
  */
+import { gatedRatio } from "../../mixer/gatedRmsTransformer.ts";
 import { latentOfficial } from "../../regimen/klOfficial.ts";
 import { countIndices, type OfficialPart, type OfficialTensors } from "../../regimen/officialForm.ts";
 import { transformerPrefix } from "./build.ts";
@@ -31,7 +32,7 @@ const transformer: OfficialPart = {
       encoderNumHeads: headsOf(tensors, "encoder", embedDim),
       decoderDepth: countIndices(names, "decoder_blocks.", "."),
       decoderNumHeads: headsOf(tensors, "decoder", embedDim),
-      mlpRatio: Math.round(((hidden[0] ?? 0) * 150) / embedDim) / 100, // the width was rounded down
+      mlpRatio: gatedRatio(hidden[0] ?? 0, embedDim),
     };
     return { section, implied: { tokenizer: { zChannels: out[0], latentSide: Math.sqrt(length) } } };
   },
