@@ -15,6 +15,8 @@ export class Operation {
   crashes: number;
   error: NextxError | undefined;
   result: Readonly<Record<string, unknown>> | undefined;
+  /** Whether somebody stopped it: then no server goes on with it. */
+  isStopAsked = false;
   /** Work of the same lane before it. */
   waiting = 0;
   /** The last event of each kind, for those who come later. */

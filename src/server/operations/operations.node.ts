@@ -40,7 +40,6 @@ interface Running {
   readonly operation: Operation;
   /** Undefined until its process has started. */
   work: ReturnType<Operators["work"]> | undefined;
-  isStopAsked: boolean;
 }
 
 interface Lane {
@@ -121,8 +120,9 @@ export class Operations {
     const at = lane.waiting.indexOf(operation);
     if (at < 0) {
       if (lane.running?.operation !== operation) return;
-      lane.running.isStopAsked = true;
+      operation.isStopAsked = true;
       lane.running.work?.stop();
+      await this.#save(operation).catch(() => undefined); // then it goes on if the server is killed before it stops
       return;
     }
     lane.waiting.splice(at, 1);
@@ -140,7 +140,8 @@ export class Operations {
 
   /** Takes up what a server before left, after a kill too. */
   async recover(): Promise<void> {
-    for await (const { id, request, state, crashes: before, error, result } of this.#parts.store.each()) {
+    for await (const stored of this.#parts.store.each()) {
+      const { id, request, state, crashes: before, error, result, isStopAsked } = stored;
       const operation = new Operation(id, request, before + (state === "running" ? 1 : 0));
       this.#all.set(id, operation);
       if (state !== "queued" && state !== "running") {
@@ -148,7 +149,8 @@ export class Operations {
         if (error)
           operation.error = new NextxError(error.code, error.message, error.hint ? { hint: error.hint } : {});
         operation.result = result;
-      } else if (operation.crashes >= maxCrashes) await this.#park(operation);
+      } else if (isStopAsked) await this.#end(operation, "stopped");
+      else if (operation.crashes >= maxCrashes) await this.#park(operation);
       else {
         await this.#save(operation);
         this.#enqueue(operation);
@@ -173,7 +175,7 @@ export class Operations {
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, stopMs).unref())]);
     for (const { operation, work } of running) {
       work?.kill();
-      if (!operation.isOver) operation.state = "queued";
+      if (!operation.isOver) operation.state = operation.isStopAsked ? "stopped" : "queued";
       await this.#save(operation).catch(() => undefined); // then the next server counts a crash
     }
   }
@@ -195,6 +197,7 @@ export class Operations {
   #enqueue(operation: Operation): void {
     const lane = this.#lane(operation.request.kind);
     operation.state = "queued";
+    operation.isStopAsked = false;
     lane.waiting.push(operation);
     this.#count(lane);
     operation.tellState();
@@ -209,7 +212,7 @@ export class Operations {
     if (lane.running || this.#isStopped) return;
     const operation = lane.waiting.shift();
     if (operation === undefined) return;
-    lane.running = { operation, work: undefined, isStopAsked: false };
+    lane.running = { operation, work: undefined };
     void this.#run(lane, lane.running).finally(() => {
       lane.running = undefined;
       this.#count(lane);
@@ -221,7 +224,7 @@ export class Operations {
     const { operation } = running;
     try {
       const resolved = await this.#parts.resolve(operation.request);
-      if (running.isStopAsked) return await this.#end(operation, "stopped");
+      if (operation.isStopAsked) return await this.#end(operation, "stopped");
       if (this.#isStopped) return;
       const work = this.#parts.operators.work(resolved, (event) => this.#onEvent(operation, event));
       running.work = work;
@@ -232,13 +235,13 @@ export class Operations {
       const saved = this.#save(operation).catch(() => undefined); // then a kill of the server counts no crash
       const { outcome, result } = await work.ended;
       await saved;
-      if (this.#isStopped && outcome === "stopped") return; // the next server goes on
+      if (this.#isStopped && outcome === "stopped" && !operation.isStopAsked) return; // the next server goes on
       operation.result = result;
       await this.#end(operation, outcome);
     } catch (cause) {
       if (cause instanceof WorkFailure) operation.result = cause.result;
       const failure = cause instanceof WorkFailure ? cause.error : toNextxError(cause);
-      const isKilled = running.isStopAsked && failure.code === "COMPUTE_CRASHED"; // it did not stop by itself
+      const isKilled = operation.isStopAsked && failure.code === "COMPUTE_CRASHED"; // it did not stop by itself
       const ended = isKilled ? this.#end(operation, "stopped") : this.#fail(lane, operation, failure);
       await ended.catch((error: unknown) => {
         operation.error = toNextxError(error); // its state cannot be kept; it is taken up when the server starts again
@@ -291,12 +294,13 @@ export class Operations {
   /** Writes one after another, so that the newest state is the one that stays. */
   #save(operation: Operation): Promise<void> {
     const write = async () => {
-      const { id, state, crashes, error, result } = operation;
+      const { id, state, crashes, error, result, isStopAsked } = operation;
       const kept = {
         state,
         crashes,
         ...(error && errorBody(error)),
         ...(result && { result: { ...result } }),
+        ...(isStopAsked && { isStopAsked }),
       };
       await this.#parts.store.setState(id, kept);
     };

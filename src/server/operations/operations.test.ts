@@ -229,4 +229,34 @@ describe("the next server", () => {
     expect(second.operations.get(b.id).crashes).toBe(0);
     await until(() => second.operators.calls[0]?.run === "b");
   });
+
+  it("leaves what was stopped before the server was", async () => {
+    const first = setup();
+    first.operators.isStubborn = true;
+    const one = await first.operations.submit(train("a"));
+    await until(() => first.operators.calls.length === 1);
+    await first.operations.stop(one);
+    first.operators.isStubborn = false;
+    await first.operations.shutDown();
+    await until(async () => (await stateOnDisk(one)) === "stopped");
+    expect(one.state).toBe("stopped");
+  });
+
+  it("leaves what was stopped just before the server was killed", async () => {
+    const first = setup();
+    first.operators.isStubborn = true;
+    const one = await first.operations.submit(train("a"));
+    await until(async () => (await stateOnDisk(one)) === "running");
+    await first.operations.stop(one);
+    first.operators.isStubborn = false; // it ends with the test
+    const second = setup();
+    await second.operations.recover();
+    expect(second.operations.get(one.id).state).toBe("stopped");
+    await second.operations.resume(second.operations.get(one.id));
+    await until(() => second.operators.calls.length === 1);
+    await until(async () => (await stateOnDisk(one)) === "running");
+    const third = setup();
+    await third.operations.recover();
+    await until(() => third.operators.calls.length === 1);
+  });
 });
