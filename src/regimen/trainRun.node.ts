@@ -78,7 +78,7 @@ export interface TrainRunRequest {
 /** Name of a run's finished model. */
 export const modelFileName = "model.safetensors";
 /** Name of the model that a run went on from. */
-const fromFileName = "from.safetensors";
+export const fromFileName = "from.safetensors";
 
 /**
  * Trains what is left of a run; an empty or missing folder begins one. Ends after `finished`, or after `stopped`.

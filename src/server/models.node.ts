@@ -135,7 +135,8 @@ export class Models {
 const usesFile = (request: OperationRequest, id: string): boolean =>
   ("out" in request && request.out === id) ||
   (request.kind === "convert" && request.files.includes(id)) ||
-  ("model" in request && request.model === `file:${id}`);
+  ("model" in request && request.model === `file:${id}`) ||
+  (request.kind === "train" && request.begin?.from === `file:${id}`);
 
 /** As the command tells it, without where the file lies and what to type. */
 function withoutPaths(found: unknown, hide: (text: string) => string): unknown {

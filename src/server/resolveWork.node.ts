@@ -1,5 +1,8 @@
 /** Stored requests with the paths of this machine. */
-import { resolve as absolute } from "node:path";
+import { existsSync } from "node:fs";
+import { resolve as absolute, join } from "node:path";
+import { runFile } from "../regimen/runFolderReader.node.ts";
+import { fromFileName } from "../regimen/trainRun.node.ts";
 import type { Catalogue } from "./catalogue.node.ts";
 import type { FileShelf } from "./fileShelf.node.ts";
 import type { Work } from "./operations/messages.ts";
@@ -15,6 +18,10 @@ export interface Places {
 /** Shipped names stay, paths become absolute. */
 const absoluteName = (name: string): string => (/[\\/]/.test(name) ? absolute(name) : name);
 
+/** Whether a begun run keeps the model that it went on from: it needs nothing that its request names. */
+const keepsModel = (folder: string): boolean =>
+  [runFile, fromFileName].every((name) => existsSync(join(folder, name)));
+
 /** @throws NextxError MODEL_NOT_FOUND, FILE_NOT_HERE, FILE_NOT_WHOLE */
 export async function resolveWork(
   request: OperationRequest,
@@ -23,12 +30,13 @@ export async function resolveWork(
   const modelOf = (id: string) => absoluteName(catalogue.get(id).name);
   switch (request.kind) {
     case "train": {
-      const { run, system, begin, checkpointEvery, observeEvery } = request;
+      const { run, system, checkpointEvery, observeEvery } = request;
+      const folder = absolute(runs, run);
+      const begin = keepsModel(folder) ? undefined : request.begin;
       const from = begin?.from === undefined ? undefined : modelOf(begin.from);
       return {
         kind: "train",
-        ...{ system, checkpointEvery, observeEvery },
-        folder: absolute(runs, run),
+        ...{ system, folder, checkpointEvery, observeEvery },
         begin: begin && { recipe: begin.recipe, overrides: begin.overrides, from },
       };
     }
