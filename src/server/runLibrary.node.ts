@@ -114,7 +114,8 @@ export class RunLibrary {
     );
     const { config, provenance } = run;
     const info = await this.#info(facts, operation);
-    return { ...info, makes: makesOf(facts.system), config, provenance, stages, ...(error && { error }) };
+    const own = info.operation === null ? undefined : error; // not of what another process trains
+    return { ...info, makes: makesOf(facts.system), config, provenance, stages, ...(own && { error: own }) };
   }
 
   /** Rows of a stage's log after a step. @throws NextxError RUN_NOT_FOUND, FILE_ codes */
@@ -191,11 +192,13 @@ export class RunLibrary {
     const folder = join(this.#folder, id);
     const isFinished = existsSync(join(folder, modelFileName));
     const now = await this.#position(id, stages);
+    const mayBeElsewhere = !isFinished && operation?.isOver !== false;
+    const isElsewhere = mayBeElsewhere && (await isLocked(folder, nodeFiles)); // by a process of somebody else
     return {
       ...{ id, system, recipe, createdMs },
-      state: isFinished ? "finished" : await stateOf(folder, operation),
+      state: isFinished ? "finished" : isElsewhere ? "running" : stateOf(operation),
       ...now,
-      operation: operation?.id ?? null,
+      operation: isElsewhere ? null : (operation?.id ?? null),
     };
   }
 
@@ -212,11 +215,9 @@ export class RunLibrary {
   }
 }
 
-async function stateOf(folder: string, operation: Operation | undefined): Promise<RunInfo["state"]> {
-  if (operation && !operation.isOver) return operation.state;
-  if (await isLocked(folder, nodeFiles)) return "running"; // by a process of somebody else
-  return operation && operation.state !== "finished" ? operation.state : "stopped";
-}
+/** Of a run that has no model yet. */
+const stateOf = (operation: Operation | undefined): RunInfo["state"] =>
+  operation && operation.state !== "finished" ? operation.state : "stopped";
 
 function pendingRun(operation: Operation, request: Operation["request"] & { kind: "train" }): RunInfo {
   return {

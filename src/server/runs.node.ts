@@ -104,10 +104,10 @@ export class Runs {
     await operations.submit({ kind: "train", run: id, system, checkpointEvery: 50, observeEvery: 500 });
   }
 
-  /** @throws NextxError RUN_NOT_HERE for a run of another process */
+  /** @throws NextxError RUN_NOT_HERE for a run that this server does not train now */
   async stop(id: string): Promise<void> {
     const operation = this.operationOf(id);
-    if (operation) return this.#parts.operations.stop(operation);
+    if (operation && !operation.isOver) return this.#parts.operations.stop(operation);
     throw new NextxError("RUN_NOT_HERE", "This server does not train that run.", {
       path: "id",
       hint: "Stop it where it was started: Ctrl-C leaves it resumable.",
