@@ -121,10 +121,10 @@ describe("runs of the server", { timeout: 600_000 }, () => {
     expect(rows[0]?.codebookUsage).toHaveLength(4);
     const listed = await json<RunList>(`${server.url}v1/runs`);
     expect(listed).toMatchObject({ total: 1, data: [{ id: "first", state: "finished" }] });
-    await until(async () => {
-      const { data } = await json<{ data: { id: string }[] }>(`${server.url}v1/models`);
-      return data.some(({ id }) => id === "run:first");
-    });
+    for (const part of ["", "/card", "/file"]) // before anybody lists models
+      expect((await fetch(`${server.url}v1/models/run:first${part}`)).status, part).toBe(200);
+    const { data } = await json<{ data: { id: string }[] }>(`${server.url}v1/models`);
+    expect(data.map(({ id }) => id)).toContain("run:first");
   });
 
   it("trains forecasters, which are no models of pictures", async () => {

@@ -103,6 +103,8 @@ export class Catalogue {
   /** Models that ship, and those named on the command line. */
   readonly #named: Candidate[] = [];
   #refreshedMs = Number.NEGATIVE_INFINITY;
+  /** The last look at the files: who asks meanwhile waits for it. */
+  #refreshed: Promise<void> = Promise.resolve();
 
   private constructor(options: CatalogueOptions) {
     this.#options = options;
@@ -145,6 +147,12 @@ export class Catalogue {
     await this.#refresh(soonestMs);
   }
 
+  /** A model, also one that just came. @throws NextxError MODEL_NOT_FOUND */
+  async find(id: string): Promise<CatalogueEntry> {
+    await this.look(id);
+    return this.get(id);
+  }
+
   /** The model that made a picture. */
   bySha256(sha256: string): CatalogueEntry | undefined {
     return [...this.#entries.values()].find(({ info }) => info.sha256 === sha256);
@@ -164,9 +172,14 @@ export class Catalogue {
     if (entry) this.#entries.set(id, entry);
   }
 
-  async #refresh(afterMs = refreshMs): Promise<void> {
-    if (performance.now() - this.#refreshedMs < afterMs) return;
+  #refresh(afterMs = refreshMs): Promise<void> {
+    if (performance.now() - this.#refreshedMs < afterMs) return this.#refreshed;
     this.#refreshedMs = performance.now();
+    this.#refreshed = this.#read();
+    return this.#refreshed;
+  }
+
+  async #read(): Promise<void> {
     const there = [...this.#named, ...modelsOfRuns(this.#options.runs), ...modelFiles(this.#options.files)];
     const ids = new Set(there.map(({ id }) => id));
     for (const id of this.#seen.keys()) {

@@ -93,18 +93,22 @@ export class Models {
 
   /** @throws NextxError MODEL_NOT_FOUND, FILE_SHELF_FULL, QUEUE_FULL */
   async quantize(asked: z.infer<typeof quantizeSchema>): Promise<Operation> {
-    const name = `${this.#nameOf(asked.model)}-${asked.to}.safetensors`;
+    const name = `${await this.#nameOf(asked.model)}-${asked.to}.safetensors`;
     return this.#make(name, (out) => ({ kind: "quantize", ...asked, out }));
   }
 
   /** @throws NextxError MODEL_NOT_FOUND, FILE_SHELF_FULL, QUEUE_FULL */
   async export(asked: z.infer<typeof exportSchema>): Promise<Operation> {
-    return this.#make(`${this.#nameOf(asked.model)}-onnx`, (out) => ({ kind: "export", ...asked, out }));
+    return this.#make(`${await this.#nameOf(asked.model)}-onnx`, (out) => ({
+      kind: "export",
+      ...asked,
+      out,
+    }));
   }
 
   /** A model's card; null where it has none. @throws NextxError MODEL_NOT_FOUND */
   async card(id: string): Promise<Record<string, unknown> | null> {
-    const { card } = await findModelPlace(this.#parts.catalogue.get(id).name);
+    const { card } = await findModelPlace((await this.#parts.catalogue.find(id)).name);
     return card ?? null;
   }
 
@@ -116,8 +120,9 @@ export class Models {
     await shelf.remove(id);
   }
 
-  #nameOf(model: string): string {
-    return stem(`${this.#parts.catalogue.get(model).info.id.replace(/^(run|file):/, "")}.`);
+  async #nameOf(model: string): Promise<string> {
+    const { info } = await this.#parts.catalogue.find(model);
+    return stem(`${info.id.replace(/^(run|file):/, "")}.`);
   }
 
   async #make(name: string, request: (out: string) => OperationRequest): Promise<Operation> {

@@ -27,13 +27,13 @@ export async function resolveWork(
   request: OperationRequest,
   { runs, results, catalogue, shelf }: Places,
 ): Promise<Work> {
-  const modelOf = (id: string) => absoluteName(catalogue.get(id).name);
+  const modelOf = async (id: string) => absoluteName((await catalogue.find(id)).name);
   switch (request.kind) {
     case "train": {
       const { run, system, checkpointEvery, observeEvery } = request;
       const folder = absolute(runs, run);
       const begin = keepsModel(folder) ? undefined : request.begin;
-      const from = begin?.from === undefined ? undefined : modelOf(begin.from);
+      const from = begin?.from === undefined ? undefined : await modelOf(begin.from);
       return {
         kind: "train",
         ...{ system, folder, checkpointEvery, observeEvery },
@@ -60,7 +60,7 @@ export async function resolveWork(
       const { model, to, convolutions, count, out } = request;
       return {
         kind: "quantize",
-        model: modelOf(model),
+        model: await modelOf(model),
         to,
         convolutions,
         count,
@@ -69,7 +69,7 @@ export async function resolveWork(
     }
     case "export": {
       const { model, schedule, out } = request;
-      return { kind: "export", model: modelOf(model), schedule, out: await shelf.target(out) };
+      return { kind: "export", model: await modelOf(model), schedule, out: await shelf.target(out) };
     }
     default:
       return request satisfies never;

@@ -13,7 +13,7 @@ const work = mkdtempSync(join(tmpdir(), "nextx-resolve-"));
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 
 const catalogue = {
-  get: (id: string) => {
+  find: async (id: string) => {
     if (id === "file:there") return { name: "/files/there.safetensors" };
     throw new NextxError("MODEL_NOT_FOUND", "as the test says");
   },

@@ -83,7 +83,7 @@ export class Runs {
     const { system: id, recipe, overrides, from, name, checkpointEvery, observeEvery } = asked;
     const system = trainableOf(id);
     system.stages(resolveRecipe(system, recipe, overrides));
-    if (from !== undefined) this.#requireSystem(from, id);
+    if (from !== undefined) await this.#requireSystem(from, id);
     const run = this.#freeName(name, `${id}-${recipe ?? system.defaultRecipe}`);
     await this.#parts.operations.submit({
       kind: "train",
@@ -162,8 +162,8 @@ export class Runs {
       throw new NextxError("CLAIM_UNKNOWN", "There is no such claim.", { path: "system" });
   }
 
-  #requireSystem(model: string, system: string): void {
-    const { info } = this.#parts.catalogue.get(model);
+  async #requireSystem(model: string, system: string): Promise<void> {
+    const { info } = await this.#parts.catalogue.find(model);
     if (info.system === system) return;
     throw new NextxError("TRAIN_OTHER_SYSTEM", `${model} is a model of ${info.system}.`, { path: "from" });
   }

@@ -39,9 +39,11 @@ export function addDynamics(app: App, service: Service, measuring: Measuring): v
         ...failures,
       },
     }),
-    (c) => {
+    async (c) => {
       const { models: ids, count, seed } = c.req.valid("json");
-      const models = ids.map((id) => ({ id, name: service.catalogue.get(id).name }));
+      const models = await Promise.all(
+        ids.map(async (id) => ({ id, name: (await service.catalogue.find(id)).name })),
+      );
       measuring.requireIdle();
       const gone = new AbortController();
       c.req.raw.signal.addEventListener("abort", () => gone.abort(), { once: true });

@@ -40,7 +40,7 @@ export function addModels(app: App, service: Service): void {
         ...notFound,
       },
     }),
-    (c) => c.json(service.catalogue.get(c.req.valid("param").id).info, 200),
+    async (c) => c.json((await service.catalogue.find(c.req.valid("param").id)).info, 200),
   );
   app.openapi(
     createRoute({
@@ -54,7 +54,7 @@ export function addModels(app: App, service: Service): void {
       },
     }),
     async (c) => {
-      const { info, path } = service.catalogue.get(c.req.valid("param").id);
+      const { info, path } = await service.catalogue.find(c.req.valid("param").id);
       if (!info.hasSamples)
         throw new NextxError("MODEL_NO_SAMPLES", `${info.id} came without pictures.`, { path: "id" });
       const bytes = Uint8Array.from(await readFile(samplesBeside(path)));

@@ -23,7 +23,7 @@ export function addPageFiles(app: App, service: Service): void {
       },
     }),
     async (c) => {
-      const { path, info } = service.catalogue.get(c.req.valid("param").id);
+      const { path, info } = await service.catalogue.find(c.req.valid("param").id);
       if (info.sizeBytes > maxPageModelBytes) {
         throw new NextxError("MODEL_NOT_FOUND", `${info.id} is too large for a page.`, {
           path: "model",
