@@ -30,8 +30,16 @@ export interface ModelsParts {
 /** Files that are looked at or wait for it. */
 const maxAsked = 16;
 
+/** Longest start of a name: what follows it must fit, too. */
+const maxStem = 90;
+
 /** A file's name without its ending, as the start of another name. */
-const stem = (name: string): string => name.replace(/\.[^.]*$/, "").replace(/[^A-Za-z0-9._-]+/g, "-");
+const stem = (name: string): string =>
+  name
+    .replace(/\.[^.]*$/, "")
+    .replace(/[^A-Za-z0-9._-]+/g, "-")
+    .replace(/^[^A-Za-z0-9]+/, "")
+    .slice(0, maxStem) || "model";
 
 export class Models {
   readonly #parts: ModelsParts;
