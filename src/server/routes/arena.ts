@@ -3,6 +3,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { App } from "../appType.ts";
 import type { ArenaShelf } from "../arena.node.ts";
 import { arenaSchema } from "../arenaProtocol.ts";
+import { endWhenStalled } from "./events.ts";
 import { contactSheet, modelFile, notFound } from "./responses.ts";
 
 const contestant = z.object({ name: z.string().max(64) });
@@ -29,6 +30,7 @@ export function addArena(app: App, shelf: ArenaShelf): void {
     }),
     async (c) => {
       const bytes = Uint8Array.from(await shelf.pictures(c.req.valid("param").name));
+      endWhenStalled(c);
       return c.body(bytes, 200, { "Content-Type": "image/png", "Cache-Control": "no-cache" }) as never; // bytes
     },
   );
@@ -43,6 +45,7 @@ export function addArena(app: App, shelf: ArenaShelf): void {
     async (c) => {
       const { name } = c.req.valid("param");
       const bytes = Uint8Array.from(await shelf.model(name));
+      endWhenStalled(c);
       const headers = {
         "Content-Type": "application/octet-stream",
         "Content-Disposition": `attachment; filename="arena-${name}.safetensors"`,

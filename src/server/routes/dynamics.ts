@@ -1,13 +1,28 @@
 /** Training dynamics of models, side by side on the same held-out pictures. */
 import { createRoute, z } from "@hono/zod-openapi";
-import { streamSSE } from "hono/streaming";
 import type { App } from "../appType.ts";
 import { errorBody, toNextxError } from "../errors.ts";
-import type { Measuring } from "../measuring.node.ts";
-import { dynamicsEventSchemas, dynamicsSchema, measuredDynamicsSchema } from "../protocol.ts";
+import type { MeasureEvent, Measuring } from "../measuring.node.ts";
+import {
+  type DynamicsEvent,
+  dynamicsEventSchemas,
+  dynamicsSchema,
+  measuredDynamicsSchema,
+} from "../protocol.ts";
 import { recordedDynamics, withCharts } from "../recordedDynamics.node.ts";
 import type { Service } from "../service.node.ts";
+import { streamEvents } from "./events.ts";
 import { failures } from "./responses.ts";
+
+/** As clients hear it, with an error as the last event. */
+async function* told(measurement: AsyncIterable<MeasureEvent>): AsyncGenerator<DynamicsEvent> {
+  try {
+    for await (const event of measurement)
+      yield event.kind === "progress" ? event : { kind: "measured", ...withCharts(event.reports) };
+  } catch (error) {
+    yield { kind: "failed", ...errorBody(toNextxError(error)) };
+  }
+}
 
 export function addDynamics(app: App, service: Service, measuring: Measuring): void {
   app.openapi(
@@ -45,21 +60,8 @@ export function addDynamics(app: App, service: Service, measuring: Measuring): v
         ids.map(async (id) => ({ id, name: (await service.catalogue.find(id)).name })),
       );
       measuring.requireIdle();
-      const gone = new AbortController();
-      c.req.raw.signal.addEventListener("abort", () => gone.abort(), { once: true });
-      return streamSSE(c, async (stream) => {
-        stream.onAbort(() => gone.abort());
-        const write = (event: string, data: unknown) =>
-          stream.writeSSE({ event, data: JSON.stringify(data) });
-        try {
-          for await (const event of measuring.dynamics({ models, count, seed }, gone.signal)) {
-            if (event.kind === "progress") await write("progress", { text: event.text });
-            else await write("measured", withCharts(event.reports));
-          }
-        } catch (error) {
-          await write("failed", errorBody(toNextxError(error)));
-        }
-      }) as never; // a stream of the described events
+      const events = (signal: AbortSignal) => told(measuring.dynamics({ models, count, seed }, signal));
+      return streamEvents(c, { events }) as never; // a stream of the described events
     },
   );
 }

@@ -1,4 +1,4 @@
-/** Events of a job or of long work as server-sent events. */
+/** Events of a job, of long work or of a measurement as server-sent events. */
 import type { ServerResponse } from "node:http";
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
@@ -6,7 +6,7 @@ import { streamSSE } from "hono/streaming";
 /** Longest that a client takes nothing of what is sent. */
 const stalledMs = 120_000;
 
-/** Hangs up on a client that does not read: what it was to get would stay in memory. */
+/** Hangs up on a client that does not read, called when the answer begins: what it was to get would stay in memory. */
 export function endWhenStalled(c: Context): void {
   const { outgoing } = (c.env ?? {}) as { readonly outgoing?: ServerResponse }; // of the adaptor for Node; none in tests
   outgoing?.setTimeout(stalledMs, () => outgoing.destroy());

@@ -15,6 +15,7 @@ import {
 } from "../modelProtocol.ts";
 import type { Models } from "../models.node.ts";
 import { operationSchema } from "../runProtocol.ts";
+import { endWhenStalled } from "./events.ts";
 import { conflict, failures, notFound } from "./responses.ts";
 
 const params = z.object({ id: z.string().max(64) });
@@ -99,6 +100,7 @@ export function addFiles(app: App, models: Models): void {
     async (c) => {
       const { id, part } = c.req.valid("param");
       const { stream, sizeBytes } = await shelf.open(id, part);
+      endWhenStalled(c);
       const headers = {
         "Content-Type": "application/octet-stream",
         "Content-Length": String(sizeBytes),

@@ -13,7 +13,7 @@ import {
   type ServerEvent,
 } from "../protocol.ts";
 import type { Service } from "../service.node.ts";
-import { streamEvents } from "./events.ts";
+import { endWhenStalled, streamEvents } from "./events.ts";
 import { failures } from "./responses.ts";
 
 const eventTexts = Object.keys(eventSchemas).join(", ");
@@ -118,6 +118,7 @@ export function addGenerate(app: App, service: Service): void {
       const job = inTheirWords(() => service.submit(request));
       const { pictures } = await outcome(service, job, c.req.raw.signal);
       const data = pictures.map((b64_json) => ({ b64_json }));
+      endWhenStalled(c);
       const created = Math.floor(Date.now() / 1000);
       return c.json({ created, output_format: "png" as const, seed: request.seed, data }, 200);
     },

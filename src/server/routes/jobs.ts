@@ -4,7 +4,7 @@ import type { App } from "../appType.ts";
 import { maxPictures } from "../limits.ts";
 import { generateSchema, jobSchema, listedJobSchema } from "../protocol.ts";
 import type { Service } from "../service.node.ts";
-import { streamEvents } from "./events.ts";
+import { endWhenStalled, streamEvents } from "./events.ts";
 import { failures, notFound } from "./responses.ts";
 
 const params = z.object({ id: z.string().max(64) });
@@ -121,6 +121,7 @@ export function addJobs(app: App, service: Service): void {
     }),
     async (c) => {
       const bytes = await store.picture(c.req.valid("param").id);
+      endWhenStalled(c);
       return c.body(Uint8Array.from(bytes), 200, pngHeaders) as never; // bytes of the described kind
     },
   );
@@ -142,7 +143,9 @@ export function addJobs(app: App, service: Service): void {
     }),
     async (c) => {
       const { id, index } = c.req.valid("param");
-      return c.body(Uint8Array.from(await store.picture(id, index)), 200, pngHeaders) as never; // bytes of the described kind
+      const bytes = await store.picture(id, index);
+      endWhenStalled(c);
+      return c.body(Uint8Array.from(bytes), 200, pngHeaders) as never; // bytes of the described kind
     },
   );
 }
