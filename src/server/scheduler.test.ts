@@ -127,6 +127,25 @@ describe("the scheduler", () => {
     expect(good.state).toBe("finished");
   });
 
+  it("begins no further job of a batch when it stops", async () => {
+    const compute = new FakeCompute();
+    const begun: string[] = [];
+    const onStart = async ({ id }: Job) => {
+      begun.push(id);
+      await settle();
+    };
+    const scheduler = new Scheduler(compute, limits, { ...hooks, onStart });
+    const [first, second] = [job("first"), job("second")];
+    for (const one of [first, second]) scheduler.add(one);
+    await expect.poll(() => begun, { interval: 1 }).toEqual(["first"]);
+    expect(scheduler.stop()).toEqual([first, second]);
+    await settle();
+    await settle();
+    expect(begun).toEqual(["first"]);
+    expect(second.state).toBe("queued");
+    expect(compute.calls).toHaveLength(0);
+  });
+
   it("stops the work when everyone who wanted it is gone, not before", async () => {
     const { compute, scheduler } = setup();
     scheduler.add(job("runs"));

@@ -177,6 +177,7 @@ export class Scheduler {
     const startMs = performance.now();
     try {
       for (const job of jobs) {
+        if (this.#stopped) return; // the next server begins them
         if (job.isOver) continue;
         job.state = "running";
         try {
@@ -187,7 +188,7 @@ export class Scheduler {
         }
         await otherWork();
       }
-      if (jobs.every(({ isOver }) => isOver)) return;
+      if (this.#stopped || jobs.every(({ isOver }) => isOver)) return;
       const onStep = ({ done, total, strips }: BatchStep) => {
         this.#hooks.onStep(rows);
         for (const [i, job] of jobs.entries()) {
