@@ -100,6 +100,11 @@ export class RequestFolders<R, S extends object> implements AsyncDisposable {
     return { id, ...(await this.state(id)), request: request.data };
   }
 
+  /** @throws NextxError JOB_NOT_FOUND */
+  requireThere(id: string): void {
+    if (!existsSync(this.path(id))) throw this.#notFound();
+  }
+
   /** How a request stands, without reading it. */
   async state(id: string): Promise<S> {
     const { state, first, damaged } = this.#form;

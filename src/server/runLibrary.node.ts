@@ -141,9 +141,9 @@ export class RunLibrary {
     return !existsSync(join(this.#folder, id));
   }
 
-  /** The system of a run that is there. @throws NextxError RUN_NOT_FOUND */
-  async systemOf(id: string): Promise<string> {
-    return (await this.#one(id)).system;
+  /** @throws NextxError RUN_NOT_FOUND */
+  async requireThere(id: string): Promise<void> {
+    await this.#one(id);
   }
 
   async #all(): Promise<Facts[]> {

@@ -153,10 +153,10 @@ export class Service {
 
   /** Cancels a job, or forgets one that is over. @throws NextxError JOB_NOT_FOUND, FILE_ codes */
   async remove(id: string): Promise<void> {
-    await this.store.state(id);
     const active = this.active(id);
     if (active && !active.isOver) return this.#scheduler.cancel(active);
     await this.#inTurn(id, async () => {
+      this.store.requireThere(id);
       await this.store.remove(id);
       this.#unwritten.delete(id);
     });

@@ -95,6 +95,18 @@ describe("stored jobs", () => {
     }
   });
 
+  it("can be removed once, and unknown ones not at all", async () => {
+    const { service, compute } = await setup("remove");
+    const { id } = await service.enqueue(request());
+    await until(() => compute.calls.length === 1);
+    await service.remove(id);
+    expect(await service.read(id)).toMatchObject({ state: "cancelled" });
+    const answers = await Promise.allSettled([service.remove(id), service.remove(id)]);
+    expect(answers.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+    for (const unknown of [id, `abcdef0000-${"a".repeat(12)}`, "../x"])
+      await expect(service.remove(unknown)).rejects.toMatchObject({ code: "JOB_NOT_FOUND" });
+  });
+
   it("take their place in the queue before they are written", async () => {
     const { service } = await setup("full", 4);
     const answers = await Promise.allSettled(

@@ -81,7 +81,13 @@ export function addFiles(app: App, models: Models): void {
       path: "/v1/files/{id}/inspection",
       summary: "What a file is and holds; nothing in it is run",
       request: { params, query: z.object({ key: z.string().min(1).max(200).optional() }) },
-      responses: { 200: json("What it is.", inspectionSchema), 400: failures[400], ...notFound, ...conflict },
+      responses: {
+        200: json("What it is.", inspectionSchema),
+        400: failures[400],
+        ...notFound,
+        ...conflict,
+        429: failures[429],
+      },
     }),
     async (c) =>
       c.json(await models.inspect(c.req.valid("param").id, c.req.valid("query").key), 200) as never, // JSON

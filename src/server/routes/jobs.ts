@@ -5,7 +5,7 @@ import { maxPictures } from "../limits.ts";
 import { generateSchema, jobSchema, listedJobSchema } from "../protocol.ts";
 import type { Service } from "../service.node.ts";
 import { endWhenStalled, streamEvents } from "./events.ts";
-import { failures, notFound } from "./responses.ts";
+import { conflict, failures, notFound } from "./responses.ts";
 
 const params = z.object({ id: z.string().max(64) });
 const job = { "application/json": { schema: jobSchema } };
@@ -31,7 +31,11 @@ export function addJobs(app: App, service: Service): void {
         headers,
         body: { content: { "application/json": { schema: generateSchema } }, required: true },
       },
-      responses: { 202: { description: "Accepted and written down.", content: job }, ...failures },
+      responses: {
+        202: { description: "Accepted and written down.", content: job },
+        ...failures,
+        ...conflict,
+      },
     }),
     async (c) => {
       const key = c.req.valid("header")["idempotency-key"];
@@ -88,7 +92,7 @@ export function addJobs(app: App, service: Service): void {
       path: "/v1/jobs/{id}/retry",
       summary: "Queue a parked, failed or cancelled job again",
       request: { params },
-      responses: { 202: { description: "Queued.", content: job }, ...failures },
+      responses: { 202: { description: "Queued.", content: job }, ...failures, ...conflict },
     }),
     async (c) => c.json(await service.retry(c.req.valid("param").id), 202),
   );

@@ -141,9 +141,12 @@ export function addRuns(app: App, runs: Runs, library: RunLibrary): void {
         ...notFound,
       },
     }),
-    (c) => {
-      const operation = runs.operationOf(c.req.valid("param").id);
-      return operation ? (streamEvents(c, operation) as never) : c.body(null, 204); // described above
+    async (c) => {
+      const { id } = c.req.valid("param");
+      const operation = runs.operationOf(id);
+      if (operation) return streamEvents(c, operation) as never; // described above
+      await library.requireThere(id);
+      return c.body(null, 204);
     },
   );
   for (const [action, summary] of [
