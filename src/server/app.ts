@@ -1,12 +1,11 @@
 /** The HTTP side: guards, limits, error bodies, and the routes with their OpenAPI description. */
 import { OpenAPIHono } from "@hono/zod-openapi";
-import type { MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { validationError } from "../formats/validate.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { App } from "./appType.ts";
 import type { ArenaShelf } from "./arena.node.ts";
+import { bodyLimits } from "./bodyLimits.ts";
 import { BusyError, errorBody, statusOf, toNextxError } from "./errors.ts";
 import { type GuardOptions, guard } from "./guard.ts";
 import type { Measuring } from "./measuring.node.ts";
@@ -71,6 +70,7 @@ export function createApp(service: Service, options: AppOptions): App {
     if (c.req.method === "HEAD") await c.res.body?.cancel(); // nobody reads it: what streams has to end
   });
   app.use(guard(options));
+  const limited = bodyLimits();
   const [limit, partLimit] = [limited(maxBodyBytes), limited(filePartBytes)];
   app.use((c, next) => (/^\/v1\/files\/[^/]+\/parts$/.test(c.req.path) ? partLimit : limit)(c, next));
   app.onError((error, c) => {
@@ -97,18 +97,6 @@ export function createApp(service: Service, options: AppOptions): App {
   addDocs(app, options.version);
   addStudio(app, options.studio);
   return app;
-}
-
-/** Refuses larger bodies. A declared length is compared as it stands: asking for the body of a request costs more. */
-function limited(maxSize: number): MiddlewareHandler {
-  const refuse = () => {
-    throw new NextxError("BODY_TOO_LARGE", `A request's body has at most ${maxSize} bytes.`);
-  };
-  const counted = bodyLimit({ maxSize, onError: refuse });
-  return (c, next) => {
-    if (c.req.header("transfer-encoding") !== undefined) return counted(c, next);
-    return Number(c.req.header("content-length") ?? 0) <= maxSize ? next() : refuse();
-  };
 }
 
 /** hono's own errors: a body that is no JSON, and the like. */

@@ -105,22 +105,17 @@ export class FileShelf {
     return id;
   }
 
+  /** Before the part itself is read. @throws NextxError FILE_NOT_HERE, FILE_BAD_PART where none can begin at `offset` */
+  async requireNext(id: string, offset: number): Promise<void> {
+    this.#requirePart(id, await this.#record(id), offset, 0);
+  }
+
   /** Appends a part at the end; gives the bytes that are there. @throws NextxError FILE_NOT_HERE, FILE_BAD_PART, FILE_ codes */
   async append(id: string, offset: number, bytes: Uint8Array): Promise<number> {
-    const { name, sizeBytes } = await this.#record(id);
+    const record = await this.#record(id);
+    this.#requirePart(id, record, offset, bytes.length);
+    const { name, sizeBytes } = record;
     const path = join(this.#folder, id, name);
-    const received = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    if (
-      sizeBytes === null ||
-      offset !== received ||
-      offset + bytes.length > sizeBytes ||
-      this.#busy.has(id)
-    ) {
-      throw new NextxError("FILE_BAD_PART", `${received} bytes are there; the part starts at ${offset}.`, {
-        path: "offset",
-        hint: "Send one part after the other, not more than was announced.",
-      });
-    }
     this.#busy.add(id);
     try {
       const file = await open(path, "a");
@@ -136,6 +131,16 @@ export class FileShelf {
       this.#busy.delete(id);
     }
     return offset + bytes.length;
+  }
+
+  #requirePart(id: string, { name, sizeBytes }: FileRecord, offset: number, length: number): void {
+    const received = statSync(join(this.#folder, id, name), { throwIfNoEntry: false })?.size ?? 0;
+    const isNext = offset === received && !this.#busy.has(id);
+    if (isNext && sizeBytes !== null && offset + length <= sizeBytes) return;
+    throw new NextxError("FILE_BAD_PART", `${received} bytes are there; the part starts at ${offset}.`, {
+      path: "offset",
+      hint: "Send one part after the other, not more than was announced.",
+    });
   }
 
   /** Where a whole file lies. @throws NextxError FILE_NOT_HERE, FILE_NOT_WHOLE */

@@ -67,11 +67,14 @@ export function addFiles(app: App, models: Models): void {
         400: failures[400],
         ...notFound,
         ...conflict,
+        429: failures[429],
       },
     }),
     async (c) => {
-      const bytes = new Uint8Array(await c.req.arrayBuffer());
-      const received = await shelf.append(c.req.valid("param").id, c.req.valid("query").offset, bytes);
+      const { id } = c.req.valid("param");
+      const { offset } = c.req.valid("query");
+      await shelf.requireNext(id, offset);
+      const received = await shelf.append(id, offset, new Uint8Array(await c.req.arrayBuffer()));
       return c.json({ received }, 200);
     },
   );

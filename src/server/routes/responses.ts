@@ -11,7 +11,7 @@ const failure = (description: string) => ({
 export const failures = {
   400: failure("A value is wrong; `param` says where."),
   404: failure("No such model."),
-  429: failure("The queue is full; `Retry-After` says when to try again."),
+  429: failure("The queue is full, or too much is on its way; `Retry-After` says when to try again."),
   503: failure("The server is stopping or its device is lost."),
 } as const;
 
