@@ -453,6 +453,19 @@ describe("crashes", { timeout: 180_000 }, () => {
     expect(later.at(-1)?.kind).toBe("finished");
   });
 
+  it("takes a measurement with it when it is killed, which ran below what makes pictures", async () => {
+    const one = await serve(["--runs=m"]);
+    const ps = (...args: string[]) => spawnSync("ps", args, { encoding: "utf8" }).stdout;
+    const measurement = () =>
+      /^ *(\d+) +(\d+) .* dynamics /m.exec(ps("--ppid", String(one.child.pid), "-o", "pid=,ni=,args="));
+    const answer = await post(`${one.url}v1/dynamics`, { models: ["sar-synth-32"], count: 256 });
+    await answer.body?.getReader().read(); // it computes
+    const [, pid = "", nice] = measurement() ?? [];
+    expect(nice).toBe("10");
+    one.child.kill("SIGKILL");
+    await until(() => /^(Z.*)?$/.test(ps("-p", pid, "-o", "stat=").trim()), 10_000); // gone, or nobody has looked yet
+  });
+
   it("loses no accepted job to kill -9, and runs none twice to completion", async () => {
     const one = await serve(["--runs=k"]);
     const body = { model: "synth-32", class: 1, count: 2 };

@@ -120,3 +120,11 @@ export function interruptSignal(): AbortSignal {
   process.on("SIGTERM", onSignal);
   return controller.signal;
 }
+
+/** Ends this process when the one that started it with a channel is gone, at once: nobody waits for what it computes. */
+export function endWithParent(): void {
+  const end = () => process.kill(process.pid, "SIGKILL"); // an exit while the runtime computes aborts noisily
+  if (process.connected === false) end(); // it was there and is not
+  process.on("disconnect", end);
+  process.channel?.unref(); // a command that is done does not wait for it
+}

@@ -1,13 +1,15 @@
-/** Training dynamics for clients: one measurement at a time, in a process of its own that a client's leaving ends. */
-import { type ChildProcess, spawn } from "node:child_process";
+/** Training dynamics for clients: one measurement at a time, in a process of its own that ends with its client and its server. */
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { z } from "zod";
 import type { DynamicsReport } from "../evaluate/dynamics/measure.ts";
 import { packageRoot } from "../models.node.ts";
 import type { DeviceOptions } from "../runtime/device.node.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { BusyError } from "./errors.ts";
+import { stepBack } from "./niceness.node.ts";
 
 export interface MeasureRequest {
   /** What `load` takes, with the id that clients know it by. */
@@ -52,7 +54,10 @@ export class Measuring implements Disposable {
     const flags = ["--count", `${count}`, "--seed", `${seed}`, ...where, "--json"];
     const names = models.map(({ name }) => name);
     const command = [join(packageRoot(), "bin/nextx.js"), "dynamics", ...names, ...flags];
-    const child = spawn(process.execPath, command, { stdio: ["ignore", "pipe", "pipe"] });
+    // nothing is said over the channel: the command ends when it closes
+    const started = spawn(process.execPath, command, { stdio: ["ignore", "pipe", "pipe", "ipc"] });
+    const child = started as ChildProcessByStdio<null, Readable, Readable>; // two pipes
+    if (child.pid !== undefined) stepBack(child.pid);
     this.#child = child;
     const kill = () => child.kill("SIGKILL");
     signal.addEventListener("abort", kill, { once: true });

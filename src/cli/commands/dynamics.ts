@@ -13,7 +13,7 @@ import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.
 import { dynamicsHeading, dynamicsTable } from "../dynamicsTable.ts";
 import { makeFolder, writeOutput } from "../files.ts";
 import { integer } from "../numbers.ts";
-import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
+import { endWithParent, interruptSignal, ProgressLine, print, printJson } from "../output.ts";
 
 interface Flags extends DeviceFlags {
   readonly count: number;
@@ -79,6 +79,7 @@ async function run(models: readonly string[], flags: Flags, json: boolean): Prom
     requireOurs(out, flags.force === true);
   }
   const dataRoot = flags.data ?? dataRootFromEnvironment();
+  endWithParent(); // the server measures with this command
   const line = new ProgressLine(5000);
   const signal = interruptSignal();
   const reports: DynamicsReport[] = [];

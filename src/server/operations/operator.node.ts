@@ -2,18 +2,16 @@
  * A process that does one piece of long work and ends: started by the server for it, told to stop over the channel, ended
  * with its parent. Whatever it does can be killed at any moment and begun again: it goes on where its files stand.
  */
-import { setPriority } from "node:os";
 import type { Inspected } from "../../inspect.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { plainError } from "../errors.ts";
+import { stepBack } from "../niceness.node.ts";
 import type { FromOperator, OperatorSetting, Question, ToOperator, Work, WorkEvent } from "./messages.ts";
 import { workClaim } from "./workClaim.node.ts";
 import { workFiles } from "./workFiles.node.ts";
 import { type WorkContext, WorkFailure, type Working } from "./working.ts";
 import { workTraining } from "./workTraining.node.ts";
 
-/** Below the process that makes pictures: those are answered while a model trains. */
-const niceness = 10;
 /** Of a file's tensors, and of its dicts. */
 const toldTensors = 1000;
 /** Steps are told at most so often. */
@@ -110,9 +108,5 @@ process.on("message", (message: ToOperator) => {
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.on("SIGINT", () => undefined); // the parent decides
 process.on("SIGTERM", () => undefined);
-try {
-  setPriority(niceness);
-} catch {
-  // not allowed here: pictures may come later while a model trains
-}
+stepBack();
 send({ kind: "ready" });
