@@ -97,10 +97,10 @@ export class Runs {
   async resume(id: string): Promise<void> {
     const { operations, library } = this.#parts;
     const operation = this.operationOf(id);
-    if (operation && operation.state !== "finished") return operations.resume(operation);
     const { state, system } = await library.read(id, operation);
-    if (state === "finished" || state === "running")
-      throw new NextxError("RUN_ENDED", `The run is ${state}.`, { path: "id" });
+    if (state === "finished" || (state === "running" && operation?.state !== "running"))
+      throw new NextxError("RUN_ENDED", `The run is ${state}.`, { path: "id" }); // by another process
+    if (operation && operation.state !== "finished") return operations.resume(operation);
     await operations.submit({ kind: "train", run: id, system, checkpointEvery: 50, observeEvery: 500 });
   }
 

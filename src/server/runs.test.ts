@@ -15,7 +15,7 @@ import { Runs, type RunsParts } from "./runs.node.ts";
 const work = mkdtempSync(join(tmpdir(), "nextx-runs-"));
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 
-it("is running, is not ours, and cannot be stopped here", async () => {
+it("is running, is not ours, and can be stopped or resumed here no more", async () => {
   const config = resolveRecipe(trainableOf("var"), "smoke") as Json; // every recipe is JSON
   const train = { kind: "train", system: "var", checkpointEvery: 50, observeEvery: 500 } as const;
   const ours = new Operation("abcdef-000000000000", { ...train, run: "r" });
@@ -30,6 +30,7 @@ it("is running, is not ours, and cannot be stopped here", async () => {
     expect(run).toMatchObject({ state: "running", operation: null });
     expect(run.error).toBeUndefined();
     await expect(runs.stop("r")).rejects.toMatchObject({ code: "RUN_NOT_HERE" });
+    await expect(runs.resume("r")).rejects.toMatchObject({ code: "RUN_ENDED" });
   }
   const error = { code: "DATA_NO_ROOT" };
   expect(await runs.read("r")).toMatchObject({ state: "failed", operation: ours.id, error });
