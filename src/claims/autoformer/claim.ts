@@ -4,7 +4,6 @@
  * beside it, also where they win.
  */
 import { markCount } from "../../data/series/marks.ts";
-import { isSeriesSetId, seriesSets } from "../../data/series/seriesSets.node.ts";
 import {
   type Claim,
   type ClaimFactory,
@@ -168,11 +167,18 @@ function ablatedContestants(options: AutoformerClaimOptions): Contestant[] {
 const clearlyLess = [{ quantity: "relativeChange", over: "mean", atMost: -0.15 }] as const;
 const noWorse = [{ quantity: "relativeChange", over: "mean", atMost: 0 }] as const;
 
-/** Without a whole season to look back on, the seasonal forecast is the naive one. */
-const seesSeason = ({ set, contextLength }: ForecastBenchmark): boolean =>
-  isSeriesSetId(set) && seriesSets[set].season <= contextLength;
+/** Whether the look-back holds a season; without one the seasonal forecast is the naive one. */
+type SeesSeason = (benchmark: ForecastBenchmark) => boolean;
 
-function measuresOf({ periodic, benchmarks, seeds }: AutoformerClaimOptions): ClaimMeasure[] {
+async function seasonsSeen(): Promise<SeesSeason> {
+  const { isSeriesSetId, seriesSets } = await import("../../data/series/seriesSets.node.ts");
+  return ({ set, contextLength }) => isSeriesSetId(set) && seriesSets[set].season <= contextLength;
+}
+
+function measuresOf(
+  { periodic, benchmarks, seeds }: AutoformerClaimOptions,
+  seesSeason: SeesSeason,
+): ClaimMeasure[] {
   const pair = (baseline: string) => ({ system: "autoformer", baseline });
   return [
     errorMeasure(periodic, pair("transformer"), seeds, {
@@ -290,7 +296,7 @@ export const autoformerClaimOf =
         delaysArm(setting, { ...delays, seeds: options.seeds, training: trainingOf({ ...options, epochs }) }),
       ],
       measures: [
-        ...measuresOf(options),
+        ...measuresOf(options, await seasonsSeen()),
         ...ablationMeasures(options),
         ...blockMeasures(options),
         ...delayMeasures(options),
