@@ -20,7 +20,7 @@ export interface LoadSize {
 
 export const fullLoad: LoadSize = {
   ...{ clients: 1000, overloadMs: 300_000, cancels: 10_000 },
-  ...{ halfOpen: 500, slowBodies: 100, normalRequests: 100, jobs: 50 },
+  ...{ halfOpen: 500, slowBodies: 100, normalRequests: 500, jobs: 50 },
 };
 
 export const trialLoad: LoadSize = {

@@ -14,6 +14,30 @@ function say(target: Target, text: string): Socket {
   return socket;
 }
 
+/** As many connections that say this, others in the place of those that the server ends. Dispose when done. */
+class Crowd implements Disposable {
+  readonly sockets = new Set<Socket>();
+  #isOver = false;
+
+  constructor(target: Target, count: number, text: string) {
+    for (let i = 0; i < count; i++) this.#join(target, text);
+  }
+
+  #join(target: Target, text: string): void {
+    const socket = say(target, text);
+    this.sockets.add(socket);
+    socket.once("close", () => {
+      this.sockets.delete(socket);
+      if (!this.#isOver) this.#join(target, text);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    for (const socket of this.sockets) socket.destroy();
+  }
+}
+
 /** The status of the answer to raw bytes; 0 when the server hung up without one. */
 function answerTo(target: Target, chunks: Iterable<string | Uint8Array>): Promise<number> {
   return new Promise((resolve) => {
@@ -70,12 +94,10 @@ export async function hostile(
   const watch = setInterval(() => {
     peak = Math.max(peak, residentMb(target.pid));
   }, 100);
-  const sockets = [
-    ...Array.from({ length: halfOpen }, () => say(target, "POST /v1/generate HTTP/1.1\r\nHost: 127")),
-    ...Array.from({ length: slowBodies }, () => say(target, head(target, 1000))),
-  ];
+  using _halfOpen = new Crowd(target, halfOpen, "POST /v1/generate HTTP/1.1\r\nHost: 127");
+  using slow = new Crowd(target, slowBodies, head(target, 1000));
   const drip = setInterval(() => {
-    for (const socket of sockets.slice(halfOpen)) if (!socket.destroyed) socket.write(" ");
+    for (const socket of slow.sockets) socket.write(" ");
   }, 1000);
   await pause(500);
   const answers = Promise.all([
@@ -91,7 +113,6 @@ export async function hostile(
   const [huge, headers, badJson, pipelined, noHttp] = await answers;
   clearInterval(watch);
   clearInterval(drip);
-  for (const socket of sockets) socket.destroy();
   const [p99Before, p99During] = [percentile(before, 0.99), percentile(during, 0.99)];
   const isAlive = (await fetch(`${target.url}livez`)).status === 200;
   return {

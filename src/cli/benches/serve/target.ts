@@ -94,7 +94,7 @@ export function post(
   const bytes = JSON.stringify({ model: benchModelId, ...body });
   const headers = { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(bytes) };
   return new Promise((resolve, reject) => {
-    request(`${url}v1/generate`, { method: "POST", agent, headers }, (response) => {
+    const asked = request(`${url}v1/generate`, { method: "POST", agent, headers }, (response) => {
       const { statusCode: status = 0, headers } = response;
       let text = "";
       response.setEncoding("utf8");
@@ -103,9 +103,13 @@ export function post(
       });
       response.on("end", () => resolve({ status, headers, text, ms: performance.now() - startMs }));
       response.on("error", reject);
-    })
-      .on("error", reject)
-      .end(bytes);
+    });
+    asked.on("error", (error: NodeJS.ErrnoException) => {
+      // an idle connection that the server ended just then: nothing was asked yet
+      if (asked.reusedSocket && error.code === "ECONNRESET") resolve(post({ url }, body, agent));
+      else reject(error);
+    });
+    asked.end(bytes);
   });
 }
 
