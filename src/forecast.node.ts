@@ -1,7 +1,6 @@
 /** Forecasting a table of series: what `nextx forecast` and a program with nextx call. */
 import { usualSeason } from "./data/series/cadence.ts";
 import { type LongSeries, type LongTable, readLongTable } from "./data/series/longTable.ts";
-import { markCount } from "./data/series/marks.ts";
 import { withScale } from "./data/series/pool.ts";
 import { dLinear, nLinear } from "./evaluate/forecast/linearModels.ts";
 import {
@@ -13,7 +12,7 @@ import {
 import { type Quantile, quantilesOf } from "./evaluate/forecast/quantiles.ts";
 import { type Backtest, backtest, forecastTable, rowsBack } from "./evaluate/forecast/table.ts";
 import type { EpochReport } from "./evaluate/forecast/train.ts";
-import { vanillaTransformer } from "./evaluate/forecast/transformer.ts";
+import { smallTransformer } from "./evaluate/forecast/transformer.ts";
 import { suggestion } from "./formats/suggest.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { seriesSystems } from "./systems/registry.ts";
@@ -25,15 +24,7 @@ export const forecastMethods: ReadonlyMap<string, ForecastMethod> = new Map<stri
   ["seasonal-naive", seasonalNaiveMethod],
   ["dlinear", learnedMethod("dlinear", 5e-3, (shape) => dLinear(shape, shape.channels))],
   ["nlinear", learnedMethod("nlinear", 5e-3, (shape) => nLinear(shape, shape.channels))],
-  [
-    "transformer",
-    learnedMethod("transformer", 1e-3, (shape) =>
-      vanillaTransformer(
-        { ...shape, marks: markCount(shape.frequency), labelLength: Math.floor(shape.contextLength / 2) },
-        { embedDim: 32, numHeads: 4, feedForwardDim: 64, encoderDepth: 2, decoderDepth: 1 },
-      ),
-    ),
-  ],
+  ["transformer", learnedMethod("transformer", 1e-3, smallTransformer)],
   ...[...seriesSystems].map(
     ([id, system]) =>
       [

@@ -35,7 +35,7 @@ export interface GroupResult<G extends Group> extends ChosenTokens {
 }
 
 /** The same rows for every branch: [B, ...] -> [G, B, ...]. */
-function repeat({ data, shape }: Value, branches: number): Value {
+export function repeat({ data, shape }: Value, branches: number): Value {
   const repeated = new Float32Array(data.length * branches);
   for (let i = 0; i < branches; i++) repeated.set(data as Float32Array, i * data.length); // embedded: float32
   return floats(repeated, [branches, ...shape]);

@@ -2,7 +2,6 @@
  * Arms of the arena of forecasters: every learned model on every benchmark for as long as the budget says, beside the naive
  * forecasts. The budget is time: how many steps fit is measured on this machine first.
  */
-import { markCount } from "../../data/series/marks.ts";
 import { openWindows } from "../../data/series/windows.ts";
 import { median } from "../../evaluate/bench/engine.ts";
 import type { Arm } from "../../evaluate/claim/arms.node.ts";
@@ -11,7 +10,7 @@ import { trainedForecaster } from "../../evaluate/forecast/forecaster.ts";
 import { dLinear, nLinear } from "../../evaluate/forecast/linearModels.ts";
 import { measureForecasts } from "../../evaluate/forecast/measure.ts";
 import { benchmarkTraining, trainForecaster } from "../../evaluate/forecast/train.ts";
-import { vanillaTransformer } from "../../evaluate/forecast/transformer.ts";
+import { smallTransformer } from "../../evaluate/forecast/transformer.ts";
 import { parameterCount } from "../../nn/scope.ts";
 import { type SeriesShape, shapeOf } from "../../regimen/seriesSystem.ts";
 import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
@@ -31,9 +30,6 @@ const ofSystem = (id: string): Forecasting => {
   return { name: id, title: system.title, trainee };
 };
 
-/** The layers of the small Autoformer with plain attention. */
-const transformerSizes = { embedDim: 32, numHeads: 4, feedForwardDim: 64, encoderDepth: 2, decoderDepth: 1 };
-
 export const forecasters: readonly Forecasting[] = [
   {
     ...{ name: "dlinear", title: "DLinear" },
@@ -45,11 +41,7 @@ export const forecasters: readonly Forecasting[] = [
   },
   {
     ...{ name: "transformer", title: "Transformer" },
-    trainee: (shape) => {
-      const labelLength = Math.floor(shape.contextLength / 2);
-      const form = { ...shape, marks: markCount(shape.frequency), labelLength };
-      return vanillaTransformer(form, transformerSizes);
-    },
+    trainee: smallTransformer,
   },
   ofSystem("autoformer"),
   ofSystem("spacetime"),

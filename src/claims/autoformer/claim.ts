@@ -3,7 +3,6 @@
  * same size. Source: arXiv 2106.13008 (38 % against the best before, six benchmarks). Linear and naive forecasts stand
  * beside it, also where they win.
  */
-import { markCount } from "../../data/series/marks.ts";
 import {
   type Claim,
   type ClaimFactory,
@@ -15,9 +14,13 @@ import { powerFit } from "../../evaluate/claim/powerFit.ts";
 import type { ResultFigure } from "../../evaluate/claim/result.ts";
 import { dLinear, nLinear } from "../../evaluate/forecast/linearModels.ts";
 import { benchmarkTraining, type ForecastTraining } from "../../evaluate/forecast/train.ts";
-import { separateTransformers, vanillaTransformer } from "../../evaluate/forecast/transformer.ts";
+import {
+  separateTransformers,
+  smallTransformer,
+  smallTransformerSizes,
+  transformerShape,
+} from "../../evaluate/forecast/transformer.ts";
 import { fullAttention } from "../../mixer/dotProduct.ts";
-import type { SeriesShape } from "../../regimen/seriesSystem.ts";
 import { autoformerSystem } from "../../systems/autoformer/system.ts";
 import { autoformerTrainee, smallAutoformer } from "../../systems/autoformer/trainee.ts";
 import {
@@ -82,8 +85,6 @@ const reported: Readonly<Record<string, string>> = {
 };
 
 /** Widths of the small Autoformer, so that both have the same layers. */
-const transformerSizes = { embedDim: 32, numHeads: 4, feedForwardDim: 64, encoderDepth: 2, decoderDepth: 1 };
-
 type TrainingOptions = Pick<AutoformerClaimOptions, "epochs" | "stepsPerEpoch" | "validationStride">;
 
 function trainingOf({
@@ -99,12 +100,6 @@ function trainingOf({
   };
 }
 
-const transformerShape = (shape: SeriesShape) => ({
-  ...shape,
-  marks: markCount(shape.frequency),
-  labelLength: Math.floor(shape.contextLength / 2),
-});
-
 function contestants(options: AutoformerClaimOptions): Contestant[] {
   const training = trainingOf(options);
   return [
@@ -116,9 +111,9 @@ function contestants(options: AutoformerClaimOptions): Contestant[] {
     },
     {
       name: "transformer",
-      definition: transformerSizes,
+      definition: smallTransformerSizes,
       training,
-      trainee: (shape) => vanillaTransformer(transformerShape(shape), transformerSizes),
+      trainee: smallTransformer,
     },
     {
       name: "dlinear",
@@ -156,10 +151,10 @@ function ablatedContestants(options: AutoformerClaimOptions): Contestant[] {
     {
       ...{
         name: ablations.outside,
-        definition: { ...transformerSizes, window: 25, separate: true },
+        definition: { ...smallTransformerSizes, window: 25, separate: true },
         training,
       },
-      trainee: (shape) => separateTransformers(transformerShape(shape), transformerSizes, 25),
+      trainee: (shape) => separateTransformers(transformerShape(shape), smallTransformerSizes, 25),
     },
   ];
 }

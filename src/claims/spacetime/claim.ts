@@ -3,7 +3,6 @@
  * were not trained on, cost O(d + l), and are no worse than transformers. Source: arXiv 2303.09489, sections 4 and 5.
  */
 
-import { markCount } from "../../data/series/marks.ts";
 import type { SeriesSource } from "../../data/series/windows.ts";
 import {
   type Claim,
@@ -18,7 +17,7 @@ import type { ResultFigure } from "../../evaluate/claim/result.ts";
 import type { Target } from "../../evaluate/claim/target.ts";
 import { nLinear } from "../../evaluate/forecast/linearModels.ts";
 import { benchmarkTraining } from "../../evaluate/forecast/train.ts";
-import { vanillaTransformer } from "../../evaluate/forecast/transformer.ts";
+import { smallTransformer, smallTransformerSizes } from "../../evaluate/forecast/transformer.ts";
 import { spacetimeSystem } from "../../systems/spacetime/system.ts";
 import {
   benchmarkName,
@@ -78,8 +77,6 @@ export const spacetimeClaimOptions: SpacetimeClaimOptions = {
   testStride: 1,
 };
 
-const transformerSizes = { embedDim: 32, numHeads: 4, feedForwardDim: 64, encoderDepth: 2, decoderDepth: 1 };
-
 function contestants({ epochs, stepsPerEpoch, validationStride }: SpacetimeClaimOptions): Contestant[] {
   const { seed: _, ...base } = benchmarkTraining;
   const training = {
@@ -92,14 +89,8 @@ function contestants({ epochs, stepsPerEpoch, validationStride }: SpacetimeClaim
       trainee: (shape) => spacetimeSystem.trainee(spacetimeSystem.smallConfig(shape), shape.channels),
     },
     {
-      ...{ name: "transformer", definition: transformerSizes, training },
-      trainee: (shape) => {
-        const labelLength = Math.floor(shape.contextLength / 2);
-        return vanillaTransformer(
-          { ...shape, marks: markCount(shape.frequency), labelLength },
-          transformerSizes,
-        );
-      },
+      ...{ name: "transformer", definition: smallTransformerSizes, training },
+      trainee: smallTransformer,
     },
     {
       ...{ name: "nlinear", definition: "nlinear", training },

@@ -4,11 +4,13 @@
  * feed-forward part, both as in the skeleton that is shared with Autoformer.
  * Shape letters: B batch, I look-back, O horizon, J decoder rows, C channels, D width, F marks.
  */
+import { markCount } from "../../data/series/marks.ts";
 import { causalAttention, fullAttention } from "../../mixer/dotProduct.ts";
 import { SeriesTransformer, type Settled } from "../../mixer/seriesTransformer.ts";
 import { fanInUniform, filled, normal, Scope, zeros } from "../../nn/scope.ts";
 import { circularConv, decompose } from "../../nn/series.ts";
 import { positionWaves } from "../../nn/waves.ts";
+import type { SeriesShape } from "../../regimen/seriesSystem.ts";
 import type { SeriesTrainee } from "../../regimen/seriesTask.ts";
 import { add, mul } from "../../tensor/ops/elementwise.ts";
 import { linear } from "../../tensor/ops/linear.ts";
@@ -73,6 +75,26 @@ export function vanillaTransformer(shape: ForecastShape, sizes: TransformerSizes
   const scope = Scope.root();
   return squaredErrorTrainee(scope, shape, transformerForecast(scope, shape, sizes));
 }
+
+/** The layers of the small Autoformer. */
+export const smallTransformerSizes: TransformerSizes = {
+  embedDim: 32,
+  numHeads: 4,
+  feedForwardDim: 64,
+  encoderDepth: 2,
+  decoderDepth: 1,
+};
+
+/** A transformer's view of windows: their time marks, and half a look-back for the decoder to start with. */
+export const transformerShape = (shape: SeriesShape) => ({
+  ...shape,
+  marks: markCount(shape.frequency),
+  labelLength: Math.floor(shape.contextLength / 2),
+});
+
+/** Beside the small forms of our systems: as many layers and channels, plain attention. */
+export const smallTransformer = (shape: SeriesShape): SeriesTrainee =>
+  vanillaTransformer(transformerShape(shape), smallTransformerSizes);
 
 /**
  * Decomposition as pre-processing: one transformer forecasts the seasonal part of the look-back, another its trend (moving

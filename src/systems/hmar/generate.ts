@@ -14,7 +14,7 @@ import { checkLabels } from "../../conditioner/classEmbedding.ts";
 import { type ChoiceRules, chooseTokens } from "../../decoding/chooseTokens.ts";
 import { leastConfident } from "../../decoding/confidence.ts";
 import { decodePictures } from "../../decoding/decodePictures.ts";
-import type { GroupResult } from "../../decoding/groupGenerator.ts";
+import { type GroupResult, repeat } from "../../decoding/groupGenerator.ts";
 import { aloneGraph, startGraph } from "../../decoding/groupPrograms.ts";
 import { decodeGroups, throwIfAborted } from "../../decoding/loop.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
@@ -55,13 +55,6 @@ interface Started {
 /** What one scale has so far. */
 interface Draft extends ChosenTokens {
   readonly confidence: Float64Array;
-}
-
-/** The same rows for both branches: [B, N, C] -> [G, B, N, C]. */
-function repeat({ data, shape }: Value, branches: number): Value {
-  const out = new Float32Array(data.length * branches);
-  for (let i = 0; i < branches; i++) out.set(data as Float32Array, i * data.length); // embedded: float32
-  return floats(out, [branches, ...shape]);
 }
 
 /** Compiled programs of one HMAR. Dispose when done. */
