@@ -1,9 +1,8 @@
 /** Sends a file in parts, each of a size that the line brings well before the server cuts a request. */
+import { filePartBytes } from "../src/server/limits.ts";
 import { ApiError } from "./apiError.ts";
 
 const [leastBytes, firstBytes] = [64 * 2 ** 10, 2 ** 20];
-/** What the server takes at once. */
-const mostBytes = 8 * 2 ** 20;
 /** After a part that took less, the next one is larger. */
 const quickMs = 2000;
 
@@ -25,7 +24,7 @@ export async function sendParts(line: Line, from: number, total: number): Promis
     try {
       await line.send(at, end);
       at = end;
-      if (performance.now() - startMs < quickMs) bytes = Math.min(mostBytes, 2 * bytes);
+      if (performance.now() - startMs < quickMs) bytes = Math.min(filePartBytes, 2 * bytes);
     } catch (error) {
       const isCut = error instanceof ApiError && error.code === "OFFLINE";
       if (!isCut || bytes === leastBytes) throw error;

@@ -6,3 +6,5 @@ export const maxPictures = 32;
 export const maxPageModelBytes = 64 * 2 ** 20;
 /** Most tokens of one request, over all its pictures. */
 export const maxRequestTokens = 2 ** 16;
+/** Most bytes of a part. */
+export const filePartBytes = 8 * 2 ** 20;

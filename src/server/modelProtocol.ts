@@ -7,8 +7,6 @@ export const maxFileBytes = 16 * 2 ** 30;
 /** Most bytes of all files, and most files. */
 export const maxShelfBytes = 64 * 2 ** 30;
 export const maxFiles = 200;
-/** Most bytes of a part. */
-export const filePartBytes = 8 * 2 ** 20;
 
 export const fileNameSchema = z
   .string()
