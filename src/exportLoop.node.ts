@@ -194,7 +194,7 @@ async function writeWeights(
   return new Map(
     [...file.tensors].map(([name, { shape, offset, sizeBytes }]) => [
       name,
-      { shape, file: { name: weightsFile, offset, sizeBytes } },
+      { shape, file: { stored: "float32" as const, name: weightsFile, offset, sizeBytes } },
     ]),
   );
 }

@@ -208,16 +208,14 @@ export async function findModel(name: string): Promise<FoundModel> {
 const readable = (tensor: HostTensor): HostTensor =>
   isFloat(tensor.dtype) ? { dtype: "F32", shape: tensor.shape, data: toFloat32(tensor) } : tensor;
 
-/** Files above this keep their float32 weights on disk. */
+/** Files above this keep their weights on disk. */
 const largeFile = 2 ** 26;
 
-/** Whether a tensor is left in its file: float32, aligned, and not the scale of another one. */
-function staysInFile({ tensors }: SafetensorsFile, name: string): boolean {
-  const info = tensors.get(name);
-  return info?.dtype === "F32" && info.offset % 4 === 0 && !name.includes(":");
-}
+/** Whether a tensor is left in its file: floats, and not the scale of another one. */
+const staysInFile = (file: SafetensorsFile, name: string): boolean =>
+  FileValue.fits(file, name) && !name.includes(":");
 
-/** A model whose float32 weights stay on disk. */
+/** A model whose float weights stay on disk. */
 async function readLarge(path: string, file: SafetensorsFile) {
   const sha256 = await fileSha256(file.path, join(cacheFolder(), "hashes"));
   const tensors = new Map<string, HostTensor>();

@@ -3,6 +3,7 @@
  * few pictures; the error of each is measured on what went through it then.
  */
 import { openImageSet } from "./data/imageSets.node.ts";
+import { drawMany } from "./drawMany.ts";
 import { drawPictures } from "./evaluate/evaluatePictures.ts";
 import { float16BitsToFloat32, float32ToFloat16Bits, isFloat } from "./formats/hostTensor.ts";
 import type { Quantisation } from "./formats/modelFile.ts";
@@ -140,13 +141,17 @@ interface Work {
   readonly options: QuantizeOptions & { readonly count: number; readonly calibration: "model" | "data" };
 }
 
+/** Pixels of a part: each layer computes twice, and a decoder at 256 px needs more than 1 GB a picture for that. */
+const pixelsAtOnce = 2 ** 16;
+
 /** Makes the pictures on a watched device. */
 async function exercise({ found, device, options }: Work, observer: LayerObserver): Promise<void> {
   const { count, seed = 0, calibration, dataRoot, signal } = options;
   using model = await openModel(found, observer.watch(device));
   const watched = signal ? { signal } : {};
-  let pixels = new Uint8Array(0);
-  for await (const event of model.sample({ count, seed, ...watched })) pixels = Uint8Array.from(event.pixels);
+  const partSize = Math.max(1, Math.floor(pixelsAtOnce / model.imageSize ** 2));
+  const labels = Int32Array.from({ length: count }, (_, i) => i % model.classNames.length);
+  let { pixels } = await drawMany(model, { labels, seed, partSize, ...watched });
   if (!model.canReconstruct) return;
   if (calibration === "data") {
     const id = options.set ?? (await dataOf(model));
@@ -154,7 +159,9 @@ async function exercise({ found, device, options }: Work, observer: LayerObserve
     const set = await openImageSet(id, { size: model.imageSize, split: "train", ...root });
     pixels = Uint8Array.from(drawPictures(set, count).pixels);
   }
-  await model.reconstruct(pixels, signal);
+  const partBytes = pixels.length / count;
+  for (let first = 0; first < count; first += partSize)
+    await model.reconstruct(pixels.subarray(first * partBytes, (first + partSize) * partBytes), signal);
 }
 
 interface Chosen {

@@ -1,41 +1,56 @@
 /**
- * Float32 tensors that stay in their file: a runtime that opens files reads them itself, everything else reads them when it
+ * Float tensors that stay in their file: a runtime that opens files reads them itself, everything else reads them when it
  * asks for their data. So a model larger than memory can be looked at, and its weights are never held twice.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
-import type { FileBacked, FileRange } from "../runtime/values.ts";
+import { type FileBacked, type FileRange, type StoredType, storedBytes } from "../runtime/values.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { fileError } from "./durableLayer.node.ts";
+import { type DType, toFloat32, viewTensor } from "./hostTensor.ts";
 import type { SafetensorsFile } from "./safetensors.node.ts";
 
 /** One system call takes less than 2 GiB. */
 const chunkBytes = 2 ** 28;
 
+/** Those that a runtime reads from a file by itself. */
+const storedTypes: Partial<Record<DType, StoredType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
+
+type OpenFile = Pick<SafetensorsFile, "path" | "sizeBytes" | "tensors">;
+
 export class FileValue implements FileBacked {
   readonly shape: readonly number[];
   readonly source: FileRange;
   readonly #path: string;
+  readonly #dtype: DType;
   readonly #fileBytes: number;
 
+  /** Whether a tensor of the file can stay there: floats of at most 32 bits, aligned. */
+  static fits({ tensors }: OpenFile, name: string): boolean {
+    const info = tensors.get(name);
+    const stored = info && storedTypes[info.dtype];
+    return stored !== undefined && info !== undefined && info.offset % storedBytes[stored] === 0;
+  }
+
   /** `file` is open and checked; its path has no links in it. @throws NextxError SAFETENSORS_NO_TENSOR */
-  constructor(file: Pick<SafetensorsFile, "path" | "sizeBytes" | "tensors">, name: string) {
+  constructor(file: OpenFile, name: string) {
     const info = file.tensors.get(name);
-    if (info === undefined || info.dtype !== "F32")
-      throw new NextxError("SAFETENSORS_NO_TENSOR", `${file.path} has no float32 "${name}".`, { path: name });
+    const stored = info && storedTypes[info.dtype];
+    if (info === undefined || stored === undefined)
+      throw new NextxError("SAFETENSORS_NO_TENSOR", `${file.path} has no float "${name}".`, { path: name });
     const path = resolve(file.path);
     this.#path = path;
+    this.#dtype = info.dtype;
     this.#fileBytes = file.sizeBytes;
     this.shape = info.shape;
     const { offset, sizeBytes } = info;
-    this.source = { folder: dirname(path), name: basename(path), offset, sizeBytes };
+    this.source = { stored, folder: dirname(path), name: basename(path), offset, sizeBytes };
   }
 
   /** Read anew each time. @throws NextxError FILE_CHANGED, and the codes of opening a file */
-  get data(): Float32Array<ArrayBuffer> {
+  get data(): Float32Array {
     const { offset, sizeBytes } = this.source;
-    const out = new Float32Array(sizeBytes / 4);
-    const bytes = new Uint8Array(out.buffer);
+    const bytes = new Uint8Array(sizeBytes);
     try {
       const handle = openSync(this.#path, "r");
       try {
@@ -52,7 +67,7 @@ export class FileValue implements FileBacked {
     } catch (error) {
       throw fileError(error, this.#path, "read");
     }
-    return out;
+    return toFloat32(viewTensor(this.#dtype, this.shape, bytes));
   }
 }
 

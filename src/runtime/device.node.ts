@@ -54,6 +54,7 @@ async function nativeDevice(
   return {
     provider,
     threads,
+    maxInside: 2 ** 30, // the format ends at twice that
     runtime: runtimeName() + (provider === "cpu" ? "" : ` ${provider}`),
     ...(provider === "webgpu" && { joinsOutputs: true as const }),
     ...(provider === "cpu" && { weightBits: machineWeightBits(), opensFiles: true as const }),

@@ -2,6 +2,7 @@
  * What computes: one interface for onnxruntime in Node and in the page. Sessions are created here and nowhere else.
  */
 import type { Provider, Tensor } from "../tensor/tensor.ts";
+import type { ModelPart } from "./onnx.ts";
 import type { Graph } from "./trace.ts";
 import type { Value } from "./values.ts";
 
@@ -16,6 +17,8 @@ export interface SessionOptions {
   readonly kept?: readonly string[];
   /** Folder of the files that the model's weights lie in; for devices that open files. */
   readonly folder?: string;
+  /** Constants that do not lie in the model. */
+  readonly parts?: readonly ModelPart[];
 }
 
 /** One loaded model. `run` blocks its thread and cannot be interrupted. */
@@ -38,6 +41,8 @@ export interface Device {
   readonly maxTensorBytes?: number;
   /** Whether every output that leaves it is a round trip of its own, so that they leave together. */
   readonly joinsOutputs?: true;
+  /** It takes constants of more bytes than this beside the model; all of them lie in it when undefined. */
+  readonly maxInside?: number;
   /** Whether its sessions read weights from files themselves. */
   readonly opensFiles?: true;
   /** 7 where sums of two products of 8 bits overflow in the processor; 8 when undefined. */

@@ -11,8 +11,9 @@ import { linear } from "../tensor/ops/linear.ts";
 import { layerNorm, mean, silu, softmax } from "../tensor/ops/neural.ts";
 import { broadcastTo, sum } from "../tensor/ops/structure.ts";
 import { RandomStream } from "../tensor/random.ts";
-import { float32, input, int32, type Tensor } from "../tensor/tensor.ts";
+import { constant, float32, input, int32, type Tensor } from "../tensor/tensor.ts";
 import { openCpu } from "./device.node.ts";
+import type { Device } from "./device.ts";
 import { lowerToOnnx, type WeightSource } from "./onnx.ts";
 import { compile, exportOnnx, inputNames, weightBytes } from "./program.ts";
 import { trace } from "./trace.ts";
@@ -92,7 +93,7 @@ describe("weights", () => {
       const bias = weights.get("layer.bias") as Value; // a weight of the network
       file.set(bias.data as Float32Array, 7);
       writeFileSync(join(folder, "w.bin"), new Uint8Array(file.buffer));
-      const place = { name: "w.bin", offset: 28, sizeBytes: 20 };
+      const place = { stored: "float32" as const, name: "w.bin", offset: 28, sizeBytes: 20 };
       const outside = (shape: readonly number[], sizeBytes: number) =>
         lowerToOnnx(
           graph,
@@ -119,6 +120,7 @@ describe("weights", () => {
       for (const [shape, size] of [
         [[6], 24],
         [[5], 24],
+        [[10], 20],
       ] as const)
         expect(() => outside(shape, size)).toThrow(withCode("GRAPH_WEIGHT_SHAPE", "layer.bias"));
       const offsets = { shape: [2], file: { ...place, sizeBytes: 8 } };
@@ -127,6 +129,45 @@ describe("weights", () => {
       expect(integers).toThrow(withCode("GRAPH_WEIGHT_SHAPE", "offsets"));
     } finally {
       rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("may lie beside a model that would be too large, with constants of its graph and weights of a file", async () => {
+    const w = values(64, 48);
+    const given = { x: values(2, 48) };
+    const graph = () =>
+      trace({ x: float32("B", 48) }, ({ x }) => {
+        const hidden = linear(x, input("w", float32(64, 48)), input("b", float32(64)));
+        return { y: linear(hidden, constant(values(32, 64).data as Float32Array, [32, 64])) };
+      });
+    const b = values(64);
+    using inside = await compile(graph(), { device, weights: new Map(Object.entries({ w, b })) });
+    const expected = await inside.run(given);
+    const source = {
+      stored: "float32",
+      folder: "/nowhere",
+      name: "w",
+      offset: 0,
+      sizeBytes: 4 * 64 * 48,
+    } as const;
+    const stored = { ...w, source }; // never opened: its numbers are handed over
+    const seen: [model: number, parts: number[]][] = [];
+    const narrow: Device = {
+      ...device,
+      maxInside: 1000,
+      createSession: (model, options) => {
+        seen.push([model.byteLength, options.parts?.map(({ bytes }) => bytes.byteLength) ?? []]);
+        return device.createSession(model, options);
+      },
+    };
+    const weights = new Map(Object.entries({ w: stored, b }));
+    for (const prepack of [true, false]) {
+      using beside = await compile(graph(), { device: narrow, weights, prepack });
+      expect(await beside.run(given)).toEqual(expected);
+    }
+    for (const [model, parts] of seen) {
+      expect(parts).toEqual([4 * 64 * 48, 4 * 32 * 64]);
+      expect(model).toBeLessThan(2000);
     }
   });
 
@@ -251,7 +292,7 @@ describe("a graph", () => {
     );
     const weights = new Map(names.map((name) => [name, part]));
     expect(() => lowerToOnnx(graph, "cpu", weights)).toThrow(
-      expect.objectContaining({ code: "GRAPH_TOO_LARGE", hint: expect.stringContaining("--dtype f32") }),
+      expect.objectContaining({ code: "GRAPH_TOO_LARGE", hint: expect.stringContaining("--device cpu") }),
     );
   });
 

@@ -13,6 +13,7 @@ import {
   ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
+  StringStringEntryProtoSchema,
   type TensorProto,
   TensorProtoSchema,
   type ValueInfoProto,
@@ -30,14 +31,25 @@ import {
   type Tensor,
 } from "../tensor/tensor.ts";
 import type { Graph } from "./trace.ts";
-import { elementCount, type Value, valueType } from "./values.ts";
+import { elementCount, type FileRange, storedBytes, type Value, valueType } from "./values.ts";
 
 export const OPSET = 21;
 const IR_VERSION = 10n;
 const MAX_MODEL_BYTES = 2 ** 31 - 1;
+/** Smaller constants never leave the model: the runtime looks at shapes and scalars before it opens files. */
+const smallestApart = 4096;
 /** Starts the names of values inside a model; names of inputs, weights and outputs are the user's. */
 const INTERNAL = "nextx:";
-const ELEMENT = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const;
+const ELEMENT = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  bfloat16: 16,
+} as const;
 
 function attribute(name: string, value: OnnxAttributes[string]): AttributeProto {
   if (typeof value === "string") {
@@ -60,25 +72,38 @@ function bytesOf(data: ArrayBufferView): Uint8Array<ArrayBuffer> {
   return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
 }
 
-/** A float32 weight that stays in a file beside the model; bounds are the caller's to check. */
+/** A constant beside the model that it belongs to. */
+export interface ModelPart {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A float32 weight that stays in a file beside the model, there perhaps in 16 bits; bounds are the caller's to check. */
 export interface ExternalWeight {
   readonly shape: readonly number[];
-  readonly file: { readonly name: string; readonly offset: number; readonly sizeBytes: number };
+  readonly file: Omit<FileRange, "folder">;
 }
 
 /** What a weight is bound to. */
 export type WeightSource = Value | ExternalWeight;
 
-function externalProto(name: string, { shape, file }: ExternalWeight): TensorProto {
-  const entries = { location: file.name, offset: String(file.offset), length: String(file.sizeBytes) };
-  return create(TensorProtoSchema, {
-    name,
-    dataType: ELEMENT.float32,
-    dims: shape.map(BigInt),
+function inFile({ name, offset, sizeBytes }: Omit<FileRange, "folder" | "stored">) {
+  const entries = { location: name, offset: String(offset), length: String(sizeBytes) };
+  return {
     dataLocation: DataLocation.EXTERNAL,
-    externalData: Object.entries(entries).map(([key, value]) => ({ key, value })),
-  });
+    externalData: Object.entries(entries).map(([key, value]) =>
+      create(StringStringEntryProtoSchema, { key, value }),
+    ),
+  };
 }
+
+const externalProto = (name: string, { shape, file }: ExternalWeight): TensorProto =>
+  create(TensorProtoSchema, {
+    name,
+    dataType: ELEMENT[file.stored],
+    dims: shape.map(BigInt),
+    ...inFile(file),
+  });
 
 function tensorProto(
   name: string,
@@ -215,6 +240,28 @@ class ModelWriter implements Emitter {
     return this.#constant("uint8", shape, data);
   }
 
+  /** Bytes of what lies in the model. */
+  constantBytes(): number {
+    return this.initializers.reduce((total, { rawData }) => total + rawData.byteLength, 0);
+  }
+
+  /** Puts the large constants beside the model, as files that bear their names. */
+  takeOut(): ModelPart[] {
+    return this.initializers.flatMap((tensor) => {
+      const { name, rawData: bytes } = tensor;
+      if (bytes.byteLength < smallestApart) return [];
+      const file = { name, offset: 0, sizeBytes: bytes.byteLength };
+      Object.assign(tensor, { rawData: new Uint8Array(0), ...inFile(file) });
+      return [{ name, bytes }];
+    });
+  }
+
+  /** A weight that the runtime reads from its file. It widens 16 bits once, when it makes its session. */
+  inFile(name: string, weight: ExternalWeight): string {
+    this.initializers.push(externalProto(name, weight));
+    return weight.file.stored === "float32" ? name : this.node("Cast", [name], { to: ELEMENT.float32 });
+  }
+
   dims(shape: Shape): string {
     if (shape.every((dim) => typeof dim === "number")) return this.int64(shape as readonly number[]); // just checked
     const parts = shape.map((dim) => this.#dim(dim));
@@ -280,6 +327,8 @@ export function symbolSources(
 /** A model ready for a session or a file. */
 export interface OnnxModel {
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Constants that do not lie in `bytes`, which call them files. */
+  readonly parts: readonly ModelPart[];
   /** Names that must be fed: declared inputs that are used, and weights without values. */
   readonly feeds: ReadonlyMap<string, Tensor>;
   /** The model's name of each output: its own, or with `.out` behind it when an input or weight has that name. */
@@ -289,12 +338,14 @@ export interface OnnxModel {
 
 /**
  * Lowers a graph. `weights` gives values that become initialisers, inside or in a file; weights missing there stay inputs.
+ * Constants of more than `maxInside` bytes in all lie beside the model, not in it.
  * Errors: GRAPH_WEIGHT_SHAPE (shape, dtype or length), GRAPH_UNBOUND_DIM, GRAPH_TOO_LARGE (2 GiB limit of the format).
  */
 export function lowerToOnnx(
   graph: Graph,
   provider: Provider,
   weights: ReadonlyMap<string, WeightSource> = new Map(),
+  maxInside = Number.POSITIVE_INFINITY,
 ): OnnxModel {
   const outputs = Object.entries(graph.outputs);
   const order = topologicalOrder(outputs.map(([, tensor]) => tensor));
@@ -319,7 +370,9 @@ export function lowerToOnnx(
     }),
   );
   const named = outputs.map(([name, tensor]) => [results.get(name) ?? name, tensor] as const);
+  const parts = writer.constantBytes() > maxInside ? writer.takeOut() : [];
   return {
+    parts,
     bytes: modelBytes(writer, [...feeds], named),
     feeds,
     outputs: results,
@@ -330,13 +383,13 @@ export function lowerToOnnx(
 type Named = readonly (readonly [string, Tensor])[];
 
 function modelBytes(writer: ModelWriter, inputs: Named, outputs: Named): Uint8Array<ArrayBuffer> {
-  const size = writer.initializers.reduce((total, { rawData }) => total + rawData.byteLength, 0);
+  const size = writer.constantBytes();
   if (size > MAX_MODEL_BYTES) {
     throw new NextxError(
       "GRAPH_TOO_LARGE",
       `The model has ${size} bytes of constants; an ONNX file holds at most 2 GiB.`,
       {
-        hint: "The CPU reads float32 weights from their file: convert with --dtype f32 and use --device cpu, or quantise that file: nextx quantize FILE --to int8.",
+        hint: "Use --device cpu, which takes more, or quantise the file: nextx quantize FILE --to int8.",
       },
     );
   }
@@ -386,13 +439,11 @@ function lowerNode(
     );
   }
   const bound = weights.get(name);
-  if (bound !== undefined) {
-    const value = "file" in bound ? bound : { data: bound.data, shape: bound.shape }; // quantised data are made when asked for
-    checkWeight(name, node, value);
-    writer.initializers.push(
-      "file" in value ? externalProto(name, value) : tensorProto(name, node.dtype, value.shape, value.data),
-    );
-  }
+  if (bound === undefined) return name;
+  const value = "file" in bound ? bound : { data: bound.data, shape: bound.shape }; // quantised data are made when asked for
+  checkWeight(name, node, value);
+  if ("file" in value) return writer.inFile(name, value);
+  writer.initializers.push(tensorProto(name, node.dtype, value.shape, value.data));
   return name;
 }
 
@@ -406,7 +457,8 @@ function checkWeight(name: string, node: Tensor, value: WeightSource): void {
   const count = elementCount(value.shape);
   if ("file" in value) {
     if (node.dtype !== "float32") fail("is float32", node.dtype);
-    if (value.file.sizeBytes !== 4 * count) fail(`has ${value.file.sizeBytes} bytes`, `${4 * count}`);
+    const bytes = storedBytes[value.file.stored] * count;
+    if (value.file.sizeBytes !== bytes) fail(`has ${value.file.sizeBytes} bytes`, `${bytes}`);
     return;
   }
   if (valueType(value) !== node.dtype) fail(`is ${valueType(value)}`, node.dtype);

@@ -28,6 +28,7 @@ export function sessionOptions({
   prepack,
   profile,
   folder,
+  parts,
 }: SessionOptions): InferenceSession.SessionOptions {
   return {
     interOpNumThreads: 1,
@@ -35,6 +36,7 @@ export function sessionOptions({
     enableMemPattern: false, // shapes change from run to run; a pattern kept per shape only grows
     graphOptimizationLevel: "all",
     logSeverityLevel: 4, // what fails is thrown; nothing is printed
+    ...(parts && { externalData: parts.map(({ name, bytes }) => ({ path: name, data: bytes })) }),
     ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
     extra: {
       session: {

@@ -47,19 +47,29 @@ async function build<I extends string, O extends string>(
   watched: ReadonlySet<string> = new Set(),
 ): Promise<Program<I, O>> {
   const { device } = options;
-  const { weights, folder } = weightSources(options);
   const apart = new Set([...watched, ...(options.kept ?? [])]);
   const joined = device.joinsOutputs ? JoinedOutputs.of(graph, apart) : undefined;
-  const model = lowerToOnnx(joined?.join(graph) ?? graph, device.provider, weights);
+  const { folder, ...model } = lowered(joined?.join(graph) ?? graph, options);
   checkSymbols(graph, model.feeds);
   const session = await device.createSession(model.bytes, {
     ...(folder !== undefined && { folder }),
+    ...(model.parts.length > 0 && { parts: model.parts }),
     prepack: options.prepack ?? true,
     arena: options.arena ?? true,
     ...(options.kept && { kept: options.kept.flatMap((name) => model.outputs.get(name) ?? []) }),
     ...(options.profile !== undefined && { profile: options.profile }),
   });
   return new Program(graph, session, options, model, { watched, joined });
+}
+
+/** The model, and the folder of the files that it calls. The runtime takes files or parts, not both. */
+function lowered(graph: Graph, options: CompileOptions): OnnxModel & { readonly folder?: string } {
+  const { provider, maxInside } = options.device;
+  const { weights, folder } = weightSources(options);
+  const model = lowerToOnnx(graph, provider, weights, maxInside);
+  if (folder === undefined) return model;
+  if (model.parts.length === 0) return { ...model, folder };
+  return lowerToOnnx(graph, provider, options.weights, maxInside);
 }
 
 /** Smaller weights are written into the model. */

@@ -8,13 +8,18 @@ export interface Value {
   readonly shape: readonly number[];
 }
 
-/** A float32 value whose bytes, little-endian, also lie in a file: `data` reads them each time it is asked for. */
+/** A float32 value that also lies in a file, exactly or in 16 bits: `data` reads it each time it is asked for. */
 export interface FileBacked extends Value {
   readonly source: FileRange;
 }
 
-/** Bytes of a file. */
+/** How numbers lie in a file, little-endian, and what one takes there. */
+export const storedBytes = { float32: 4, float16: 2, bfloat16: 2 } as const;
+export type StoredType = keyof typeof storedBytes;
+
+/** Numbers in a file. */
 export interface FileRange {
+  readonly stored: StoredType;
   /** Without links. */
   readonly folder: string;
   readonly name: string;
