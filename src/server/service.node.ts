@@ -215,6 +215,7 @@ export class Service {
       const { state, request } = await this.read(id);
       if (state === "finished" || state === "queued" || state === "running")
         throw new NextxError("JOB_NOT_RETRYABLE", `The job is ${state}.`, { path: "id" });
+      await this.catalogue.look(request.model);
       return this.#accept(id, request, () => this.store.setState(id, { state: "queued", crashes: 0 }));
     });
   }

@@ -20,18 +20,17 @@ afterEach(() => store?.[Symbol.asyncDispose]());
 
 const system = imageSystems.get("var") as SampleSubject["system"];
 const subject: SampleSubject = { name: "m", sha256: "0", system, classNames: ["a", "b"], sampling: {} };
-const catalogue = {
-  get: () => ({ subject, name: "m", info: { sha256: "0" }, tokens: () => 10 }),
-} as unknown as Catalogue; // all that planning asks for
+const entry = { subject, name: "m", info: { sha256: "0" }, tokens: () => 10 };
+const catalogue = { get: () => entry, look: async () => undefined } as unknown as Catalogue; // all that jobs ask for
 
 const request = (seed = 1): GenerateRequest => generateSchema.parse({ model: "m", class: 0, seed });
 const settle = (ms = 20) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function setup(name: string, maxWaiting = 100) {
+async function setup(name: string, maxWaiting = 100, models = catalogue) {
   const compute = Object.assign(new FakeCompute(), { isLost: false });
   store = await JobStore.open(join(work, name));
   const limits = { maxWaiting, maxWaitingTokens: 1e6, maxWaitingBytes: 1e6, maxRows: 1 };
-  const service = new Service({ catalogue, compute, store, metrics: new Metrics(), limits });
+  const service = new Service({ catalogue: models, compute, store, metrics: new Metrics(), limits });
   return { service, compute, store };
 }
 
@@ -114,6 +113,30 @@ describe("stored jobs", () => {
     );
     expect(answers.filter(({ status }) => status === "fulfilled")).toHaveLength(4);
     expect(answers.at(-1)).toMatchObject({ reason: { code: "QUEUE_FULL" } });
+  });
+
+  it("are tried again with the model's file as it is now", async () => {
+    let isKnown = true;
+    const models = {
+      get: () => {
+        if (isKnown) return entry;
+        throw new NextxError("MODEL_NOT_FOUND", "There is no model m.");
+      },
+      look: async () => {
+        isKnown = true;
+      },
+    } as unknown as Catalogue; // as above
+    const { service, compute, store: own } = await setup("retry-model", 100, models);
+    const { id } = await service.enqueue(request());
+    await until(() => compute.calls.length === 1);
+    compute.calls[0]?.fail("MODEL_DAMAGED");
+    await until(async () => (await own.read(id)).state === "failed");
+    isKnown = false;
+    expect(await service.retry(id)).toMatchObject({ state: "queued" });
+    expect(isKnown).toBe(true);
+    await until(() => compute.calls.length === 2);
+    compute.calls[1]?.finish();
+    await until(async () => (await service.read(id)).state === "finished");
   });
 });
 
