@@ -78,6 +78,25 @@ export class Judge {
     });
   }
 
+  /** Distances of samples at every guidance weight: `[i][k]` under network i at `grid[k]`. */
+  async guidanceTables(
+    model: Sampler,
+    grid: readonly number[],
+    { options, ...sampling }: Sampling,
+    note: (text: string) => void,
+  ): Promise<number[][]> {
+    const tables: number[][] = [];
+    for (const cfgScale of grid) {
+      note(`${sampling.count} samples at guidance ${cfgScale}`);
+      const samples = await this.samples(model, { ...sampling, options: { ...options, cfgScale } });
+      for (const [i, distance] of (await this.distances(samples, sampling.signal)).entries()) {
+        tables[i] ??= [];
+        tables[i].push(distance);
+      }
+    }
+    return tables;
+  }
+
   /**
    * Everything about samples, names ending in `suffix`: distance, standard error and bias under network i, the distance of
    * the first thousand, accuracy by our classifier, share that keeps the set's rules.

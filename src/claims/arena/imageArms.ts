@@ -222,21 +222,8 @@ function judgingArm(arena: Arena, entrant: Entrant): Arm {
       const { description, weights } = await contestantModel(contestant, context, setting.model);
       using model = await system.open(description, weights, setting.device);
       const note = arena.note(contestant.name);
-      const tables: number[][] = [];
-      for (const guidance of guidanceGrid) {
-        note(`${guidanceSamples} samples at guidance ${guidance}`);
-        const sampling = {
-          count: guidanceSamples,
-          seed: noise.guidance,
-          options: { cfgScale: guidance },
-          ...stop,
-        };
-        const drawn = await judge.samples(model, sampling);
-        for (const [i, distance] of (await judge.distances(drawn, context.signal)).entries()) {
-          tables[i] ??= [];
-          tables[i].push(distance);
-        }
-      }
+      const sampling = { count: guidanceSamples, seed: noise.guidance, options: {}, ...stop };
+      const tables = await judge.guidanceTables(model, guidanceGrid, sampling, note);
       const guidance = leastProduct(guidanceGrid, tables);
       note(`${count} samples at guidance ${guidance}`);
       const options = { cfgScale: guidance };

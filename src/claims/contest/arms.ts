@@ -196,18 +196,11 @@ function guidanceArm(bench: ContestBench, side: Side): Arm {
     definition: { ...judgedDefinition(bench, side), version: 1 },
     run: async (context) => {
       using model = await side.open(await bench.weights(side, seeds[0] ?? 1, context), bench.setting.device);
-      const tables: number[][] = [];
-      for (const cfgScale of guidanceGrid) {
-        bench.note(`guidance of ${side.name}`)(`${guidanceSamples} samples at ${cfgScale}`);
-        const samples = await bench.judge.samples(model, {
-          ...{ count: guidanceSamples, seed: noise.guidance, options: { ...side.sampling, cfgScale } },
-          ...(context.signal && { signal: context.signal }),
-        });
-        for (const [i, distance] of (await bench.judge.distances(samples, context.signal)).entries()) {
-          tables[i] ??= [];
-          tables[i].push(distance);
-        }
-      }
+      const sampling = {
+        ...{ count: guidanceSamples, seed: noise.guidance, options: side.sampling ?? {} },
+        ...(context.signal && { signal: context.signal }),
+      };
+      const tables = await bench.judge.guidanceTables(model, guidanceGrid, sampling, bench.note(side.name));
       const chosen = leastProduct(guidanceGrid, guidanceBy === "product" ? tables : tables.slice(0, 1));
       return {
         numbers: { chosen, ...Object.fromEntries(tables.map((table, i) => [`distance${i}`, table])) },
