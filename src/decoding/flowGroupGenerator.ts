@@ -12,11 +12,11 @@ import { addDims, mulDims, symbol } from "../tensor/dims.ts";
 import { concat, reshape } from "../tensor/ops/structure.ts";
 import { float32, int32, type Tensor } from "../tensor/tensor.ts";
 import type { FlowProblem, Velocities } from "./flowSolvers.ts";
-import { cacheNames } from "./groupPrograms.ts";
 import type { KvCache } from "./kvCache.ts";
 import {
   type CachedLayer,
   cacheInputs,
+  cacheNames,
   cacheSpecs,
   emptyCache,
   grownCaches,

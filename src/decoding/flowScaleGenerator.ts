@@ -16,10 +16,10 @@ import { symbol } from "../tensor/dims.ts";
 import { invariant } from "../tensor/errors.ts";
 import { float32, int32, type Tensor } from "../tensor/tensor.ts";
 import { euler, type Velocities } from "./flowSolvers.ts";
-import { cacheNames } from "./groupPrograms.ts";
 import {
   type CachedLayer,
   cacheInputs,
+  cacheNames,
   cacheSpecs,
   emptyCache,
   grownCaches,

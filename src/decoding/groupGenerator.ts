@@ -4,8 +4,8 @@
  */
 import type { Group, Plan } from "../plan/types.ts";
 import { floats, ints, type Value } from "../runtime/values.ts";
-import { cacheNames, startGraph, stepGraph } from "./groupPrograms.ts";
-import { KvCache } from "./kvCache.ts";
+import { cachedLayers, startGraph, stepGraph } from "./groupPrograms.ts";
+import { cacheInputs, cacheNames, emptyCache, grownValues } from "./layerCaches.ts";
 import { decodeGroups } from "./loop.ts";
 import type { ProgramStore } from "./programStore.ts";
 import type { CachedModel, ChosenTokens } from "./types.ts";
@@ -62,21 +62,20 @@ export async function* generateGroups<G extends Group>(
   );
   const names = cacheNames(model.depth);
   const step = await programs.get(`step${branches}`, () => stepGraph(model, branches), { kept: names });
-  using cache = KvCache.empty(model.depth, branches * batch, model.numHeads, model.width / model.numHeads);
+  using cache = emptyCache(cachedLayers(model), branches * batch);
   const last = plan.groups.length - 1;
   let x = start.x as Value; // the graph's outputs
   const propose = async (group: G): Promise<Value> => {
     const grown = group.index === last ? [] : names; // nothing looks back at the last group
-    const past = names.map((name, i) => [name, cache.values[i] as Value] as const); // one per name
     const inputs = {
       x,
       layers: start.layers as Value,
       head: start.head as Value,
       ...(branches === 2 && { guidance: floats([request.guidance(group)], []) }),
-      ...Object.fromEntries(past),
+      ...cacheInputs(cache),
     };
     const out = await step.run(inputs, new Map(), ["logits", ...grown]);
-    if (group.index !== last) cache.commit(grown.map((name) => out[name] as Value)); // owned at once: a stop frees them
+    if (group.index !== last) cache.commit(grownValues(out, model.depth)); // owned at once: a stop frees them
     return out.logits as Value;
   };
   const decoder = {

@@ -3,12 +3,12 @@
  * (conditional rows first, then unconditional ones), else 1. Shape letters: G branches, B pictures, N sites, M past
  * sites, C width, H heads, V codes.
  */
-import type { KeyValue } from "../mixer/types.ts";
 import { trace } from "../runtime/trace.ts";
 import { mulDims, symbol } from "../tensor/dims.ts";
 import { add, mul, sub } from "../tensor/ops/elementwise.ts";
 import { reshape, slice } from "../tensor/ops/structure.ts";
 import { float32, int32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
+import { alikeLayers, type CachedLayer, cacheSpecs, grownCaches, pastOf } from "./layerCaches.ts";
 import type { CachedModel } from "./types.ts";
 
 const B = symbol("B");
@@ -28,45 +28,34 @@ export function startGraph(model: CachedModel, branches: number, firstSize: numb
   });
 }
 
-const cacheName = (layer: number, part: "key" | "value") => `${part}${layer}`;
-
-/** Names of the cache values of every layer, key then value. */
-export function cacheNames(depth: number): string[] {
-  return Array.from({ length: depth }, (_, i) => [cacheName(i, "key"), cacheName(i, "value")]).flat();
-}
+/** Layers of a model as its cache has them. */
+export const cachedLayers = ({ depth, width, numHeads }: CachedModel): CachedLayer[] =>
+  alikeLayers(depth, { heads: numHeads, width: width / numHeads });
 
 /**
  * One pass over the sites of a group: x [G, B, N, C] with the past -> logits [B, N, V], guided as
  * (1 + t) conditional - t unconditional when there are two branches, and the caches including these sites.
  */
 export function stepGraph(model: CachedModel, branches: number) {
-  const { depth, width: c, numHeads } = model;
+  const { depth, width: c } = model;
   const [N, M] = [symbol("N"), symbol("M")];
   const rows = mulDims(branches, B);
-  const cache = float32(rows, numHeads, M, c / numHeads); // as layers see it: a reshape of an output is a copy
   const specs: Record<string, TensorSpec> = {
     x: float32(branches, B, N, c),
     layers: float32(branches, B, depth, 6, c),
     head: float32(branches, B, 2, c),
     ...(branches === 2 && { guidance: float32() }),
-    ...Object.fromEntries(cacheNames(depth).map((name) => [name, cache])),
+    ...cacheSpecs(cachedLayers(model), rows, M), // as layers see them: a reshape of an output is a copy
   };
   return trace(specs, (inputs) => {
     const get = (name: string): Tensor => inputs[name] as Tensor; // declared above
     const flatten = (x: Tensor) => reshape(x, [rows, ...x.shape.slice(2)]);
-    const past = (i: number): KeyValue => ({
-      key: get(cacheName(i, "key")),
-      value: get(cacheName(i, "value")),
-    });
+    const past = (i: number) => ({ past: pastOf(inputs, depth, i) });
     const modulations = { layers: flatten(get("layers")), head: flatten(get("head")) };
-    const { logits, caches } = model.blocks(flatten(get("x")), modulations, (i) => ({ past: past(i) }));
-    const grown = caches.flatMap(({ key, value }, i) => [
-      [cacheName(i, "key"), key],
-      [cacheName(i, "value"), value],
-    ]);
+    const { logits, caches } = model.blocks(flatten(get("x")), modulations, past);
     return {
       logits: guide(reshape(logits, [branches, B, N, model.vocabSize]), inputs.guidance),
-      ...Object.fromEntries(grown),
+      ...grownCaches(caches),
     };
   });
 }

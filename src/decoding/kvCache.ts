@@ -33,12 +33,6 @@ export class KvCache implements DecodingCache<readonly Value[]>, Disposable {
     this.#held = new HeldValues(values);
   }
 
-  /** An empty cache for `layers` layers. */
-  static empty(layers: number, rows: number, heads: number, width: number): KvCache {
-    const none = () => floats(new Float32Array(0), [rows, heads, 0, width]);
-    return new KvCache(Array.from({ length: 2 * layers }, none));
-  }
-
   get values(): readonly Value[] {
     return this.#held.values;
   }

@@ -11,8 +11,18 @@ import { floats, ints, type Value } from "../runtime/values.ts";
 import { type Dim, mulDims, symbol } from "../tensor/dims.ts";
 import { concat, reshape, slice } from "../tensor/ops/structure.ts";
 import { constant, float32, int32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
-import { cacheNames, guide } from "./groupPrograms.ts";
-import { KvCache } from "./kvCache.ts";
+import { guide } from "./groupPrograms.ts";
+import {
+  alikeLayers,
+  type CachedLayer,
+  cacheInputs,
+  cacheNames,
+  cacheSpecs,
+  emptyCache,
+  grownCaches,
+  grownValues,
+  pastOf,
+} from "./layerCaches.ts";
 import { decodeGroups } from "./loop.ts";
 import type { ProgramStore } from "./programStore.ts";
 
@@ -40,6 +50,9 @@ export interface LatticeModel {
 
 const B = symbol("B");
 
+const cachedLayers = ({ layers, numHeads, headWidth }: LatticeModel): CachedLayer[] =>
+  alikeLayers(layers, { heads: numHeads, width: headWidth });
+
 /** Sizes of labels: one number per row, or one per token of a prefix. */
 const labelShape = (rows: readonly Dim[], { prefixLength }: LatticeModel): Dim[] =>
   prefixLength === 1 ? [...rows] : [...rows, prefixLength];
@@ -54,14 +67,12 @@ function firstOnly(length: number): Tensor {
 export function latticeGraph(model: LatticeModel, branches: number, fed: "prefix" | "group") {
   const [N, M] = [symbol("N"), symbol("M")];
   const rows = mulDims(branches, B);
-  const cache = float32(rows, model.numHeads, M, model.headWidth);
-  const names = cacheNames(model.layers);
   const before = fed === "prefix" ? model.prefixLength : 1;
   const specs: Record<string, TensorSpec> = {
     ...(fed === "prefix" ? { labels: int32(...labelShape([branches, B], model)) } : { ids: int32(B, N) }),
     places: int32(fed === "prefix" ? before : N),
     ...(branches === 2 && { guidance: float32() }),
-    ...(fed === "group" && Object.fromEntries(names.map((name) => [name, cache]))),
+    ...(fed === "group" && cacheSpecs(cachedLayers(model), rows, M)),
   };
   return trace(specs, (inputs) => {
     const get = (name: string) => inputs[name] as Tensor; // declared above
@@ -79,19 +90,17 @@ export function latticeGraph(model: LatticeModel, branches: number, fed: "prefix
         ? before === 1
           ? {}
           : { bias: firstOnly(before) }
-        : { past: { key: get(names[2 * i] as string), value: get(names[2 * i + 1] as string) } }; // two per layer
+        : { past: pastOf(inputs, model.layers, i) };
     const { heads, caches } = model.run(x, get("places"), past);
     // of a prefix the last token predicts, and the first one is seen
-    const grown = caches
-      .flatMap(({ key, value }) => [key, value])
-      .map((x) => (before === 1 ? x : slice(x, 2, 0, 1)));
+    const seen = (x: Tensor) => (before === 1 ? x : slice(x, 2, 0, 1));
     const last = heads.map((head) => (before === 1 ? head : slice(head, 1, before - 1, before)));
     const guided = last.map((head) =>
       guide(reshape(head, [branches, B, ...head.shape.slice(1)]), inputs.guidance),
     );
     return {
       ...Object.fromEntries(guided.map((head, k) => [`head${k}`, head])),
-      ...Object.fromEntries(names.map((name, i) => [name, grown[i] as Tensor])), // one each
+      ...grownCaches(caches.map(({ key, value }) => ({ key: seen(key), value: seen(value) }))),
     };
   });
 }
@@ -142,7 +151,7 @@ export async function* generateLattice(
   const batch = labels.length / model.prefixLength;
   const branches = plan.groups.every((group) => guidance(group) === 0) ? 1 : 2;
   const names = cacheNames(model.layers);
-  using cache = KvCache.empty(model.layers, branches * batch, model.numHeads, model.headWidth);
+  using cache = emptyCache(cachedLayers(model), branches * batch);
   const rows = branches === 2 ? [...labels, ...labels.map(() => nullLabel)] : [...labels];
   let fed: "prefix" | "group" = "prefix";
   let feed: Record<string, Value> = {
@@ -155,11 +164,11 @@ export async function* generateLattice(
       const inputs = {
         ...feed,
         ...(branches === 2 && { guidance: floats([guidance(group)], []) }),
-        ...(kind === "group" && Object.fromEntries(names.map((name, i) => [name, cache.values[i] as Value]))),
+        ...(kind === "group" && cacheInputs(cache)),
       };
       const graph = () => latticeGraph(model, branches, kind);
       const out = await programs.run(`${kind}${branches}`, graph, inputs, { kept: names });
-      cache.commit(names.map((name) => out[name] as Value)); // the graph's outputs
+      cache.commit(grownValues(out, model.layers));
       const heads = Array.from({ length: readout.heads }, (_, k) => out[`head${k}`] as Value);
       return combined(heads, model, group);
     },

@@ -3,7 +3,6 @@ import type { KeyValue } from "../mixer/types.ts";
 import { floats, type Value } from "../runtime/values.ts";
 import type { Dim } from "../tensor/dims.ts";
 import { float32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
-import { cacheNames } from "./groupPrograms.ts";
 import { KvCache } from "./kvCache.ts";
 
 /** Heads of one layer. */
@@ -12,6 +11,14 @@ export interface CachedLayer {
   /** Width of a head. */
   readonly width: number;
 }
+
+/** Layers that are all alike. */
+export const alikeLayers = (count: number, layer: CachedLayer): CachedLayer[] =>
+  Array.from({ length: count }, () => layer);
+
+/** Names of keys and values among a program's inputs and outputs: of each layer the key, then the value. */
+export const cacheNames = (layers: number): string[] =>
+  Array.from({ length: layers }, (_, i) => [`key${i}`, `value${i}`]).flat();
 
 /** Inputs: per layer key and value, [rows, heads, length, width]. */
 export function cacheSpecs(
