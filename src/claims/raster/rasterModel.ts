@@ -3,11 +3,11 @@
 import { decodeGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import type { MultiScaleTokenizer } from "../../codec/multiScaleTokenizer.ts";
 import { floatToImages } from "../../data/pixels.ts";
-import { decodePictures } from "../../decoding/decodePictures.ts";
 import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import type { ParameterSpec, Weights } from "../../nn/scope.ts";
 import { pictureStreams } from "../../regimen/pictureStreams.ts";
+import { decodeFeatures } from "../../regimen/scaleSteps.ts";
 import type { ModelDescription, SampleEvent, SampleRequest } from "../../regimen/system.ts";
 import type { Device } from "../../runtime/device.ts";
 import { trace } from "../../runtime/trace.ts";
@@ -83,9 +83,7 @@ export class RasterModel implements Disposable {
   async #decode(tokens: Int32Array, count: number): Promise<Float32Array> {
     const ids = ints(tokens.slice(), [count, this.#tokenizer.plan.length]);
     const { features } = await this.#programs.run("features", () => featuresGraph(this.#tokenizer), { ids });
-    const graph = () => decodeGraph(this.#tokenizer);
-    const input = ["features", features as Value] as const; // the graph's output
-    const { data } = await decodePictures(this.#programs, graph, input, this.#tokenizer.imageSize);
+    const { data } = await decodeFeatures(this.#programs, this.#tokenizer, features as Value); // the graph's output
     return data as Float32Array; // pictures are float32
   }
 

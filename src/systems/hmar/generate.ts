@@ -3,27 +3,20 @@
  * pass by pass. Nothing is cached: the past is in the input. Source: `models/hmar.py` (code); guidance ramps from 0 at the
  * first scale. inferred: masked passes run without guidance (code: with a millionth of it, at twice the work).
  */
-import {
-  advanceGraph,
-  decodeGraph,
-  emptyTotal,
-  positionsOf,
-  stepMatrices,
-} from "../../codec/multiScalePrograms.ts";
+import { stepMatrices } from "../../codec/multiScalePrograms.ts";
 import { checkLabels } from "../../conditioner/classEmbedding.ts";
 import { type ChoiceRules, chooseTokens } from "../../decoding/chooseTokens.ts";
 import { leastConfident } from "../../decoding/confidence.ts";
-import { decodePictures } from "../../decoding/decodePictures.ts";
 import { type GroupResult, repeat } from "../../decoding/groupGenerator.ts";
 import { aloneGraph, startGraph } from "../../decoding/groupPrograms.ts";
 import { decodeGroups, throwIfAborted } from "../../decoding/loop.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import type { ChosenTokens, KeptTokens } from "../../decoding/types.ts";
 import { checkSampling, drawWithConfidence, type SamplingOptions } from "../../head/categorical.ts";
-import { positionsGraph } from "../../mixer/levelledTransformer.ts";
 import type { Weights } from "../../nn/scope.ts";
 import type { Scale } from "../../plan/types.ts";
 import { codebookName } from "../../regimen/multiScaleModel.ts";
+import { decodeFeatures, startScales } from "../../regimen/scaleSteps.ts";
 import type { Device } from "../../runtime/device.ts";
 import { floats, ints, type Value } from "../../runtime/values.ts";
 import type { RandomStream } from "../../tensor/random.ts";
@@ -71,10 +64,8 @@ export class HmarGenerator implements Disposable {
   }
 
   /** Pictures in [-1, 1], [B, 3, H, W], from features. */
-  async decode(features: Value): Promise<Value> {
-    const { tokenizer } = this.networks;
-    const graph = () => decodeGraph(tokenizer);
-    return decodePictures(this.#programs, graph, ["features", features], tokenizer.imageSize);
+  decode(features: Value): Promise<Value> {
+    return decodeFeatures(this.#programs, this.networks.tokenizer, features);
   }
 
   /** Generates `labels.length` pictures; yields after every scale. Errors: SAMPLING_, LABEL_, ABORTED. */
@@ -89,13 +80,13 @@ export class HmarGenerator implements Disposable {
     checkLabels(labels, nextScale.conditioner);
     checkSchedule(options.schedule, plan);
     const branches = options.cfgScale === 0 || plan.groups.length === 1 ? 1 : 2;
-    const table = await this.#positions();
-    const first = positionsOf(table, plan.groups[0], nextScale.width);
+    const walk = await startScales(this.#programs, { tokenizer, transformer: nextScale }, labels.length);
+    const first = walk.positions(plan.groups[0]);
     const started = await this.#start(labels, first, branches);
     const refining = options.schedule.some((passes) => passes.length > 1)
       ? await this.#startMasked(labels, first)
       : undefined;
-    let [x, total] = [started.x, emptyTotal(tokenizer, labels.length)];
+    let x = started.x;
     let masked: Uint8Array[] = [];
     const decoder = {
       propose: async (scale: Scale) => {
@@ -110,27 +101,14 @@ export class HmarGenerator implements Disposable {
           : this.#refine(scale, draft, x, refining, options, streams, masked);
       },
       commit: async (scale: Scale, { codes }: ChosenTokens) => {
-        const next = plan.groups[scale.index + 1];
-        const out = await this.#programs.run("advance", () => advanceGraph(tokenizer, nextScale), {
-          codes: floats(codes, [labels.length, scale.size, tokenizer.config.zChannels]),
-          total,
-          ...stepMatrices(tokenizer, scale, next),
-          positions: positionsOf(table, next, nextScale.width),
-        });
-        total = out.total as Value; // the graph's outputs
-        x = repeat(out.x as Value, branches);
+        const next = await walk.advance(scale, codes);
+        if (next !== undefined) x = repeat(next, branches);
       },
     };
     for await (const { group, proposal, choice } of decodeGroups(plan, decoder, options.signal)) {
       const { ids, tokens, codes } = choice;
-      yield { group, ids, tokens, codes, logits: proposal, total, masked };
+      yield { group, ids, tokens, codes, logits: proposal, total: walk.total, masked };
     }
-  }
-
-  async #positions(): Promise<Float32Array> {
-    const { nextScale } = this.networks;
-    const { positions } = await this.#programs.run("positions", () => positionsGraph(nextScale), {});
-    return positions?.data as Float32Array; // the graph's output
   }
 
   async #start(labels: Int32Array, positions: Value, branches: number): Promise<Started> {

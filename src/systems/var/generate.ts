@@ -2,26 +2,18 @@
  * VAR's generation, scale by scale. Source: `autoregressive_infer_cfg` (code) and section 3. Its own: guidance ramped from 0
  * at the first scale, the accumulated reconstruction as the next input, and smooth mode.
  */
-import {
-  advanceGraph,
-  decodeGraph,
-  emptyTotal,
-  positionsOf,
-  stepMatrices,
-} from "../../codec/multiScalePrograms.ts";
 import type { MultiScaleTokenizer } from "../../codec/multiScaleTokenizer.ts";
 import { checkLabels } from "../../conditioner/classEmbedding.ts";
 import { type ChoiceRules, chooseTokens } from "../../decoding/chooseTokens.ts";
-import { decodePictures } from "../../decoding/decodePictures.ts";
 import { type GroupResult, generateGroups } from "../../decoding/groupGenerator.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
-import type { ChoiceSite, ChosenTokens, KeptTokens } from "../../decoding/types.ts";
+import type { ChoiceSite, KeptTokens } from "../../decoding/types.ts";
 import { categorical, checkSampling, gumbelMixture, type SamplingOptions } from "../../head/categorical.ts";
-import { positionsGraph } from "../../mixer/levelledTransformer.ts";
 import type { Weights } from "../../nn/scope.ts";
 import type { Scale } from "../../plan/types.ts";
+import { decodeFeatures, startScales } from "../../regimen/scaleSteps.ts";
 import type { Device } from "../../runtime/device.ts";
-import { floats, type Value } from "../../runtime/values.ts";
+import type { Value } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { RandomStream } from "../../tensor/random.ts";
 import type { VarTransformer } from "./model.ts";
@@ -74,10 +66,8 @@ export class VarGenerator implements Disposable {
   }
 
   /** Pictures in [-1, 1], [B, 3, H, W], from features. */
-  async decode(features: Value): Promise<Value> {
-    const tokenizer = this.tokenizer;
-    const graph = () => decodeGraph(tokenizer);
-    return decodePictures(this.#programs, graph, ["features", features], tokenizer.imageSize);
+  decode(features: Value): Promise<Value> {
+    return decodeFeatures(this.#programs, this.tokenizer, features);
   }
 
   /** Generates `labels.length` pictures; yields after every scale. numClasses is the unconditional label. */
@@ -95,51 +85,25 @@ export class VarGenerator implements Disposable {
       });
     }
     const { tokenizer, model } = this;
-    const { groups } = tokenizer.plan;
-    const { positions } = await this.#programs.run("positions", () => positionsGraph(model), {});
-    const table = (positions as Value).data as Float32Array; // the graph's output
-    let total = emptyTotal(tokenizer, labels.length);
+    const walk = await startScales(this.#programs, { tokenizer, transformer: model }, labels.length);
     const rules = this.#rules(options, noise);
     const results = generateGroups(model, this.#programs, {
       plan: tokenizer.plan,
       labels,
       nullLabel: model.conditioner.nullLabel,
       guidance: ({ index }: Scale) => cfgScale * this.#progress(index),
-      firstPositions: positionsOf(table, groups[0], model.width),
+      firstPositions: walk.positions(tokenizer.plan.groups[0]),
       choose: (scale, logits) => chooseTokens(rules, scale, logits),
-      advance: async (scale, chosen) => {
-        const next = groups[scale.index + 1];
-        const out = await this.#advance(scale, next, chosen, total, table);
-        total = out.total;
-        return next && out.x;
-      },
+      advance: (scale, { codes }) => walk.advance(scale, codes),
       ...(signal && { signal }),
     });
-    for await (const result of results) yield { ...result, total };
+    for await (const result of results) yield { ...result, total: walk.total };
   }
 
   /** 0 at the first scale, 1 at the last. */
   #progress(index: number): number {
     const last = this.tokenizer.plan.groups.length - 1;
     return last === 0 ? 0 : index / last;
-  }
-
-  async #advance(
-    scale: Scale,
-    next: Scale | undefined,
-    { codes }: ChosenTokens,
-    total: Value,
-    table: Float32Array,
-  ): Promise<{ total: Value; x: Value }> {
-    const { tokenizer, model } = this;
-    const batch = total.shape[0] ?? 0;
-    const out = await this.#programs.run("advance", () => advanceGraph(tokenizer, model), {
-      codes: floats(codes, [batch, scale.size, tokenizer.config.zChannels]),
-      total,
-      ...stepMatrices(tokenizer, scale, next),
-      positions: positionsOf(table, next, model.width),
-    });
-    return { total: out.total as Value, x: out.x as Value }; // the graph's outputs
   }
 
   #rules(options: GenerateOptions, { streams, exponential }: GenerateNoise): ChoiceRules<Scale> {
