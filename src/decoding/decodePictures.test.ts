@@ -15,7 +15,6 @@ it.each([1, 2, 5])("%i pictures of 256 px, two per run, none lost or moved", asy
   const counting: typeof device = {
     ...device,
     createSession: async (model, options) => {
-      expect(options.arena).toBe(false);
       const session = await device.createSession(model, options);
       return {
         run: (feeds, outputs) => {

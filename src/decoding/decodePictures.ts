@@ -1,4 +1,7 @@
-/** Codes or features to pictures, a few at a time: a decoder's memory grows with the pixels of a run, its speed does not. */
+/**
+ * Codes or features to pictures, a few at a time: a decoder's memory grows with the pixels of a run, its speed does not.
+ * What a layer frees is kept for the next one: fresh pages from the system cost as much as the layers themselves.
+ */
 import type { Graph } from "../runtime/trace.ts";
 import { floats, type Value } from "../runtime/values.ts";
 import type { ProgramStore } from "./programStore.ts";
@@ -21,7 +24,7 @@ export async function decodePictures(
     const taken = Math.min(most, count - first);
     const data = input.data.subarray(first * width, (first + taken) * width);
     const part = { [name]: { data, shape: [taken, ...form] } };
-    const out = await programs.run("decode", graph, part, { arena: false });
+    const out = await programs.run("decode", graph, part);
     images.push(out.images as Value); // the graph's output
   }
   const [only] = images;
