@@ -25,6 +25,11 @@ describe("filters", () => {
         .filter((id) => !Number.isNaN(row[id]))
         .sort((a, b) => (row[b] as number) - (row[a] as number) || a - b);
       expect([...filteredProbabilities(row, 0, 0).ids]).toEqual(expected);
+      for (const k of [1, 2, 30, 198, 199, 200, 300]) {
+        const last = row[expected[Math.min(k, expected.length) - 1] as number] as number; // both in range
+        const kept = expected.filter((id) => (row[id] as number) >= last);
+        expect([...filteredProbabilities(row, k, 0).ids]).toEqual(kept);
+      }
     }
   });
 

@@ -25,33 +25,43 @@ export function checkSampling({ topK, topP, temperature }: SamplingOptions): voi
     fail("temperature", `temperature is a number from 0 to 100, got ${temperature}.`);
 }
 
-/** The k-th largest value (k >= 1, at most the length). Quickselect on a copy. */
-function kthLargest(values: Float32Array, k: number): number {
-  const v = Float32Array.from(values);
-  let [low, high] = [0, v.length - 1];
-  const target = k - 1;
-  while (low < high) {
-    const pivot = v[(low + high) >> 1] as number; // in range
-    let [i, j] = [low, high];
-    while (i <= j) {
-      while ((v[i] as number) > pivot) i++;
-      while ((v[j] as number) < pivot) j--;
-      if (i <= j) {
-        const swap = v[i] as number;
-        v[i++] = v[j] as number;
-        v[j--] = swap;
-      }
-    }
-    if (target <= j) high = j;
-    else if (target >= i) low = i;
-    else break;
-  }
-  return v[target] as number; // in range
-}
-
 const RADIX_BITS = 11;
 const RADIX = 2 ** RADIX_BITS;
 const starts = new Int32Array(RADIX);
+/** What no number becomes: NaN, which is never drawn. */
+const noWord = 2 ** 32 - 1;
+
+/** Logits as whole numbers, least for the largest logit; equal logits are equal words. */
+function orderedWords(logits: Float32Array): Uint32Array {
+  const words = new Uint32Array(logits.length);
+  const negated = new Float32Array(words.buffer);
+  for (let id = 0; id < words.length; id++) {
+    const logit = logits[id] as number; // in range
+    negated[id] = -logit + 0; // + 0 makes both zeros equal
+    const word = words[id] as number; // in range
+    words[id] = word ^ ((word >> 31) | 0x80000000); // all bits of what was negative, else the sign: a branch here is a coin toss
+    if (Number.isNaN(logit)) words[id] = noWord;
+  }
+  return words;
+}
+
+/** The k-th least of words (1 <= k <= length): their upper bits are counted, and only those of one count are sorted. */
+function kthLeast(words: Uint32Array, k: number): number {
+  const shift = 32 - RADIX_BITS;
+  starts.fill(0);
+  for (let i = 0; i < words.length; i++) {
+    const digit = (words[i] as number) >>> shift; // all indices are in range
+    starts[digit] = (starts[digit] as number) + 1;
+  }
+  let [digit, before] = [0, 0];
+  while (before + (starts[digit] as number) < k) before += starts[digit++] as number;
+  const same = new Uint32Array(starts[digit] as number);
+  for (let i = 0, at = 0; at < same.length; i++) {
+    const word = words[i] as number;
+    if (word >>> shift === digit) same[at++] = word;
+  }
+  return same.sort()[k - 1 - before] as number; // among them
+}
 
 /** Sorts ids by their words, least first, stable; `ids` and `spare` are both overwritten, and the sorted one is returned. */
 function radixSort(words: Uint32Array, ids: Int32Array, spare: Int32Array): Int32Array {
@@ -81,19 +91,15 @@ function radixSort(words: Uint32Array, ids: Int32Array, spare: Int32Array): Int3
   return from;
 }
 
-/** Ids whose logit is at least `threshold`, best first, ties by id. Ten times as fast as sorting with a comparator. */
-function sortedIds(logits: Float32Array, threshold: number): Int32Array {
-  const { length } = logits;
-  const words = new Uint32Array(length);
-  const negated = new Float32Array(words.buffer);
-  const ids = new Int32Array(length);
+/** Ids of the k largest logits and of those equal to the last of them, best first, ties by id. */
+function bestIds(logits: Float32Array, k: number): Int32Array {
+  const words = orderedWords(logits);
+  const last = Math.min(k < words.length ? kthLeast(words, k) : noWord, noWord - 1);
+  const ids = new Int32Array(words.length);
   let count = 0;
-  for (let id = 0; id < length; id++) {
-    const logit = logits[id] as number; // in range
-    if (logit >= threshold) ids[count++] = id;
-    negated[id] = -logit + 0; // + 0 makes both zeros equal
-    const word = words[id] as number; // in range
-    words[id] = word >= 0x80000000 ? ~word : word | 0x80000000; // ordered as the numbers are
+  for (let id = 0; id < words.length; id++) {
+    ids[count] = id;
+    count += (words[id] as number) <= last ? 1 : 0; // in range
   }
   return radixSort(words, ids.subarray(0, count), new Int32Array(count));
 }
@@ -104,8 +110,7 @@ export function filteredProbabilities(
   topK: number,
   topP: number,
 ): { ids: Int32Array; probabilities: Float64Array } {
-  const threshold = topK > 0 && topK < logits.length ? kthLargest(logits, topK) : Number.NEGATIVE_INFINITY;
-  const kept = sortedIds(logits, threshold);
+  const kept = bestIds(logits, topK > 0 ? topK : logits.length);
   const best = logits[kept[0] ?? 0] ?? 0;
   const weights = new Float64Array(kept.length);
   let total = 0;

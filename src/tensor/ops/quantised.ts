@@ -38,12 +38,18 @@ function rowsShape(x: Tensor, weight: Int8Weight | Int4Weight, what: string): [D
   return [dimOf(x, 0), out];
 }
 
+/** Rows that are turned together: what they write shares lines of the processor's cache. */
+const turnedTogether = 64;
+
 /** Row-major [rows, columns] as [columns, rows]. */
 function transposed(codes: Int8Array, rows: number, columns: number): Int8Array {
   const turned = new Int8Array(codes.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++)
-      turned[column * rows + row] = codes[row * columns + column] as number; // in range
+  for (let first = 0; first < rows; first += turnedTogether) {
+    const end = Math.min(first + turnedTogether, rows);
+    for (let column = 0; column < columns; column++) {
+      const to = column * rows;
+      for (let row = first; row < end; row++) turned[to + row] = codes[row * columns + column] as number; // in range
+    }
   }
   return turned;
 }
