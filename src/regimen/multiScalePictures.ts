@@ -10,7 +10,7 @@ import type { Value } from "../runtime/values.ts";
 import type { RandomStream } from "../tensor/random.ts";
 import { editTokens } from "./editTokens.ts";
 import { reconstructPictures } from "./reconstruct.ts";
-import { type MadeGroup, samplePictures } from "./samplePictures.ts";
+import { type MadeGroup, samplePictures, scalesAtOnce } from "./samplePictures.ts";
 import type { SampleEvent, SampleRequest } from "./system.ts";
 
 /** What a request adds to a system's own settings. */
@@ -49,6 +49,7 @@ export class MultiScalePictures {
     const edit = request.edit && (await editTokens(request.edit, tokenizer, weights, device));
     yield* samplePictures(request, {
       ...{ plan: tokenizer.plan, nullLabel, imageSize: tokenizer.imageSize },
+      atOnce: scalesAtOnce(device, tokenizer.imageSize),
       generate: (labels, streams) => {
         const kept = edit && { edit: repeatEdit(edit, labels.length) };
         return generate(labels, { ...kept, ...(signal && { signal }) }, streams);

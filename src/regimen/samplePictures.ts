@@ -1,13 +1,25 @@
 /** The loop from a request to pictures: batches of a bounded size, one random stream per picture, previews after groups. */
 import { floatToImages } from "../data/pixels.ts";
 import type { Group, Plan } from "../plan/types.ts";
+import type { Device } from "../runtime/device.ts";
 import type { Value } from "../runtime/values.ts";
 import type { RandomStream } from "../tensor/random.ts";
 import { pictureStreams } from "./pictureStreams.ts";
 import type { SampleEvent, SampleRequest } from "./system.ts";
 
 /** Most pictures that go through a model at once. */
-const chunkSize = 32;
+const mostAtOnce = 32;
+/** ... through a scale-wise one on a processor, in pixels: two of 256 px. */
+const mostPixels = 2 ** 17;
+
+/**
+ * Pictures that go through a scale-wise model at once. Two of 256 px fill a processor with the rows of their scales: more of
+ * them take as long each, and memory grows with them.
+ */
+export function scalesAtOnce({ provider }: Device, imageSize: number): number {
+  if (provider !== "cpu" && provider !== "wasm") return mostAtOnce;
+  return Math.min(mostAtOnce, Math.max(1, Math.floor(mostPixels / imageSize ** 2)));
+}
 
 /** A finished group of every picture. */
 export interface MadeGroup<G extends Group> {
@@ -22,6 +34,8 @@ export interface PictureGenerator<G extends Group, R extends MadeGroup<G>> {
   readonly nullLabel: number;
   /** Side of a picture in pixels. */
   readonly imageSize: number;
+  /** Most pictures of one generation; 32 when absent. */
+  readonly atOnce?: number;
   /** One stream per label; yields after every group of the plan. */
   generate(labels: Int32Array, streams: readonly RandomStream[]): AsyncGenerator<R>;
   /** Pictures [B, 3, S, S] in [-1, 1] as far as they are after a group. */
@@ -31,16 +45,16 @@ export interface PictureGenerator<G extends Group, R extends MadeGroup<G>> {
 /** Events of a request, the last one with everything. Errors: those of the generator. */
 export async function* samplePictures<G extends Group, R extends MadeGroup<G>>(
   request: SampleRequest,
-  { plan, nullLabel, imageSize, generate, decode }: PictureGenerator<G, R>,
+  { plan, nullLabel, imageSize, atOnce = mostAtOnce, generate, decode }: PictureGenerator<G, R>,
 ): AsyncGenerator<SampleEvent> {
   const count = request.labels.length;
   const pictureLength = imageSize * imageSize * 3;
   const pixels = new Uint8Array(count * pictureLength).fill(128);
   const ids: Int32Array[] = [];
-  const total = Math.ceil(count / chunkSize) * plan.groups.length;
+  const total = Math.ceil(count / atOnce) * plan.groups.length;
   let done = 0;
-  for (let first = 0; first < count; first += chunkSize) {
-    const some = request.labels.slice(first, first + chunkSize);
+  for (let first = 0; first < count; first += atOnce) {
+    const some = request.labels.slice(first, first + atOnce);
     const labels = Int32Array.from(some, (label) => label ?? nullLabel);
     const streams = pictureStreams(request, first, labels.length);
     for await (const result of generate(labels, streams)) {

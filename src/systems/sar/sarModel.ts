@@ -13,6 +13,7 @@ import type { Plan, Scale } from "../../plan/types.ts";
 import { patchNumsSchema } from "../../regimen/multiScaleConfig.ts";
 import { pictureStreams } from "../../regimen/pictureStreams.ts";
 import { reconstructPictures } from "../../regimen/reconstruct.ts";
+import { scalesAtOnce } from "../../regimen/samplePictures.ts";
 import { codeFilters } from "../../regimen/samplingFields.ts";
 import type {
   EditRequest,
@@ -34,8 +35,6 @@ import { tokenizerPrefix } from "./trainableCodec.ts";
 
 /** Parameter prefix of the transformer in files that hold both models. */
 export const transformerPrefix = "var.";
-/** Most pictures that go through the model at once. */
-const chunkSize = 32;
 
 /** Model configuration as a model file holds it. */
 export const sarModelSchema = z.strictObject({ tokenizer: tokenizerSchema, transformer: transformerSchema });
@@ -121,6 +120,7 @@ export class SarModel implements ImageModel {
     const lastSize = (plan.groups.at(-1)?.side ?? 1) * this.#generator.tokenizer.factor;
     const native = { size: lastSize, pixels: new Uint8Array(count * lastSize * lastSize * 3) };
     const ids = plan.groups.map((group) => new Int32Array(count * group.size));
+    const chunkSize = scalesAtOnce(this.#device, Math.max(imageSize, lastSize));
     const chunks = Math.ceil(count / chunkSize);
     const total = chunks * plan.groups.length;
     for (let chunk = 0; chunk < chunks; chunk++) {
