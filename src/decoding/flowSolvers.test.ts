@@ -96,6 +96,14 @@ it("grids are filled from both ends", () => {
   expect(linspace(1, 0.04, 40).at(-1)).toBe(0.04);
 });
 
+it("grids are those of torch to the last bit, which decides whether guidance acts at a limit", () => {
+  expect(linspace(1, 0.3, 8)[3]).toBe(0.7000000000000001); // 16 steps
+  expect(linspace(1, 0.3, 15)[6]).toBe(0.7000000000000001); // 30 steps
+  expect(linspace(1, 0.3, 3)).toEqual([1, 0.6499999999999999, 0.3]); // 6 steps: the middle comes from the end
+  expect(linspace(0.25, 0, 4)).toEqual([0.25, 0.16666666666666669, 0.08333333333333333, 0]);
+  expect(linspace(1, 0, 0)).toEqual([]);
+});
+
 it("guidance acts between its times only", async () => {
   const asked: number[] = [];
   await euler({

@@ -33,12 +33,34 @@ export interface FlowProblem {
   readonly signal?: AbortSignal;
 }
 
-/** `count` times from `from` to `to`, filled from both ends (as the reference does, so that rounding agrees). */
+/**
+ * `count` times from `from` to `to`, bit for bit those of `torch.linspace` in float64: filled from both ends, each product
+ * added before it is rounded (fused). One rounding more would move a time across a limit of guidance that equals it.
+ */
 export function linspace(from: number, to: number, count: number): number[] {
-  const step = count > 1 ? (to - from) / (count - 1) : 0;
+  if (count === 1) return [from];
+  const [step, half] = [(to - from) / (count - 1), Math.floor(count / 2)];
   return Array.from({ length: count }, (_, i) =>
-    i < count / 2 ? from + step * i : to - step * (count - 1 - i),
+    i < half ? fused(step, i, from) : fused(-step, count - 1 - i, to),
   );
+}
+
+/** High and low half of a number's digits, each with room to be multiplied exactly. Source: Dekker 1971. */
+function halves(x: number): readonly [number, number] {
+  const shifted = 134_217_729 * x; // 2^27 + 1
+  const high = shifted - (shifted - x);
+  return [high, x - high];
+}
+
+/** a b + c, rounded once: what rounding takes from the product and from the sum is exact and is given back. */
+function fused(a: number, b: number, c: number): number {
+  const [[aHigh, aLow], [bHigh, bLow]] = [halves(a), halves(b)];
+  const product = a * b;
+  const ofProduct = aHigh * bHigh - product + aHigh * bLow + aLow * bHigh + aLow * bLow;
+  const sum = product + c;
+  const added = sum - product;
+  const ofSum = product - (sum - added) + (c - added);
+  return sum + (ofSum + ofProduct);
 }
 
 /** Score of the marginal at time t > 0, from a velocity: -((1 - t) v + x) / t. */
