@@ -76,12 +76,12 @@ describe("a check", () => {
   });
 
   it.each([
-    ["an unknown run", { run: "triple" }, /unknown run "triple"/],
+    ["an unknown run", { run: "triple" }, /PARITY_UNKNOWN_RUN: unknown run "triple"/],
     ["a run named like an object's property", { run: "constructor" }, /unknown run/],
     ["a run that throws", { run: "broken" }, /SOME_CODE/],
-    ["no outputs", { outputs: {} }, /compares nothing/],
+    ["no outputs", { outputs: {} }, /PARITY_NO_OUTPUTS/],
     ["a missing reference", { outputs: { y: "out.z" } }, /PARITY_MISSING_TENSOR/],
-    ["results of another kind", { expected: { calls: 3 } }, /expected/],
+    ["results of another kind", { expected: { calls: 3 } }, /PARITY_NO_RESULTS: .*expected/],
   ])("fails with %s", async (_, over, error) => {
     const result = await check(over);
     expect(result.pass).toBe(false);

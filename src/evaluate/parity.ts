@@ -103,14 +103,15 @@ export async function runCheck(
   const { name, run } = check;
   const failed = (error: string): CheckResult => ({ name, run, pass: false, outputs: [], error });
   const action = Object.hasOwn(table, run) ? table[run] : undefined;
-  if (action === undefined) return failed(`unknown run "${run}"`);
-  if (check.expected !== undefined) return failed('this system has no results for "expected"');
+  if (action === undefined) return failed(`PARITY_UNKNOWN_RUN: unknown run "${run}"`);
+  if (check.expected !== undefined)
+    return failed('PARITY_NO_RESULTS: this system has no results for "expected"');
   try {
     const actual = await action(inputsOf(check, tensors, checks));
     const outputs = Object.entries(check.outputs).map(([output, key]) =>
       compareOutput(output, actual[output], tensorOf(tensors, key), check.atol, check.rtol),
     );
-    if (outputs.length === 0) return failed("the check compares nothing");
+    if (outputs.length === 0) return failed("PARITY_NO_OUTPUTS: the check compares nothing");
     return { name, run, pass: outputs.every((output) => output.pass), outputs };
   } catch (error) {
     return failed(

@@ -44,6 +44,45 @@ export type ParityTable = Readonly<
   Record<string, (inputs: ParityInputs) => Promise<Readonly<Record<string, Value>>>>
 >;
 
+/** What a case says and cannot mean. */
+export const badCase = (message: string, path: string): NextxError =>
+  new NextxError("PARITY_BAD_CASE", message, { path });
+
+/** An argument of a check, a number: `absent` where the case leaves it out. @throws NextxError PARITY_BAD_CASE */
+export function numberArg({ args }: Pick<ParityInputs, "args">, name: string, absent?: number): number {
+  const value = args[name] ?? absent;
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  throw badCase(`The argument "${name}" must be a number, got ${JSON.stringify(value)}.`, `args.${name}`);
+}
+
+/** An argument of a check, a whole number from `least` on. @throws NextxError PARITY_BAD_CASE */
+export function countArg(
+  inputs: Pick<ParityInputs, "args">,
+  name: string,
+  least = 1,
+  absent?: number,
+): number {
+  const value = numberArg(inputs, name, absent);
+  if (Number.isInteger(value) && value >= least) return value;
+  throw badCase(`The argument "${name}" must be an integer from ${least} on, got ${value}.`, `args.${name}`);
+}
+
+/** A size in a config section whose constructor has no default for it. @throws NextxError PARITY_BAD_CASE */
+export function sizeKey(section: Readonly<Record<string, unknown>>, name: string, least = 1): number {
+  const value = section[name];
+  if (typeof value === "number" && Number.isInteger(value) && value >= least) return value;
+  throw badCase(`The key "${name}" must be an integer from ${least} on, got ${JSON.stringify(value)}.`, name);
+}
+
+/** An input as it is, of the shape the check needs; -1 is any side. @throws NextxError PARITY_BAD_CASE */
+export function shapedInput(inputs: ParityInputs, name: string, shape: readonly number[]): Value {
+  const value = inputs.tensor(name);
+  const fits = value.shape.length === shape.length && shape.every((n, i) => n < 0 || n === value.shape[i]);
+  if (fits) return value;
+  const expected = shape.map((n) => (n < 0 ? "any" : n));
+  throw badCase(`The input "${name}" must be [${expected}], got [${value.shape}].`, `inputs.${name}`);
+}
+
 /**
  * A config section of a case; `as: X` takes X's keys for those not named.
  * @throws NextxError PARITY_BAD_CASE (no such section, or sections that take from each other in a circle)
@@ -55,13 +94,10 @@ export function caseConfig(
 ): Record<string, unknown> {
   if (above.includes(name)) {
     const circle = [...above, name].join(" as ");
-    throw new NextxError("PARITY_BAD_CASE", `Configs of the case name each other: ${circle}.`, {
-      path: `config.${name}`,
-    });
+    throw badCase(`Configs of the case name each other: ${circle}.`, `config.${name}`);
   }
   const section = z.record(z.string(), z.unknown()).safeParse(config[name]);
-  if (!section.success)
-    throw new NextxError("PARITY_BAD_CASE", `The case has no config "${name}".`, { path: `config.${name}` });
+  if (!section.success) throw badCase(`The case has no config "${name}".`, `config.${name}`);
   const { as, ...own } = section.data;
   return typeof as === "string" ? { ...caseConfig(config, as, [...above, name]), ...own } : own;
 }

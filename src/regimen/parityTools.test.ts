@@ -1,9 +1,10 @@
 import { expect, it } from "vitest";
-import { fromOfficial } from "../formats/parityCase.ts";
+import { fromOfficial, type ParityInputs } from "../formats/parityCase.ts";
 import { codeOf } from "../formats/testing/hostile.ts";
-import { floats } from "../runtime/values.ts";
+import { floats, ints, type Value } from "../runtime/values.ts";
+import { NextxError } from "../tensor/errors.ts";
 import { transformerSchema } from "./multiScaleConfig.ts";
-import { pictureOutputs, withoutInert } from "./parityTools.ts";
+import { labelsOf, pictureOutputs, withoutInert } from "./parityTools.ts";
 
 it("what changes no number of a reference is passed over", async () => {
   const official = { depth: 2, embed_dim: 8, num_heads: 2, drop_rate: 0.1, flash_if_available: true };
@@ -22,6 +23,23 @@ it("what would change them is refused", async () => {
       "CONFIG_UNKNOWN_KEY",
     );
   }
+});
+
+it("labels are whole numbers of classes, the last being none", async () => {
+  const given = (labels: Value): ParityInputs => ({
+    ...{ args: {}, wanted: [], tensor: () => labels },
+    related: (run) => {
+      throw new NextxError("PARITY_MISSING_CHECK", run);
+    },
+  });
+  const classes = { numClasses: 3 };
+  expect(labelsOf(given(ints([0, 3], [2])), classes).data).toEqual(Int32Array.from([0, 3]));
+  for (const [labels, code] of [
+    [ints([0, 4], [2]), "LABEL_OUT_OF_RANGE"],
+    [ints([-1], [1]), "LABEL_OUT_OF_RANGE"],
+    [floats([1], [1]), "PARITY_BAD_CASE"],
+  ] as const)
+    expect(await codeOf(async () => labelsOf(given(labels), classes))).toBe(code);
 });
 
 it("pictures have both names where they can be pooled", () => {

@@ -1,9 +1,12 @@
 /** What parity tables of several systems need: reductions that reference folders name, and programs that run once. */
+import { checkLabels } from "../conditioner/classEmbedding.ts";
+import type { LabelConditioner } from "../conditioner/types.ts";
+import { badCase, type ParityInputs } from "../formats/parityCase.ts";
 import type { Weights } from "../nn/scope.ts";
 import type { Device } from "../runtime/device.ts";
 import { compile } from "../runtime/program.ts";
 import type { Graph } from "../runtime/trace.ts";
-import { floats, type Value } from "../runtime/values.ts";
+import { floats, ints, type Value } from "../runtime/values.ts";
 
 /** Official constructor keys that change no number of a reference: kernels, dropout outside training, bookkeeping. */
 const inertKeys = [
@@ -33,6 +36,17 @@ export function withoutInert(official: Readonly<Record<string, unknown>>): Recor
     (Object.hasOwn(fixedKeys, key) && fixedKeys[key]?.includes(value)) ||
     (key === "n_kv_head" && (value === null || value === official.n_head));
   return Object.fromEntries(Object.entries(official).filter((entry) => !isInert(entry)));
+}
+
+/** The labels of a check, "no class" among them. @throws NextxError PARITY_BAD_CASE, LABEL_OUT_OF_RANGE */
+export function labelsOf(
+  { tensor }: ParityInputs,
+  classes: Pick<LabelConditioner, "numClasses">,
+): Value & { readonly data: Int32Array } {
+  const { data, shape } = tensor("labels");
+  if (!(data instanceof Int32Array)) throw badCase('The input "labels" must hold integers.', "inputs.labels");
+  checkLabels(data, classes);
+  return { ...ints(data, shape), data };
 }
 
 /** Average over 4 x 4 blocks of the last two axes of maps [..., S, S]. */
