@@ -101,6 +101,46 @@ it.each([
   300_000,
 );
 
+type GivenCheck = Record<"args" | "outputs", Record<string, unknown>>;
+
+/** Results of one check of a case whose copy `change` has changed. */
+async function withCheck(id: string, run: string, change: (check: GivenCheck) => void) {
+  const folder = changedCase((text) => {
+    const { checks, ...rest } = JSON.parse(text);
+    const check = checks.find((other: { run: string }) => other.run === run);
+    change(check);
+    return JSON.stringify({ ...rest, checks: [{ ...check, name: "changed" }] });
+  }, id);
+  return (await results(folder, "changed"))[0];
+}
+
+it("FlowAR's samplers have the official arguments where a case leaves them out", async () => {
+  const result = await withCheck("flowar", "sample", ({ args }) => delete args.guidance);
+  expect(result?.pass).toBe(true);
+  const steps = await withCheck("flowar", "euler", (check) => {
+    Object.assign(check, { args: {}, outputs: { times: check.outputs.times } });
+  });
+  expect(steps?.outputs[0]?.reason).toBe("shape [20], expected [24]");
+});
+
+it.each([
+  ["euler", { args: { num_steps: "x" } }, /PARITY_BAD_CASE.*num_steps/],
+  ["euler", { args: { num_steps: 2.5 } }, /PARITY_BAD_CASE.*num_steps/],
+  [
+    "euler",
+    { inputs: { noise: "in.flow-velocity.x", z: "out.condition.z" } },
+    /PARITY_BAD_CASE.*"z" must be \[2,16,16\]/,
+  ],
+  [
+    "sample",
+    { inputs: { labels: "in.sample.labels", noise: "in.flow-velocity.x" } },
+    /PARITY_BAD_CASE.*"noise" must be \[any,341,16\]/,
+  ],
+])("a check of FlowAR that means nothing is refused: %s of %j", async (run, over, error) => {
+  const result = await withCheck("flowar", run, (check) => Object.assign(check, over));
+  expect(result?.error).toMatch(error);
+});
+
 it("a changed reference number fails", async () => {
   const folder = changedCase((text) => text);
   const path = join(folder, "tensors.safetensors");
@@ -117,7 +157,7 @@ it("a changed reference number fails", async () => {
 it("an unknown run fails and is named", async () => {
   const folder = changedCase((text) => text.replaceAll('"run": "teacher-input"', '"run": "teacher-imput"'));
   const [result] = await results(folder, "teacher-forcing input");
-  expect(result).toMatchObject({ pass: false, error: 'unknown run "teacher-imput"' });
+  expect(result).toMatchObject({ pass: false, error: 'PARITY_UNKNOWN_RUN: unknown run "teacher-imput"' });
 });
 
 it("a folder without a case, an unknown check and an unknown official key are refused", async () => {

@@ -56,7 +56,7 @@ export interface FlowScaleModel {
 }
 
 export interface ScaleGeneration {
-  /** Guidance t: velocity = (1 + t) conditional - t unconditional; officially written as 1 + t. */
+  /** Guidance t: velocity = (1 + t) conditional - t unconditional; officially written as 1 + t. Below 0 guides nothing. */
   readonly cfgScale: number;
   /** Guidance grows from 0 at the first scale to `cfgScale` at the last; else it is the same for all. */
   readonly cfgRamp: boolean;
@@ -66,7 +66,7 @@ export interface ScaleGeneration {
   readonly guidanceLow?: number;
   /** Side by way of which a scale becomes the next one's input; the plan's last when absent, as in training. */
   readonly finest?: number;
-  /** Falling times of each integration. */
+  /** Falling times of each integration; of one time alone nothing is integrated, and the noise is returned. */
   readonly times: readonly number[];
   readonly signal?: AbortSignal;
 }
@@ -190,9 +190,9 @@ export async function* generateScales(
   noiseOf: (scale: Scale) => Value,
 ): AsyncGenerator<ScaleResult> {
   const { plan, layers, conditioner } = model;
-  invariant(options.times.length > 1, "An integration has at least one step.");
+  invariant(options.times.length > 0, "An integration begins at a time.");
   const batch = labels.length;
-  const branches = options.cfgScale > 0 && plan.groups.length > 1 ? 2 : 1;
+  const branches = options.cfgScale !== 0 && plan.groups.length > 1 ? 2 : 1;
   const rows = [...labels, ...(branches === 2 ? labels.map(() => conditioner.nullLabel) : [])];
   const start = await programs.run("class", () => classGraph(model), { labels: ints(rows, [rows.length]) });
   const classToken = start.x as Value; // the graph's output

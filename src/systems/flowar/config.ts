@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { klSchema } from "../../regimen/klConfig.ts";
 
-const depth = z.int().min(1).max(128);
+const depth = z.int().min(0).max(128);
 const heads = z.int().min(1).max(256);
 
 const transformerFields = z.strictObject({

@@ -26,6 +26,8 @@ import { flowHeads } from "./config.ts";
 
 export interface FlowHeadConfig {
   readonly latentWidth: number;
+  /** Numbers of a velocity per site; those of its latents when absent. */
+  readonly velocityWidth?: number;
   readonly flowDepth: number;
   readonly flowWidth: number;
   readonly flowMlpRatio: number;
@@ -105,7 +107,7 @@ export function flowVelocity(
   waves: Tensor,
   { rotation, spans, timeOf }: FlowSites,
 ): Tensor {
-  const { flowWidth: width, flowDepth, latentWidth } = config;
+  const { flowWidth: width, flowDepth, velocityWidth = config.latentWidth } = config;
   const embedded = timeEmbedding(scope.in("time_embed"), waves, width, normal(0.02)); // (B or 1, K, W)
   const time = timeOf === undefined ? embedded : matmul(timeOf, embedded);
   const both = add(time, dense(scope.in("cond_embed"), z, width));
@@ -116,5 +118,5 @@ export function flowVelocity(
     h = block(scope.in("res_blocks", i), h, { time, both, z, options }, config);
   const last = scope.in("final_layer");
   const [shift, scale] = conditionVectors(last.in("adaLN_modulation", 1), both, 2, width) as [Tensor, Tensor]; // two
-  return linear(last.in("linear"), modulate(rms(h, rmsEps), scale, shift), latentWidth, { weight: zeros });
+  return linear(last.in("linear"), modulate(rms(h, rmsEps), scale, shift), velocityWidth, { weight: zeros });
 }

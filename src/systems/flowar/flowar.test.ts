@@ -8,7 +8,9 @@ import {
 } from "../../decoding/flowScaleGenerator.ts";
 import { linspace } from "../../decoding/flowSolvers.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
-import { initialise, type Weights } from "../../nn/scope.ts";
+import { placeRotation } from "../../nn/rotary.ts";
+import { initialise, Scope, type Weights } from "../../nn/scope.ts";
+import { timeWaves } from "../../nn/timeEmbedding.ts";
 import type { Scale } from "../../plan/types.ts";
 import { drawFromSet } from "../../regimen/latentSet.ts";
 import { LatentTask } from "../../regimen/latentTask.ts";
@@ -23,6 +25,7 @@ import { float32, int32 } from "../../tensor/tensor.ts";
 import { buildFlowAr } from "./build.ts";
 import { flowArModelSchema, transformerSchema } from "./config.ts";
 import { FlowArModel, officialTimes } from "./flowArModel.ts";
+import { flowVelocity } from "./flowHead.ts";
 import { flowArLoss, flowArSpecs, timeInputs } from "./objective.ts";
 import { flowArRecipeSchema, flowArRecipes } from "./recipe.ts";
 import { flowArTrainee } from "./stages.ts";
@@ -145,6 +148,43 @@ describe("generation", () => {
     expect(gap(constant[0]?.values.data ?? [], none[0]?.values.data ?? [])).toBeGreaterThan(1e-3);
   });
 
+  it("has unconditional rows wherever guidance is not 0, and below 0 they change nothing", async () => {
+    const [below, none] = [
+      await generate([1], { ...options, cfgScale: -0.5 }),
+      await generate([1], { ...options, cfgScale: 0 }),
+    ];
+    expect(below.map(({ z }) => z.shape[0])).toEqual([2, 2, 2]);
+    for (const [i, { values }] of below.entries())
+      expect(gap(values.data, none[i]?.values.data ?? [])).toBeLessThan(1e-5);
+  });
+
+  it("of one time takes no step: the noise comes back", async () => {
+    const noise = noiseFor(1);
+    for (const { values, group } of await generate([1], { ...options, times: officialTimes(1) }))
+      expect(values).toEqual(noise(group));
+  });
+
+  it.each([
+    ["sides that repeat and shrink", { patchNums: [1, 4, 2, 2, 4] }],
+    ["one empty stack", { encoderDepth: 0 }],
+    ["no blocks at all", { encoderDepth: 0, decoderDepth: 0, flowDepth: 0 }],
+  ])("is possible with %s", async (_, over) => {
+    const config = flowArModelSchema.parse({
+      tokenizer,
+      transformer: { ...configOf(false).transformer, ...over },
+    });
+    const own = initialise(flowArSystem.parameters({ ...about, config }), RandomStream.from(1, "odd"));
+    using programs = new ProgramStore(own, device);
+    const { model } = buildFlowAr(config);
+    const results: ScaleResult[] = [];
+    for await (const result of generateScales(model, programs, Int32Array.from([0]), options, noiseFor(1)))
+      results.push(result);
+    expect(results.map(({ group }) => group.side)).toEqual(config.transformer.patchNums);
+    using opened = new FlowArModel({ ...about, config }, config, own, device);
+    const request = { labels: [1], seed: 1, options: { steps: 2 }, previews: true };
+    for await (const { pixels } of opened.sample(request)) expect(pixels).toHaveLength(16 * 16 * 3);
+  });
+
   it("a scale's integration is unguided above the interval's end", async () => {
     const { model } = buildFlowAr(configOf(false));
     using programs = new ProgramStore(weights(), device);
@@ -166,6 +206,8 @@ describe("generation", () => {
       1, 0.825, 0.65, 0.475, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05, 0,
     ]);
     expect(officialTimes(2)).toEqual([1, 0.25, 0]);
+    for (const steps of [16, 30]) expect(officialTimes(steps)).toContain(0.7000000000000001);
+    expect(officialTimes(6)).toContain(0.6499999999999999);
   });
 });
 
@@ -315,6 +357,17 @@ it("recipes are valid, and a map of another side than the autoencoder's is not",
   recipe.transformer.patchNums = [1, 2, 8];
   expect(flowArRecipeSchema.safeParse(recipe).error?.issues[0]?.path).toEqual(["transformer", "patchNums"]);
   expect(transformerSchema.safeParse({ patchNums: [2, 4] }).success).toBe(false);
+});
+
+it("the flow head's velocities may be of another width than its latents", () => {
+  const { transformer } = configOf(false);
+  const specs = { x: float32("B", 1, 3), z: float32("B", 1, 16), waves: float32("B", 1, timeWaves) };
+  const { outputs } = trace(specs, ({ x, z, waves }) => ({
+    v: flowVelocity(Scope.root(), { ...transformer, velocityWidth: 5 }, x, z, waves, {
+      rotation: (width) => placeRotation([[0, 0]], width),
+    }),
+  }));
+  expect(outputs.v?.shape.at(-1)).toBe(5);
 });
 
 it("a sampled scale becomes the next input by way of the side that was asked for", () => {

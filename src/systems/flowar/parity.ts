@@ -5,22 +5,26 @@ import { blockCausal } from "../../context/blockCausal.ts";
 import { generateScales, integrateScale } from "../../decoding/flowScaleGenerator.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import {
+  badCase,
   caseConfig,
+  countArg,
   fromOfficial,
+  numberArg,
   type ParityCase,
   type ParityInputs,
   type ParityTable,
+  shapedInput,
+  sizeKey,
 } from "../../formats/parityCase.ts";
 import { placeRotation } from "../../nn/rotary.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { timeFeatures, timeId, timeWaves } from "../../nn/timeEmbedding.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import { klSchema, officialAttendedLevel } from "../../regimen/klConfig.ts";
-import { joinParts, renameGradients, runOnce, withoutInert } from "../../regimen/parityTools.ts";
+import { joinParts, labelsOf, renameGradients, runOnce, withoutInert } from "../../regimen/parityTools.ts";
 import type { Device } from "../../runtime/device.ts";
 import { trace } from "../../runtime/trace.ts";
 import { floats, ints, type Value } from "../../runtime/values.ts";
-import { NextxError } from "../../tensor/errors.ts";
 import { mul } from "../../tensor/ops/elementwise.ts";
 import { float32 } from "../../tensor/tensor.ts";
 import { transformerSchema } from "./config.ts";
@@ -32,18 +36,23 @@ import { flowArLoss, flowArSpecs, flowArTraining, timeInputs } from "./objective
 /** Sampling goes by way of this side, whatever the latents' is (code). */
 const sampledSide = 16;
 /** Official keys that follow from others, or act only where dropout is on. */
-const unread = ["img_size", "vae_stride", "patch_size", "decoder_embed_dim", "double_z"];
+const unread = ["img_size", "vae_stride", "patch_size", "decoder_embed_dim", "double_z", "use_variational"];
+/** What a case leaves out. Source: `models/flowar.py`, constructor of `FlowAR` (code). */
+const constructorDefaults = {
+  ...{ encoder_embed_dim: 1024, encoder_depth: 16, encoder_num_heads: 16 },
+  ...{ decoder_embed_dim: 1024, decoder_depth: 16, decoder_num_heads: 16 },
+  ...{ patch_size: 1, mlp_ratio: 4, vae_embed_dim: 16, label_drop_prob: 0.1, class_num: 1000 },
+  ...{ diffloss_d: 3, diffloss_w: 1024, scale: [1, 2, 4, 8, 16], cross: false },
+};
 const without = (config: Readonly<Record<string, unknown>>) =>
   Object.fromEntries(Object.entries(withoutInert(config)).filter(([key]) => !unread.includes(key)));
 
 /** The transformer of a case; the table of classes has its own length (code: 1001 rows whatever `class_num` is). */
 function readTransformer(config: ParityCase["config"], weights: Weights) {
-  const official = caseConfig(config, "flowar");
-  const { patch_size: patch = 1, encoder_embed_dim: width, decoder_embed_dim: other = width } = official;
+  const official = { ...constructorDefaults, ...caseConfig(config, "flowar") };
+  const { patch_size: patch, encoder_embed_dim: width, decoder_embed_dim: other } = official;
   if (patch !== 1 || other !== width)
-    throw new NextxError("PARITY_BAD_CASE", "Only patches of 1 and one width for both stacks are known.", {
-      path: "config.flowar",
-    });
+    throw badCase("Only patches of 1 and one width for both stacks are known.", "config.flowar");
   const ratio = config.flow_head_mlp_ratio;
   const rows = weights.get("class_emb.weight")?.shape[0];
   return fromOfficial(transformerSchema, {
@@ -57,9 +66,10 @@ function readTransformer(config: ParityCase["config"], weights: Weights) {
 function readCrossHead(config: ParityCase["config"]) {
   const official = caseConfig(config, "flownet_v2");
   return {
-    latentWidth: Number(official.in_channels),
-    flowWidth: Number(official.model_channels),
-    flowDepth: Number(official.num_res_blocks),
+    latentWidth: sizeKey(official, "in_channels"),
+    velocityWidth: sizeKey(official, "out_channels"),
+    flowWidth: sizeKey(official, "model_channels"),
+    flowDepth: sizeKey(official, "num_res_blocks", 0),
     flowMlpRatio: Number(config.flow_head_mlp_ratio ?? 4),
     flowCross: official.cross === true,
   };
@@ -83,8 +93,10 @@ export function flowArParity(
     return { scope, model: new FlowAr(scope, patchNums ? { ...own, patchNums: [...patchNums] } : own) };
   };
   const autoencoder = () => {
-    const official = without(caseConfig(config, "vae"));
-    const parsed = { ...fromOfficial(klSchema, official), attendedLevel: officialAttendedLevel };
+    const official = caseConfig(config, "vae");
+    if (official.use_variational === false)
+      throw badCase("An autoencoder without a posterior is not built.", "config.vae.use_variational");
+    const parsed = { ...fromOfficial(klSchema, without(official)), attendedLevel: officialAttendedLevel };
     return new KlAutoencoder(Scope.root("vae."), parsed);
   };
   const pictures = ({ tensor }: ParityInputs) => {
@@ -123,11 +135,12 @@ export function flowArParity(
         device,
       );
     };
-  const lossInputs = ({ tensor }: ParityInputs) => {
-    const t = tensor("t");
+  const lossInputs = (inputs: ParityInputs, { conditioner, plan }: FlowAr) => {
+    const { tensor } = inputs;
+    const t = shapedInput(inputs, "t", [-1, plan.groups.length]);
     return {
-      ...{ labels: tensor("labels"), latents: tensor("latent"), noise: tensor("noise") },
-      ...timeInputs(t.data as Float32Array, t.shape[1] as number), // times are float32, [B, K]
+      ...{ labels: labelsOf(inputs, conditioner), latents: tensor("latent"), noise: tensor("noise") },
+      ...timeInputs(t.data as Float32Array, plan.groups.length), // times are float32
     };
   };
   return {
@@ -164,13 +177,14 @@ export function flowArParity(
       });
       return runOnce(graph, { latents: tensor("latent") }, weights, device);
     },
-    condition: async ({ tensor }) => {
+    condition: async (inputs) => {
       const { model } = built();
       const { latents, labels } = flowArSpecs(model);
       const graph = trace({ latents, labels }, (x) => ({
         z: model.taught(x.labels, model.teacher(x.latents).inputs),
       }));
-      return runOnce(graph, { labels: tensor("labels"), latents: tensor("latent") }, weights, device);
+      const given = { labels: labelsOf(inputs, model.conditioner), latents: inputs.tensor("latent") };
+      return runOnce(graph, given, weights, device);
     },
     loss: async (inputs) => {
       const { model } = built();
@@ -178,11 +192,11 @@ export function flowArParity(
         const { loss, pictureLosses } = flowArLoss(model, x);
         return { loss, loss_per_sample_and_scale: pictureLosses };
       });
-      return runOnce(graph, lossInputs(inputs), weights, device);
+      return runOnce(graph, lossInputs(inputs, model), weights, device);
     },
     "loss-grad": async (inputs) => {
       const { scope, model } = built();
-      const out = await runOnce(flowArTraining(scope, model), lossInputs(inputs), weights, device);
+      const out = await runOnce(flowArTraining(scope, model), lossInputs(inputs, model), weights, device);
       const gradients = renameGradients(out, "");
       const table = gradients["grad.class_emb.weight"] as Value; // a parameter
       const width = model.config.embedDim;
@@ -202,25 +216,37 @@ export function flowArParity(
     },
     "flow-velocity": velocity("flownet.", () => readTransformer(config, weights)),
     "flow-velocity-cross": velocity("flownet_v2.", () => readCrossHead(config)),
-    euler: async ({ tensor, args }) => {
-      const [noise, z] = [tensor("noise"), tensor("z")];
-      const [times, weight] = [officialTimes(Number(args.num_steps)), Number(args.cfg_scale ?? 1)];
+    euler: async (inputs) => {
+      const noise = inputs.tensor("noise");
+      const times = officialTimes(countArg(inputs, "num_steps", 1, 20));
+      const weight = numberArg(inputs, "cfg_scale", 1);
       const { model, scale } = ofSites(noise);
-      const pictures = (noise.shape[0] as number) / (weight > 1 ? 2 : 1); // rows come first
+      const { valueWidth, width } = model;
+      shapedInput(inputs, "noise", [-1, scale.size, valueWidth]);
+      const [rows = 0] = noise.shape;
+      const z = shapedInput(inputs, "z", [rows, scale.size, width]);
+      const pictures = rows / (weight > 1 ? 2 : 1);
+      if (!Number.isInteger(pictures))
+        throw badCase(
+          "Guidance takes half of the rows as unconditional: their number is even.",
+          "inputs.noise",
+        );
       const flow = { scale, noise, z, pictures, weight };
       const options = {
         times,
-        guidanceHigh: Number(args.guidance_high ?? 1),
-        guidanceLow: Number(args.guidance_low ?? 0),
+        guidanceHigh: numberArg(inputs, "guidance_high", 1),
+        guidanceLow: numberArg(inputs, "guidance_low", 0),
       };
       const x = await integrateScale(model, programs(), flow, options);
       return { x, times: floats(times.slice(0, -1), [times.length - 1]) };
     },
-    sample: async ({ tensor, args }) => {
+    sample: async (inputs) => {
       const { model } = built();
-      const labels = tensor("labels").data as Int32Array; // labels are integers
-      const noise = tensor("noise");
-      const [width, { length }] = [model.config.latentWidth, model.plan];
+      const labels = labelsOf(inputs, model.conditioner).data;
+      const [width, { length }] = [model.valueWidth, model.plan];
+      const noise = shapedInput(inputs, "noise", [-1, length, width]); // conditional rows first
+      if ((noise.shape[0] ?? 0) < labels.length)
+        throw badCase(`${labels.length} labels need as many rows of noise.`, "inputs.noise");
       const noiseOf = ({ start, size }: { start: number; size: number }) => {
         const rows = Array.from(labels, (_, b) =>
           Array.from(
@@ -233,8 +259,9 @@ export function flowArParity(
         return floats(rows.flat(), [labels.length, size, width]);
       };
       const options = {
-        ...{ cfgScale: Number(args.cfg ?? 1) - 1, cfgRamp: true, guidanceHigh: Number(args.guidance ?? 1) },
-        times: officialTimes(Number(args.num_steps)),
+        ...{ cfgScale: numberArg(inputs, "cfg", 1) - 1, cfgRamp: true },
+        guidanceHigh: numberArg(inputs, "guidance", 0.9),
+        times: officialTimes(countArg(inputs, "num_steps", 1, 25)),
         finest: sampledSide,
       };
       const results = [];

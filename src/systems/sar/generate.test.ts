@@ -15,6 +15,7 @@ import { int32, type Tensor, type TensorSpec } from "../../tensor/tensor.ts";
 import { FlexGenerator, type GenerateOptions, guidanceOf } from "./generate.ts";
 import { buildSar, SarModel } from "./sarModel.ts";
 import { FlexScaleWise } from "./scaleWise.ts";
+import { sarSubject } from "./subject.ts";
 import { randomTokens, tinyConfig, tinyDescription, tinyTrainee, tinyWeights } from "./testing/tiny.ts";
 
 const plain: GenerateOptions = {
@@ -161,7 +162,9 @@ describe("generation", () => {
   ])("refuses %j", async (over, code) => {
     await expect(generate([1, 2], [0], { ...plain, ...over })).rejects.toMatchObject({ code });
     await expect(generate([1, 2], [7], plain)).rejects.toMatchObject({ code: "LABEL_OUT_OF_RANGE" });
-    await expect(generate([2, 2], [0], plain)).rejects.toMatchObject({ code: "PLAN_BAD_SCHEDULE" });
+    expect(() => sarSubject(tinyConfig, weights, [2, 2])).toThrow(
+      expect.objectContaining({ code: "PLAN_BAD_SCHEDULE" }),
+    );
   });
 });
 

@@ -12,7 +12,7 @@ import {
   type ParityTable,
 } from "../../formats/parityCase.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
-import { scalePlan } from "../../plan/scales.ts";
+import { requireGrowing, scalePlan } from "../../plan/scales.ts";
 import type { Plan, Scale } from "../../plan/types.ts";
 import { forcedTraining } from "../../regimen/forcedTraining.ts";
 import {
@@ -46,7 +46,8 @@ const official = (parityCase: ParityCase, name: string): Record<string, unknown>
   withoutInert(caseConfig(parityCase.config, name));
 
 /** The schedule an argument names. */
-const planOf = (args: Args, name: string): Plan<Scale> => scalePlan(args[name] as readonly number[]);
+const planOf = (args: Args, name: string): Plan<Scale> =>
+  scalePlan(requireGrowing(args[name] as readonly number[]));
 
 /** First 6 channels of the position map's gradient. */
 function cutPositions(outputs: Outputs): Outputs {

@@ -1,7 +1,7 @@
 /** A trained FlexVAR, refined or not, for measurements with any schedule of its tokenizer. */
 import { poolMatrix } from "../../codec/scaleMatrices.ts";
 import type { Weights } from "../../nn/scope.ts";
-import { scalePlan } from "../../plan/scales.ts";
+import { requireGrowing, scalePlan } from "../../plan/scales.ts";
 import type { ScaleWiseSubject } from "../../regimen/scaleWiseSubject.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { tokenizeGraph } from "./programs.ts";
@@ -16,7 +16,7 @@ export function sarSubject(
 ): ScaleWiseSubject {
   const { tokenizer, transformer } = buildSar(config);
   const { latentSide, inChannels } = config.tokenizer;
-  const plan = scalePlan(sides);
+  const plan = scalePlan(requireGrowing(sides));
   const finest = plan.groups.at(-1)?.side ?? 0;
   if (finest > latentSide) {
     throw new NextxError("SCHEDULE_TOO_FINE", `True tokens end at side ${latentSide}, got ${finest}.`, {
