@@ -19,6 +19,8 @@ import type { ResidualCodec } from "./types.ts";
 export interface MultiScaleTokenizerConfig extends AutoencoderConfig, QuantiserConfig {
   /** Weight of the commitment term. */
   readonly beta: number;
+  /** Side of `quant_conv` and `post_quant_conv`, odd; 3 when absent. */
+  readonly quantConvKernel?: number | undefined;
 }
 
 /** Graph functions of the tokenizer; parameters come from `scope` (empty prefix for official files). */
@@ -42,15 +44,19 @@ export class MultiScaleTokenizer implements ResidualCodec {
     return this.vq.side * downsampleFactor(this.config);
   }
 
+  get #kernel(): number {
+    return this.config.quantConvKernel ?? 3;
+  }
+
   /** Pictures [B, 3, H, W] in [-1, 1] -> features [B, C, P, P]. */
   encode(images: Tensor): Tensor {
     const latents = encoder(this.#scope.in("encoder"), images, this.config, varLayout("down"));
-    return conv(this.#scope.in("quant_conv"), latents, this.config.zChannels, 3);
+    return conv(this.#scope.in("quant_conv"), latents, this.config.zChannels, this.#kernel);
   }
 
   /** Features [B, C, P, P] -> pictures [B, 3, H, W], not clamped. */
   decode(features: Tensor): Tensor {
-    const latents = conv(this.#scope.in("post_quant_conv"), features, this.config.zChannels, 3);
+    const latents = conv(this.#scope.in("post_quant_conv"), features, this.config.zChannels, this.#kernel);
     return decoder(this.#scope.in("decoder"), latents, this.config, varLayout("up"));
   }
 

@@ -29,6 +29,13 @@ export const tokenizerSchema = z
     ...groupFields("num_groups"),
     chMult: multipliers.default(officialMultipliers).meta({ official: "ch_mult" }),
     ...blockFields,
+    quantConvKernel: z
+      .int()
+      .min(1)
+      .max(15)
+      .optional()
+      .describe("Odd side of the convolutions before and after the codes; 3, the official form, when absent.")
+      .meta({ official: "quant_conv_ks" }),
     beta: z.number().min(0).max(10).default(0.25).meta({ official: "beta" }),
     usingZnorm: z.boolean().default(false).meta({ official: "using_znorm" }),
     quantResi: z.number().min(0).max(1).default(0.5).meta({ official: "quant_resi" }),
@@ -38,6 +45,10 @@ export const tokenizerSchema = z
   .refine((c) => groupsFit(c, c.chMult), {
     error: "numGroups must divide ch times every entry of chMult",
     path: ["numGroups"],
+  })
+  .refine((c) => (c.quantConvKernel ?? 1) % 2 === 1, {
+    error: "quantConvKernel must be odd",
+    path: ["quantConvKernel"],
   });
 
 /** Fields of VAR's transformer, which others extend. */

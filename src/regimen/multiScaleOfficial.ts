@@ -158,6 +158,7 @@ export const multiScaleTokenizerPart: OfficialPart = {
     const levels = countIndices(names, "encoder.down.", ".");
     if (!codebook || !input || levels === 0) return undefined;
     const [ch = 0, inChannels] = input;
+    const kernel = shape("quant_conv.weight")?.[2] ?? 3;
     const width = (level: number) => shape(`encoder.down.${level}.block.0.conv1.weight`)?.[0] ?? 0;
     const section = {
       vocabSize: codebook[0],
@@ -166,6 +167,7 @@ export const multiScaleTokenizerPart: OfficialPart = {
       inChannels,
       chMult: Array.from({ length: levels }, (_, level) => width(level) / ch),
       numResBlocks: countIndices(names, "encoder.down.0.block.", "."),
+      ...(kernel !== 3 && { quantConvKernel: kernel }),
       ...phiOf(tensors),
     };
     return { section };

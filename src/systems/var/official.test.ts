@@ -31,6 +31,22 @@ function recognise({ scales, tokens, width = 8, first = 1 }: Shapes, levels?: Ho
   });
 }
 
+it("a tokenizer says the side of the convolutions around its codes where it is not 3", async () => {
+  const tokenizer = varOfficial.parts[1] as OfficialPart;
+  const sectionOf = async (kernel: number) => {
+    const shapes = new Map<string, readonly number[]>([
+      ["quantize.embedding.weight", [16, 4]],
+      ["encoder.conv_in.weight", [8, 3, 3, 3]],
+      ["encoder.down.0.block.0.conv1.weight", [8, 8, 3, 3]],
+      ["quant_conv.weight", [4, 4, kernel, kernel]],
+    ]);
+    const file = { names: new Set(shapes.keys()), shape: (name: string) => shapes.get(name), read };
+    return (await tokenizer.recognise(file))?.section;
+  };
+  expect(await sectionOf(1)).toMatchObject({ quantConvKernel: 1 });
+  expect(await sectionOf(3)).not.toHaveProperty("quantConvKernel");
+});
+
 /** A buffer that counts the tokens of each side. */
 function levelsOf(...sides: number[]): HostTensor {
   const levels = sides.flatMap((side, level) => Array<number>(side * side).fill(level));
