@@ -10,14 +10,14 @@ it("what changes no number of a reference is passed over", async () => {
   const official = { depth: 2, embed_dim: 8, num_heads: 2, drop_rate: 0.1, flash_if_available: true };
   expect(withoutInert(official)).toEqual({ depth: 2, embed_dim: 8, num_heads: 2 });
   expect(fromOfficial(transformerSchema, withoutInert(official))).toMatchObject({ depth: 2 });
-  expect(withoutInert({ n_head: 4, n_kv_head: null, rope_base: 10000, quant_conv_ks: 3 })).toEqual({
+  expect(withoutInert({ n_head: 4, n_kv_head: null, rope_base: 10000, model_type: "c2i" })).toEqual({
     n_head: 4,
   });
   expect(withoutInert({ n_head: 4, n_kv_head: 4 })).toEqual({ n_head: 4 });
 });
 
 it("what would change them is refused", async () => {
-  for (const official of [{ n_head: 4, n_kv_head: 2 }, { rope_base: 500 }, { quant_conv_ks: 1 }]) {
+  for (const official of [{ n_head: 4, n_kv_head: 2 }, { rope_base: 500 }, { model_type: "t2i" }]) {
     expect(withoutInert(official)).toEqual(official);
     expect(await codeOf(async () => fromOfficial(transformerSchema, withoutInert(official)))).toBe(
       "CONFIG_UNKNOWN_KEY",

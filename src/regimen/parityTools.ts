@@ -25,8 +25,8 @@ const inertKeys = [
 ];
 /** Those that change none at the value of every published model, the only one that is built here. */
 const fixedKeys: Readonly<Record<string, readonly unknown[]>> = {
-  ...{ quant_conv_ks: [3], default_qresi_counts: [0], rope_base: [10_000], ffn_dim_multiplier: [null] },
-  model_type: ["c2i"],
+  ...{ default_qresi_counts: [0], rope_base: [10_000], ffn_dim_multiplier: [null] },
+  model_type: ["c2i", "class_cond"],
 };
 
 /** An official configuration without what says nothing. A fixed key of another value stays, and is refused by schemas. */

@@ -5,24 +5,13 @@
 import { decodeGraph, reconstructGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import { maskedCounts } from "../../context/maskedSites.ts";
 import { ownGroup } from "../../context/ownGroup.ts";
-import {
-  caseConfig,
-  fromOfficial,
-  type ParityCase,
-  type ParityInputs,
-  type ParityTable,
-} from "../../formats/parityCase.ts";
+import { numberArg, type ParityCase, type ParityInputs, type ParityTable } from "../../formats/parityCase.ts";
+import { validate } from "../../formats/validate.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { Plan, Scale } from "../../plan/types.ts";
-import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
-import {
-  joinParts,
-  pictureOutputs,
-  renameGradients,
-  runOnce,
-  withoutInert,
-} from "../../regimen/parityTools.ts";
+import { caseTokenizer, caseTransformer } from "../../regimen/multiScaleParity.ts";
+import { joinParts, pictureOutputs, renameGradients, runOnce } from "../../regimen/parityTools.ts";
 import { scaleWeightings, tokenWeights } from "../../regimen/scaleWeights.ts";
 import { tokenLosses, totalLoss, transformerTraining } from "../../regimen/teacherForcedScales.ts";
 import type { Device } from "../../runtime/device.ts";
@@ -40,23 +29,23 @@ import { type RefineSchedule, withoutRefinement } from "./refineSchedule.ts";
 
 const B = symbol("B");
 
+/** Last layers of its own: the case's, else those in its weights (code: 8 of `HMAR`, 2 of `MaskedPrediction`). */
+function tailOf({ n_layers_train: given }: ParityCase["config"], depth: number, weights: Weights): unknown {
+  if (given !== undefined) return given;
+  const own = [...weights.keys()].map((name) => Number(/^mp\.blocks\.(\d+)\./.exec(name)?.[1] ?? depth));
+  return depth - Math.min(depth, ...own);
+}
+
 /** The table of one case. `weights` are the case's, by prefixed name. */
 export function hmarParity(
   { config }: ParityCase,
   weights: Weights,
   device: Device,
 ): ParityTable & Disposable {
-  const networks = buildHmar(
-    hmarModelSchema.parse({
-      tokenizer: fromOfficial(tokenizerSchema, withoutInert(caseConfig(config, "vae"))),
-      // references are in evaluation mode, without drop path
-      transformer: {
-        ...fromOfficial(transformerSchema, withoutInert(caseConfig(config, "transformer"))),
-        dropPathRate: 0,
-      },
-      tailLayers: config.n_layers_train,
-    }),
-  );
+  const transformer = caseTransformer(config, "transformer");
+  const tailLayers = tailOf(config, transformer.depth, weights);
+  const given = { tokenizer: caseTokenizer(config), transformer, tailLayers };
+  const networks = buildHmar(validate(hmarModelSchema, given, "config"));
   const { tokenizer, nextScale, masked: maskedModel, scopes } = networks;
   const generator = new HmarGenerator(networks, weights, device);
   const { plan } = tokenizer;
@@ -76,11 +65,14 @@ export function hmarParity(
     return floats(flags, [1, later]);
   };
   const tokens = ({ tensor }: ParityInputs) => ({ labels: tensor("labels"), ids: tensor("idx") });
-  async function generate({ tensor, args }: ParityInputs) {
+  async function generate(inputs: ParityInputs) {
+    const { tensor, args } = inputs;
     const labels = tensor("labels").data as Int32Array; // labels are integers
-    const number = (name: string) => Number(args[name] ?? 0);
     // The reference takes the most likely of the filtered codes: our temperature 0.
-    const options = { cfgScale: number("cfg"), topK: number("top_k"), topP: number("top_p"), temperature: 0 };
+    const options = {
+      cfgScale: numberArg(inputs, "cfg", 1.5),
+      ...{ topK: numberArg(inputs, "top_k", 0), topP: numberArg(inputs, "top_p", 0), temperature: 0 },
+    };
     const schedule = args.mask === true ? (args.mask_schedule as RefineSchedule) : withoutRefinement(plan);
     const streams = Array.from(labels, (_, i) => RandomStream.from(0, `parity/${i}`));
     const results: ScaleResult[] = [];

@@ -5,11 +5,14 @@
 import { VqTokenizer } from "../../codec/vqTokenizer.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import {
+  badCase,
   caseConfig,
   fromOfficial,
+  numberArg,
   type ParityCase,
   type ParityInputs,
   type ParityTable,
+  sizeKey,
 } from "../../formats/parityCase.ts";
 import { filteredProbabilities } from "../../head/categorical.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
@@ -38,15 +41,29 @@ const elsewhere = [
   "max_batch_size",
 ];
 const ofVideo = ["latent_shape", "use_fixed_pe", "frame_prediction"];
+/** What a case leaves out. Source: `ModelArgs` of `gpt.py` (LlamaGen's are the same) and of `larp_ar.py` (code). */
+const transformerDefaults = {
+  ...{ dim: 4096, n_layer: 32, n_head: 32, multiple_of: 256, norm_eps: 1e-5, class_dropout_prob: 0.1 },
+  cls_token_num: 1,
+};
+const constructorDefaults = {
+  picture: { ...transformerDefaults, num_classes: 1000, vocab_size: 16384, block_size: 256 },
+  video: { ...transformerDefaults, num_classes: 101, vocab_size: 8192, latent_shape: [4, 16, 16] },
+};
 const pixels = { l1: 0, l2: 1 };
 
 function buildModel(config: ParityCase["config"], name: string, weights: Weights) {
-  const official = withoutInert(caseConfig(config, name));
+  const given = withoutInert(caseConfig(config, name));
+  const isVideo = "latent_shape" in given || weights.has(`${name}.output_B.weight`);
+  const official: Record<string, unknown> = {
+    ...constructorDefaults[isVideo ? "video" : "picture"],
+    ...given,
+  };
   const rest = Object.entries(official).filter(([key]) => ![...elsewhere, ...ofVideo].includes(key));
   // Without label dropping the table has no row for "no class" (code): its last class then stands where that would.
   const rows = weights.get(`${name}.cls_embedding.embedding_table.weight`)?.shape[0];
   const classes = rows === undefined ? {} : { num_classes: rows - 1 };
-  const parsed = fromOfficial("latent_shape" in official ? videoTransformerSchema : transformerSchema, {
+  const parsed = fromOfficial(isVideo ? videoTransformerSchema : transformerSchema, {
     ...Object.fromEntries(rest),
     ...classes,
   });
@@ -60,9 +77,9 @@ function buildModel(config: ParityCase["config"], name: string, weights: Weights
   };
   const form = shape
     ? videoForm(own, shape, video)
-    : formOf(own, Math.sqrt(Number(official.block_size)), below);
+    : formOf(own, Math.sqrt(sizeKey(official, "block_size")), below);
   const scope = Scope.root(`${name}.`);
-  return { scope, model: new LatticeTransformer(scope, own, Number(official.vocab_size), form) };
+  return { scope, model: new LatticeTransformer(scope, own, sizeKey(official, "vocab_size"), form) };
 }
 
 /** The table of one case. `weights` are the case's, by prefixed name. */
@@ -75,10 +92,21 @@ export function narParity(
   const programs = new Map<string, ProgramStore>();
   const nameOf = ({ args }: ParityInputs) => String(args.model);
   const built = (inputs: ParityInputs) => buildModel(config, nameOf(inputs), weights);
-  const isVq = (inputs: ParityInputs) => "codebook_size" in caseConfig(config, nameOf(inputs));
+  const isVq = (inputs: ParityInputs) =>
+    weights.has(`${nameOf(inputs)}.quantize.embedding.weight`) ||
+    "codebook_size" in caseConfig(config, nameOf(inputs));
   const tokenizer = (inputs: ParityInputs, images?: Value) => {
     const scope = Scope.root(`${nameOf(inputs)}.`);
-    const parsed = fromOfficial(vqSchema, caseConfig(config, nameOf(inputs)));
+    const {
+      encoder_ch_mult: encoder,
+      decoder_ch_mult: decoder,
+      ...rest
+    } = withoutInert(caseConfig(config, nameOf(inputs)));
+    const chMult = encoder ?? decoder;
+    if (String(decoder ?? chMult) !== String(chMult))
+      throw badCase("Encoder and decoder have the same widths.", `config.${nameOf(inputs)}`);
+    // what else a case leaves out is as in the configuration, whose defaults are the official ones
+    const parsed = fromOfficial(vqSchema, { ...(chMult !== undefined && { ch_mult: chMult }), ...rest });
     const [height = 0, width = 0] = images?.shape.slice(2) ?? [];
     const specs = { images: float32(B, parsed.inChannels, height, width) };
     return { scope, parsed, size: { height, width }, specs, codec: new VqTokenizer(scope, parsed) };
@@ -133,7 +161,7 @@ export function narParity(
     // LlamaGen counts passes after the first token, NAR tokens.
     const isCounted = model.config.order === "raster" && interval >= 0;
     const options = {
-      cfgScale: Number(args.cfg_scale) - 1,
+      cfgScale: numberArg(inputs, "cfg_scale", 1) - 1,
       cfgInterval: isCounted ? interval + 1 : interval,
       ...{ temperature: 0, topK: 0, topP: 0 },
     };

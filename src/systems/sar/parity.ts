@@ -7,6 +7,7 @@ import { nextMatrix, poolMatrix } from "../../codec/scaleMatrices.ts";
 import {
   caseConfig,
   fromOfficial,
+  numberArg,
   type ParityCase,
   type ParityInputs,
   type ParityTable,
@@ -14,7 +15,9 @@ import {
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { requireGrowing, scalePlan } from "../../plan/scales.ts";
 import type { Plan, Scale } from "../../plan/types.ts";
+import { officialMultipliers } from "../../regimen/autoencoderFields.ts";
 import { forcedTraining } from "../../regimen/forcedTraining.ts";
+import { transformerDefaults } from "../../regimen/multiScaleParity.ts";
 import {
   area4,
   joinParts,
@@ -42,8 +45,23 @@ import { tokenizerLosses, tokenizerSpecs, tokenizerTraining, tokenizerValues } f
 type Outputs = Record<string, Value>;
 type Args = Readonly<Record<string, unknown>>;
 
-const official = (parityCase: ParityCase, name: string): Record<string, unknown> =>
-  withoutInert(caseConfig(parityCase.config, name));
+/** What a case leaves out. Source: `models/vq_llama.py`, `ModelArgs`; `models/flexvar.py`, whose are VAR's (code). */
+const constructorDefaults = {
+  vq: {
+    ...{ codebook_size: 16384, codebook_embed_dim: 8, codebook_l2_norm: true, z_channels: 256, ch: 128 },
+    ...{ commit_loss_beta: 0.25, entropy_loss_ratio: 0, num_res_blocks: 2 },
+    ...{ encoder_ch_mult: officialMultipliers, decoder_ch_mult: officialMultipliers },
+  },
+  var: transformerDefaults,
+};
+
+const official = (
+  parityCase: ParityCase,
+  name: keyof typeof constructorDefaults,
+): Record<string, unknown> => ({
+  ...constructorDefaults[name],
+  ...withoutInert(caseConfig(parityCase.config, name)),
+});
 
 /** The schedule an argument names. */
 const planOf = (args: Args, name: string): Plan<Scale> =>
@@ -163,17 +181,18 @@ export function sarParity(
     );
   }
 
-  async function generate({ tensor, args }: ParityInputs): Promise<Outputs> {
+  async function generate(inputs: ParityInputs): Promise<Outputs> {
+    const { tensor, args } = inputs;
     const labels = tensor("labels");
     const batch = labels.data.length;
     const plan = planOf(args, "infer_patch_nums");
     const streams = Array.from(labels.data, (_, i) => RandomStream.from(0, `parity/${i}`));
     const options = {
-      cfgScale: Number(args.cfg ?? 0),
+      cfgScale: numberArg(inputs, "cfg", 1.5),
       guidance: args.used_llamagen_cfg === true ? ("constant" as const) : ("ramp" as const),
-      maxSide: Number(args.max_pn ?? 16),
-      topK: Number(args.top_k ?? 0),
-      topP: Number(args.top_p ?? 0),
+      maxSide: numberArg(inputs, "max_pn", 16),
+      topK: numberArg(inputs, "top_k", 0),
+      topP: numberArg(inputs, "top_p", 0),
       temperature: 1,
     };
     const results = [];

@@ -1,5 +1,5 @@
 /** The released training step as reference cases ask for it: both passes, their tensors, and gradients of the total. */
-import type { ParityInputs } from "../../formats/parityCase.ts";
+import { numberArg, type ParityInputs } from "../../formats/parityCase.ts";
 import type { Scope, Weights } from "../../nn/scope.ts";
 import type { Plan, Scale } from "../../plan/types.ts";
 import { forcedTraining } from "../../regimen/forcedTraining.ts";
@@ -54,7 +54,7 @@ async function refine(step: ParityStep, target: RefinementOptions["target"]) {
     ...presets["sar-code"],
     target,
     sampling,
-    sigma: Number(args.sigma),
+    sigma: numberArg(inputs, "sigma", 0.01),
     labelSmoothing: smoothing,
   };
   const [labels, ids] = [inputs.tensor("labels"), inputs.tensor("idx")];
@@ -62,9 +62,9 @@ async function refine(step: ParityStep, target: RefinementOptions["target"]) {
     form,
     {
       sampling,
-      sfCfg: Number(args.sf_cfg_scale ?? 1),
-      topK: Number(args.sf_top_k ?? 0),
-      topP: Number(args.sf_top_p ?? 0),
+      sfCfg: numberArg(inputs, "sf_cfg_scale", 1.2),
+      topK: numberArg(inputs, "sf_top_k", 900),
+      topP: numberArg(inputs, "sf_top_p", 0.96),
     },
     weights,
     device,

@@ -5,26 +5,13 @@
 import { boxMask, editPlan } from "../../codec/editMask.ts";
 import { decodeGraph, encodeGraph, reconstructGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import { blockCausal } from "../../context/blockCausal.ts";
-import {
-  caseConfig,
-  fromOfficial,
-  type ParityCase,
-  type ParityInputs,
-  type ParityTable,
-} from "../../formats/parityCase.ts";
+import { numberArg, type ParityCase, type ParityInputs, type ParityTable } from "../../formats/parityCase.ts";
 import { filteredProbabilities } from "../../head/categorical.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { tokenizerTraining } from "../../regimen/multiScaleCodec.ts";
-import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
 import { multiScaleTokenizer } from "../../regimen/multiScaleModel.ts";
-import {
-  area4,
-  joinParts,
-  pictureOutputs,
-  renameGradients,
-  runOnce,
-  withoutInert,
-} from "../../regimen/parityTools.ts";
+import { caseTokenizer, caseTransformer } from "../../regimen/multiScaleParity.ts";
+import { area4, joinParts, pictureOutputs, renameGradients, runOnce } from "../../regimen/parityTools.ts";
 import { tokenLosses, totalLoss, transformerTraining } from "../../regimen/teacherForcedScales.ts";
 import type { Device } from "../../runtime/device.ts";
 import { type Graph, trace } from "../../runtime/trace.ts";
@@ -55,12 +42,11 @@ function pick({ data, shape }: Value, s: number): Value {
   return floats(out, [batch, ...rest]);
 }
 
-function generateOptions(args: Readonly<Record<string, unknown>>): Omit<GenerateOptions, "edit" | "signal"> {
-  const number = (name: string): number => Number(args[name] ?? 0);
+function generateOptions(inputs: ParityInputs): Omit<GenerateOptions, "edit" | "signal"> {
   return {
-    cfgScale: number("cfg"),
-    topK: number("top_k"),
-    topP: number("top_p"),
+    cfgScale: numberArg(inputs, "cfg", 1.5),
+    topK: numberArg(inputs, "top_k", 0),
+    topP: numberArg(inputs, "top_p", 0),
     temperature: 1,
     smooth: false,
   };
@@ -73,21 +59,11 @@ export function varParity(
   device: Device,
 ): ParityTable & Disposable {
   const vaeScope = Scope.root("vae.");
-  const tokenizer = multiScaleTokenizer(
-    vaeScope,
-    fromOfficial(tokenizerSchema, withoutInert(caseConfig(parityCase.config, "vae"))),
-  );
+  const tokenizer = multiScaleTokenizer(vaeScope, caseTokenizer(parityCase.config));
   const transformer = (name: string) => {
     const scope = Scope.root(`${name}.`);
-    // references are in evaluation mode, without drop path
-    const config = {
-      ...fromOfficial(transformerSchema, withoutInert(caseConfig(parityCase.config, name))),
-      dropPathRate: 0,
-    };
-    return {
-      scope,
-      model: new VarTransformer(scope, config, tokenizer.config.vocabSize),
-    };
+    const config = caseTransformer(parityCase.config, name);
+    return { scope, model: new VarTransformer(scope, config, tokenizer.config.vocabSize) };
   };
   const { scope: varScope, model } = transformer("var");
   const generator = new VarGenerator(tokenizer, model, weights, "vae.quantize.embedding.weight", device);
@@ -206,23 +182,24 @@ export function varParity(
       return renameGradients(await run(graph, { labels: tensor("labels"), ids: tensor("idx") }), "var.");
     },
     mask: async () => ({ hidden: bools(blockCausal.hidden(plan), [plan.length, plan.length]) }),
-    "sample-greedy": ({ tensor, args }) => generate(tensor("labels"), generateOptions(args)),
-    "sample-smooth": async ({ tensor, args }) => {
-      const exponential = tensor("exponential").data as Float32Array; // recorded draws are float32
+    "sample-greedy": (inputs) => generate(inputs.tensor("labels"), generateOptions(inputs)),
+    "sample-smooth": async (inputs) => {
+      const exponential = inputs.tensor("exponential").data as Float32Array; // recorded draws are float32
       const { image } = await generate(
-        tensor("labels"),
-        { ...generateOptions(args), smooth: true },
+        inputs.tensor("labels"),
+        { ...generateOptions(inputs), smooth: true },
         exponential,
       );
       return pictureOutputs(image);
     },
-    inpaint: async ({ tensor, args }) => {
-      const number = (name: string): number => Number(args[name]);
+    inpaint: async (inputs) => {
+      const { tensor, args } = inputs;
+      const number = (name: string): number => numberArg(inputs, name);
       const box = { y0: number("y0"), x0: number("x0"), y1: number("y1"), x1: number("x1") };
       const { side } = tokenizer.vq;
       const mask = boxMask(side, box, args.inpainting === true);
       const edit = editPlan(plan, mask, tensor("idx").data as Int32Array); // ids are integers
-      const { idx, image } = await generate(tensor("labels"), { ...generateOptions(args), edit });
+      const { idx, image } = await generate(tensor("labels"), { ...generateOptions(inputs), edit });
       return { edit_mask: floats(mask, [side, side]), sampled_idx: idx, ...pictureOutputs(image) };
     },
     "filter-probabilities": async ({ tensor, args }) => {
