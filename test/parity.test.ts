@@ -101,21 +101,27 @@ it.each([
   300_000,
 );
 
-type GivenCheck = Record<"args" | "outputs", Record<string, unknown>>;
+type Keys = Record<string, unknown>;
+type GivenCheck = Record<"args" | "inputs" | "outputs", Keys>;
 
-/** Results of one check of a case whose copy `change` has changed. */
-async function withCheck(id: string, run: string, change: (check: GivenCheck) => void) {
+/** Result of one check of a case; `change` changes it and the configuration. */
+async function withCheck(id: string, run: string, change: (check: GivenCheck, config: Keys) => void) {
   const folder = changedCase((text) => {
-    const { checks, ...rest } = JSON.parse(text);
+    const { checks, config, ...rest } = JSON.parse(text);
     const check = checks.find((other: { run: string }) => other.run === run);
-    change(check);
-    return JSON.stringify({ ...rest, checks: [{ ...check, name: "changed" }] });
+    change(check, config);
+    return JSON.stringify({ ...rest, config, checks: [{ ...check, name: "changed" }] });
   }, id);
   return (await results(folder, "changed"))[0];
 }
 
+/** Takes keys out of a configuration or one of its sections. */
+const without = (config: Keys, keys: readonly string[]) => {
+  for (const key of keys) delete config[key];
+};
+
 it("FlowAR's samplers have the official arguments where a case leaves them out", async () => {
-  const result = await withCheck("flowar", "sample", ({ args }) => delete args.guidance);
+  const result = await withCheck("flowar", "sample", ({ args }) => without(args, ["guidance"]));
   expect(result?.pass).toBe(true);
   const steps = await withCheck("flowar", "euler", (check) => {
     Object.assign(check, { args: {}, outputs: { times: check.outputs.times } });
@@ -139,6 +145,73 @@ it.each([
 ])("a check of FlowAR that means nothing is refused: %s of %j", async (run, over, error) => {
   const result = await withCheck("flowar", run, (check) => Object.assign(check, over));
   expect(result?.error).toMatch(error);
+});
+
+it.each([
+  ["leaves out what the constructor has", (config: Keys) => without(config, Object.keys(config).slice(0, 3))],
+  ["has pixels left over", (config: Keys) => Object.assign(config, { img_size: 263 })],
+  [
+    "has patches of latents",
+    (config: Keys) => Object.assign(config, { patch_size: 2, img_size: 512, vae_embed_dim: 4 }),
+  ],
+])("xAR's model is the official one where a case %s", async (_, change) => {
+  const result = await withCheck("xar", "loss", (__, config) => change(config));
+  expect(result?.pass).toBe(true);
+});
+
+it("xAR's Euler sampler reads no noise of steps, and guides nothing where nothing is said", async () => {
+  const result = await withCheck("xar", "sample", ({ args, inputs }) => {
+    without(args, ["cfg", "time_ids"]);
+    Object.assign(args, { sampler: "euler" });
+    without(inputs, ["step_noise"]);
+  });
+  expect(result?.error).toBeUndefined();
+});
+
+it.each([
+  ["denoise-step", { args: { cell: 9 } }, /PARITY_BAD_CASE.*Cells are 0 to 3/],
+  ["denoise-step", { args: {} }, /PARITY_BAD_CASE.*cell/],
+  ["sample", { args: { cfg: 2 } }, /PARITY_BAD_CASE.*num_steps/],
+])("a check of xAR that means nothing is refused: %s of %j", async (run, over, error) => {
+  const result = await withCheck("xar", run, (check) => Object.assign(check, over));
+  expect(result?.error).toMatch(error);
+});
+
+it("xAR's noise has the shape of its cells, and labels are classes", async () => {
+  const noise = await withCheck("xar", "sample", ({ inputs }) => {
+    inputs.initial_noise = inputs.step_noise;
+  });
+  expect(noise?.error).toMatch(/PARITY_BAD_CASE.*"initial_noise" must be/);
+  const labels = await withCheck("xar", "loss", (check) => {
+    check.inputs.labels = check.inputs.times;
+  });
+  expect(labels?.error).toMatch(/PARITY_BAD_CASE.*labels/);
+});
+
+it("what a case leaves out of a model is what its constructor says", async () => {
+  const shared = await withCheck("var", "logits-shared-aln", (_, config) => {
+    config.var_shared = { ...(config.var as Keys), shared_aln: true, depth: 1 };
+    without(config.var_shared as Keys, ["attn_l2_norm", "mlp_ratio", "norm_eps"]);
+  });
+  expect(shared?.pass).toBe(true);
+  const tail = await withCheck("hmar", "mask-logits", (_, config) => without(config, ["n_layers_train"]));
+  expect(tail?.pass).toBe(true);
+  const code = await withCheck("sar", "encode", (_, config) =>
+    without(config.vq as Keys, ["codebook_embed_dim"]),
+  );
+  expect(code?.error).toMatch(/needs \[8, 12, 1, 1\]/);
+  const lattice = await withCheck("nar", "logits", (_, config) =>
+    without(config.nar as Keys, ["vocab_size"]),
+  );
+  expect(lattice?.error).toMatch(/needs \[16384, 32\]/);
+});
+
+it("LlamaGen's tokenizer takes its official keys", async () => {
+  const result = await withCheck("nar", "tokenize", (_, config) => {
+    const { ch_mult: chMult, ...vq } = config.vq as Keys;
+    config.vq = { ...vq, encoder_ch_mult: chMult, decoder_ch_mult: chMult, codebook_show_usage: true };
+  });
+  expect(result?.pass).toBe(true);
 });
 
 it("a changed reference number fails", async () => {

@@ -9,17 +9,22 @@ import { solverTimes } from "../../decoding/flowPaths.ts";
 import { scoreOf } from "../../decoding/flowSolvers.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
 import {
+  badCase,
+  countArg,
   fromOfficial,
+  numberArg,
   type ParityCase,
   type ParityInputs,
   type ParityTable,
+  shapedInput,
+  sizeKey,
 } from "../../formats/parityCase.ts";
 import { placeAngles } from "../../nn/rotary.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { timeId } from "../../nn/timeEmbedding.ts";
 import { arrangeAll, restoreAll } from "../../plan/entities.ts";
 import type { Group } from "../../plan/types.ts";
-import { renameGradients, runOnce, withoutInert } from "../../regimen/parityTools.ts";
+import { labelsOf, renameGradients, runOnce, withoutInert } from "../../regimen/parityTools.ts";
 import type { Device } from "../../runtime/device.ts";
 import { trace } from "../../runtime/trace.ts";
 import { bools, floats, type Value } from "../../runtime/values.ts";
@@ -29,24 +34,32 @@ import { type GenerateOptions, generateEntities } from "./generate.ts";
 import { XarTransformer } from "./model.ts";
 import { flowObjective, flowSpecs, flowTraining, timeValues } from "./objective.ts";
 
-const bad = (message: string, path: string) => new NextxError("PARITY_BAD_CASE", message, { path });
+/** What a case leaves out. Source: `models/xar.py`, constructor of `xAR` (code). */
+const constructorDefaults = {
+  ...{ img_size: 256, vae_stride: 16, patch_size: 1, vae_embed_dim: 16, clusters: 4 },
+  ...{ encoder_embed_dim: 1024, encoder_depth: 16, encoder_num_heads: 16 },
+  ...{ decoder_embed_dim: 1024, decoder_depth: 16, decoder_num_heads: 16 },
+  ...{ mlp_ratio: 4, label_drop_prob: 0.1, class_num: 1000 },
+};
 
-/** The model of an official configuration: square cells over the map of a picture. */
+/** The model of an official configuration: square cells over the map of a picture, a patch of latents per site. */
 function modelOf({ config }: ParityCase, scope: Scope, weights: Weights): XarTransformer {
-  const { img_size, vae_stride, patch_size, vae_embed_dim, clusters, decoder_embed_dim, ...rest } =
-    withoutInert(config);
-  if (Number(patch_size ?? 1) !== 1) throw bad("Patches of latents are not built.", "config.patch_size");
-  if (decoder_embed_dim !== undefined && decoder_embed_dim !== rest.encoder_embed_dim)
-    throw bad("Encoder and decoder have one width.", "config.decoder_embed_dim");
+  const official = { ...constructorDefaults, ...withoutInert(config) };
+  const { img_size, vae_stride, patch_size, vae_embed_dim, clusters, decoder_embed_dim, ...rest } = official;
+  if (decoder_embed_dim !== rest.encoder_embed_dim)
+    throw badCase("Encoder and decoder have one width.", "config.decoder_embed_dim");
   // The table has 1000 classes and a null class whatever class_num says (code).
   const rows = weights.get("class_emb.weight")?.shape[0];
   const parsed = fromOfficial(transformerSchema, {
     ...rest,
     ...(rows !== undefined && { class_num: rows - 1 }),
   });
-  const parts = Math.sqrt(Number(clusters ?? 4));
-  const side = Number(img_size) / Number(vae_stride);
-  return new XarTransformer(scope, { ...parsed, entity: "cell", parts }, side, Number(vae_embed_dim));
+  const patch = sizeKey(official, "patch_size");
+  const parts = Math.sqrt(sizeKey(official, "clusters"));
+  // code: what is left of a picture or a map at its end is cut off; patches are the caller's, whose latents come in them.
+  const side = Math.floor(sizeKey(official, "img_size") / sizeKey(official, "vae_stride") / patch);
+  const width = sizeKey(official, "vae_embed_dim") * patch ** 2;
+  return new XarTransformer(scope, { ...parsed, entity: "cell", parts }, side, width);
 }
 
 /** [G, B, ...] -> [B, G, ...], flat. */
@@ -72,13 +85,21 @@ export function xarParity(
   const { plan, valueWidth } = model;
   const programs = new ProgramStore(weights, device);
   const length = plan.length * valueWidth;
-  const arranged = ({ data, shape: [batch = 0] }: Value): Value =>
-    floats(arrangeAll(plan, data as Float32Array, batch), [batch, plan.length, valueWidth]); // latents are float32
-  const training = ({ tensor }: ParityInputs): Record<string, Value> => {
-    const [latents, noise] = [arranged(tensor("latents")), tensor("noise")];
+  const [groups, cellSize] = [plan.groups.length, plan.length / plan.groups.length];
+  const arranged = (inputs: ParityInputs): Value => {
+    const { data, shape } = shapedInput(inputs, "latents", [-1, valueWidth, plan.side, plan.side]);
+    const [batch = 0] = shape;
+    return floats(arrangeAll(plan, data as Float32Array, batch), [batch, plan.length, valueWidth]); // latents are float32
+  };
+  const training = (inputs: ParityInputs): Record<string, Value> => {
+    const latents = arranged(inputs);
+    const [batch = 0] = latents.shape;
+    const noise = shapedInput(inputs, "noise", [groups, batch, cellSize, valueWidth]);
+    const times = shapedInput(inputs, "times", [groups, batch]);
     return {
-      ...{ latents, labels: tensor("labels"), noise: floats(pictureFirst(noise), latents.shape) },
-      ...timeValues(plan, randomNoise, pictureFirst(tensor("times"))),
+      ...{ latents, labels: labelsOf(inputs, model.conditioner) },
+      noise: floats(pictureFirst(noise), latents.shape),
+      ...timeValues(plan, randomNoise, pictureFirst(times)),
     };
   };
   const objective = () =>
@@ -87,16 +108,19 @@ export function xarParity(
       return { velocity, encoder: encoded, loss };
     });
   /** All values [B, L, D] of a generation with given noise. */
-  async function generated({ tensor, args }: ParityInputs): Promise<Float32Array> {
-    const labels = tensor("labels").data as Int32Array; // labels are integers
-    const [initial, steps] = [tensor("initial_noise").data, tensor("step_noise")] as const;
-    const [, stepCount = 0] = steps.shape;
-    const solver = args.sampler === "euler" ? "euler" : "euler-maruyama";
+  async function generated(inputs: ParityInputs): Promise<Float32Array> {
+    const { args } = inputs;
+    const labels = labelsOf(inputs, model.conditioner).data;
     const options: GenerateOptions = {
-      solver,
-      steps: Number(args.num_steps),
-      cfgScale: Number(args.cfg) - 1,
+      solver: args.sampler === "euler" ? "euler" : "euler-maruyama",
+      steps: countArg(inputs, "num_steps"),
+      cfgScale: numberArg(inputs, "cfg", 1) - 1,
     };
+    const noiseShape = [labels.length, cellSize, valueWidth];
+    const initial = shapedInput(inputs, "initial_noise", [groups, ...noiseShape]).data;
+    const stepCount = options.steps - 1; // the last step has no noise
+    const stepNoise = () => shapedInput(inputs, "step_noise", [groups, stepCount, ...noiseShape]).data;
+    const steps = options.solver === "euler" || stepCount === 0 ? new Float32Array(0) : stepNoise();
     const ids = solverTimes(options).slice(0, -1).map(timeId);
     if (Array.isArray(args.time_ids) && String(args.time_ids) !== String(ids))
       throw new NextxError("PARITY_OTHER_STEPS", `Times ${ids}, expected ${args.time_ids}.`);
@@ -105,7 +129,7 @@ export function xarParity(
     const count = ({ size }: Group) => labels.length * size * valueWidth;
     const noise = {
       initial: (group: Group) => part(initial, group.index, count(group)),
-      step: (group: Group, step: number) => part(steps.data, group.index * stepCount + step, count(group)),
+      step: (group: Group, step: number) => part(steps, group.index * stepCount + step, count(group)),
     };
     let sequence: Float32Array = new Float32Array(0);
     for await (const result of generateEntities(model, programs, labels, options, noise))
@@ -113,11 +137,16 @@ export function xarParity(
     return sequence;
   }
   /** One pass of a generation: the cache is what the passes before it left. */
-  async function denoise({ tensor, args, related }: ParityInputs): Promise<Record<string, Value>> {
-    const group = plan.groups[Number(args.cell)] as Group; // the case's cells are the plan's
-    const [x, times] = [tensor("x"), tensor("time_ids").data];
-    const labels = tensor("labels").data as Int32Array; // labels are integers
+  async function denoise(inputs: ParityInputs): Promise<Record<string, Value>> {
+    const cell = countArg(inputs, "cell", 0);
+    const group = plan.groups[cell];
+    if (group === undefined) throw badCase(`Cells are 0 to ${groups - 1}, got ${cell}.`, "args.cell");
+    const labels = labelsOf(inputs, model.conditioner).data;
+    const x = shapedInput(inputs, "x", [labels.length, -1, valueWidth]);
+    const times = inputs.tensor("time_ids").data;
     const [rows = 0, fed = 0] = x.shape;
+    if (fed !== group.size && (cell === 0 || fed !== 2 * group.size))
+      throw badCase(`A pass takes a cell, or it and the one before it, got ${fed} sites.`, "inputs.x");
     const past = new FlowGroupDecoder(model, programs, labels, 1);
     const site = (row: number, from: number, to: number) =>
       (x.data as Float32Array).subarray((row * fed + from) * valueWidth, (row * fed + to) * valueWidth); // values are float32
@@ -125,7 +154,7 @@ export function xarParity(
       Float32Array.from(Array.from({ length: rows }, (_, row) => Array.from(site(row, from, to))).flat());
     const before = plan.groups.slice(0, group.index);
     const known = fed > group.size ? before.slice(0, -1) : before;
-    const values = known.length === 0 ? new Float32Array(0) : await generated(related("sample"));
+    const values = known.length === 0 ? new Float32Array(0) : await generated(inputs.related("sample"));
     const batch = values.length / length;
     for (const { index, start, size } of known) {
       const own = Array.from({ length: rows }, (_, row) => {
@@ -143,12 +172,9 @@ export function xarParity(
     return { velocity: floats(conditional, [rows, group.size, valueWidth]) };
   }
   return {
-    clusterify: async ({ tensor }) => {
-      const { data, shape } = arranged(tensor("latents"));
-      const groups = plan.groups.length;
-      return {
-        cells: floats(data as Float32Array, [shape[0] ?? 0, groups, plan.length / groups, valueWidth]),
-      };
+    clusterify: async (inputs) => {
+      const { data, shape } = arranged(inputs);
+      return { cells: floats(data as Float32Array, [shape[0] ?? 0, groups, cellSize, valueWidth]) };
     },
     "position-table": async () => {
       const width = model.layers[0]?.width ?? 0;
@@ -172,9 +198,10 @@ export function xarParity(
       return { latents: floats(restoreAll(plan, sequence, batch), shape) };
     },
     "denoise-step": denoise,
-    score: async ({ tensor }) => {
-      const { data, shape } = tensor("velocity");
-      const [x, times] = [tensor("x").data, tensor("times").data];
+    score: async (inputs) => {
+      const { data, shape } = inputs.tensor("velocity");
+      const x = shapedInput(inputs, "x", shape).data;
+      const times = shapedInput(inputs, "times", [shape[0] ?? 0]).data;
       const size = data.length / times.length;
       const score = Float32Array.from(
         data,
