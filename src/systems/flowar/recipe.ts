@@ -4,7 +4,7 @@
  */
 
 import { z } from "zod";
-import { scalePlan } from "../../plan/scales.ts";
+import { requireGrowing, scalePlan } from "../../plan/scales.ts";
 import { klSchema, smallKl } from "../../regimen/klConfig.ts";
 import { klStageSchema } from "../../regimen/klStage.ts";
 import { latentStageFields, mapFits, mapMessage } from "../../regimen/latentStage.ts";
@@ -37,7 +37,10 @@ export const flowArRecipeSchema = z
     path: ["transformer", "patchNums"],
   })
   .superRefine(
-    planStands(({ transformer }) => scalePlan(transformer.patchNums), ["transformer", "patchNums"]),
+    planStands(
+      ({ transformer }) => scalePlan(requireGrowing(transformer.patchNums)),
+      ["transformer", "patchNums"],
+    ),
   );
 
 export type FlowArRecipe = z.infer<typeof flowArRecipeSchema>;
