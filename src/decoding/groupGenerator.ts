@@ -75,7 +75,9 @@ export async function* generateGroups<G extends Group>(
       ...cacheInputs(cache),
     };
     const out = await step.run(inputs, new Map(), ["logits", ...grown]);
-    if (group.index !== last) cache.commit(grownValues(out, model.depth)); // owned at once: a stop frees them
+    if (group.index !== last)
+      cache.commit(grownValues(out, model.depth)); // owned at once: a stop frees them
+    else cache[Symbol.dispose](); // the decoder wants the memory
     return out.logits as Value;
   };
   const decoder = {
