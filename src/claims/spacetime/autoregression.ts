@@ -7,7 +7,7 @@ import type { Weights } from "../../nn/scope.ts";
 import { compile } from "../../runtime/program.ts";
 import { floats, type Value } from "../../runtime/values.ts";
 import { type LoopKind, type LoopSizes, loopForecast, loopTrainee, stepTrainee } from "./loops.ts";
-import { coefficients, expected, processSource, type Roots } from "./process.ts";
+import { coefficients, expected, processSource, type Roots, yuleWalker } from "./process.ts";
 
 export interface FitOptions {
   /** Processes by the number of their coefficients. */
@@ -30,6 +30,7 @@ const matrixOf = (kind: FitKind): LoopKind => kind.replace("step-", "") as LoopK
 const isStep = (kind: FitKind): boolean => kind.startsWith("step-");
 export const orderOf = ({ angles }: Roots): number => 2 * angles.length;
 export const predictableName = (roots: Roots): string => `predictable-${orderOf(roots)}`;
+export const classicalName = (roots: Roots): string => `yule-walker-${orderOf(roots)}`;
 export const fitName = (roots: Roots, kind: FitKind): string => `fit-${orderOf(roots)}-${kind}`;
 
 type Rollout = (past: Value) => Promise<Float32Array>;
@@ -158,5 +159,45 @@ export function predictableArm(roots: Roots, options: FitOptions): Arm {
       });
       return { numbers: { predictable } };
     },
+  };
+}
+
+/**
+ * What a classical estimate from the same rows comes to, by seed: with as many coefficients as the process has (`own`) and as
+ * many as a layer has states (`states`).
+ */
+export function classicalArm(roots: Roots, options: FitOptions): Arm {
+  const { rows, sizes, seeds, rollout } = options;
+  const phi = coefficients(roots);
+  const [length, order] = [sizes.contextLength, orderOf(roots)];
+  const excesses = (coefficientCount: number) =>
+    Promise.all(
+      seeds.map(async (seed) => {
+        const source = processSource(phi, rows, seed);
+        const { values } = source.table; // one channel
+        const estimate = yuleWalker(values.subarray(...source.borders.train), coefficientCount);
+        const of: Rollout = async ({ data, shape: [count = 0] }) => {
+          const out = new Float32Array(count * rollout);
+          const past = data as Float32Array; // look-backs are float32
+          for (let row = 0; row < count; row++)
+            out.set(
+              expected(estimate, past.subarray(row * length, (row + 1) * length), rollout),
+              row * rollout,
+            );
+          return out;
+        };
+        const windows = openWindows(source, "test", { ...sizes, predictionLength: rollout });
+        return (await rolloutErrors({ of }, windows, phi, options)).excess;
+      }),
+    );
+  return {
+    name: classicalName(roots),
+    definition: {
+      ...{ roots, rows, contextLength: length, states: sizes.stateSize, rollout, seeds },
+      ...{ estimate: "Yule-Walker", version: 1 },
+    },
+    run: async () => ({
+      numbers: { own: await excesses(order), states: await excesses(sizes.stateSize) },
+    }),
   };
 }

@@ -16,7 +16,7 @@ import { NextxError } from "../../tensor/errors.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { spacetimeClaimOf, spacetimeClaimOptions } from "./claim.ts";
 import { loopForecast, loopTrainee } from "./loops.ts";
-import { coefficients, expected, simulate } from "./process.ts";
+import { coefficients, expected, simulate, yuleWalker } from "./process.ts";
 
 const root = mkdtempSync(join(tmpdir(), "nextx-spacetime-claim-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -76,6 +76,19 @@ it("coefficients follow from roots, and what to expect follows from coefficients
   const lag = (by: number) => rows.reduce((sum, value, t) => sum + value * (rows[t - by] ?? 0), 0) / 2_000;
   expect(lag(0)).toBeCloseTo(1, 2);
   expect(lag(1)).toBeCloseTo(first / (1 - second), 1); // Yule and Walker
+});
+
+it("a classical estimate solves its equations, and comes near the true coefficients", () => {
+  const phi = coefficients({ radius: 0.9, angles: [0.5, 1.3] });
+  const rows = simulate(phi, 20_000, RandomStream.from(1, "test"));
+  const estimate = yuleWalker(rows, 4);
+  for (const [i, weight] of phi.entries())
+    expect(Math.abs((estimate[i] as number) - weight)).toBeLessThan(0.03);
+  const lag = (by: number) => rows.reduce((sum, value, t) => sum + value * (rows[t - by] ?? 0), 0);
+  for (const by of [1, 2, 3, 4]) {
+    const right = estimate.reduce((sum, weight, i) => sum + weight * lag(Math.abs(by - 1 - i)), 0);
+    expect(right / lag(0)).toBeCloseTo(lag(by) / lag(0), 6);
+  }
 });
 
 it.each(["companion", "decay", "shift"] as const)(

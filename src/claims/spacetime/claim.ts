@@ -30,6 +30,8 @@ import {
   naiveArmName,
 } from "../series/forecastArms.ts";
 import {
+  classicalArm,
+  classicalName,
   type FitOptions,
   fitArm,
   fitName,
@@ -109,9 +111,10 @@ const halved: Target[] = [{ quantity: "relativeChange", over: "every", atMost: -
 /** Near the noise floor: a tenth of what can be predicted is missed, for every seed. */
 const nineTenths: Target[] = [{ quantity: "relativeChange", over: "every", atMost: -0.9 }];
 
-function fitMeasures({ fit: { processes, rollout } }: SpacetimeClaimOptions): ClaimMeasure[] {
+function fitMeasures({ fit: { processes, rollout, sizes } }: SpacetimeClaimOptions): ClaimMeasure[] {
   return processes.flatMap((roots): ClaimMeasure[] => {
     const order = orderOf(roots);
+    const { stateSize } = sizes;
     const [own, ...others] = kinds.map((kind) => fitName(roots, kind));
     const told = { unit: "of a process of deviation 1", better: "lower" } as const;
     const read = (rows: Rows, arm: string, name: string) => [...numbersOf(rows, arm, name)];
@@ -140,6 +143,23 @@ function fitMeasures({ fit: { processes, rollout } }: SpacetimeClaimOptions): Cl
           baseline: read(rows, predictableName(roots), "predictable"),
         }),
       },
+      ...(["own", "states"] as const).map(
+        (form): ClaimMeasure => ({
+          ...{
+            ...told,
+            name:
+              `AR(${order}): squared distance of roll-outs from what to expect, against a classical estimate of ` +
+              `${form === "own" ? order : stateSize} coefficients`,
+            headline: false, // what the data allows
+          },
+          ...{ arms: [own ?? "", classicalName(roots)], baselineName: "Yule-Walker, same rows" },
+          target: [{ quantity: "relativeChange", over: "mean", atMost: 0 }],
+          numbers: (rows) => ({
+            system: read(rows, own ?? "", "excess"),
+            baseline: read(rows, classicalName(roots), form),
+          }),
+        }),
+      ),
       {
         ...{ ...told, name: `AR(${order}): the same one step at a time, without a loop`, headline: false },
         ...{ arms: stepKinds.map((kind) => fitName(roots, kind)), baselineName: "step-decay" },
@@ -286,6 +306,7 @@ export const spacetimeClaimOf =
         ...fit.processes.flatMap((roots) => [
           ...[...kinds, ...stepKinds].map((kind) => fitArm(setting, roots, kind, fit)),
           predictableArm(roots, fit),
+          classicalArm(roots, fit),
         ]),
         kernelArm(setting, options.kernels),
         stepTimeArm(setting, timed, models, "all"),

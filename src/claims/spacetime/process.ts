@@ -29,6 +29,24 @@ export function expected(phi: readonly number[], past: ArrayLike<number>, steps:
   return all.subarray(past.length);
 }
 
+/** Coefficients of an autoregression of `order` from a series around zero: Yule and Walker's equations, by Levinson and Durbin. */
+export function yuleWalker(values: ArrayLike<number>, order: number): number[] {
+  const covariance = Array.from({ length: order + 1 }, (_, lag) => {
+    let sum = 0;
+    for (let t = lag; t < values.length; t++) sum += (values[t] as number) * (values[t - lag] as number); // in range
+    return sum / values.length;
+  });
+  const at = (lag: number) => covariance[lag] as number; // up to `order`
+  let [phi, noise]: [number[], number] = [[], at(0)];
+  for (let lag = 1; lag <= order; lag++) {
+    const reflection = phi.reduce((rest, weight, i) => rest - weight * at(lag - 1 - i), at(lag)) / noise;
+    const known = phi;
+    phi = [...known.map((weight, i) => weight - reflection * (known[lag - 2 - i] as number)), reflection]; // lag - 1 of them
+    noise *= 1 - reflection ** 2;
+  }
+  return phi;
+}
+
 /** Rows of the process after 500 that are thrown away, of deviation 1. */
 export function simulate(phi: readonly number[], rows: number, stream: RandomStream): Float32Array {
   const start = 500;
