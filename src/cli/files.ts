@@ -1,7 +1,7 @@
-/** Output files of commands: never over something that was not ours. */
-import { accessSync, constants, readFileSync, type Stats, statSync } from "node:fs";
+/** Files that the user named: read, and written never over something that was not ours. */
+import { accessSync, constants, lstatSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { writeFileDurably } from "../formats/durable.node.ts";
 import { fileError } from "../formats/durableLayer.node.ts";
 import { readPngRecipe } from "../formats/png.ts";
@@ -21,6 +21,7 @@ export function readUserFile(path: string): Uint8Array {
 
 function isOurPicture(path: string): boolean {
   try {
+    if (!lookAt(path)?.isFile()) return false; // a pipe would be waited for
     readPngRecipe(readFileSync(path), path);
     return true;
   } catch {
@@ -28,40 +29,70 @@ function isOurPicture(path: string): boolean {
   }
 }
 
-/** What lies at a path, where it can be looked at: writing says what is wrong with others. */
+/** What lies at a path, where it can be looked at: writing says what is wrong with others. A link to nothing is itself. */
 function lookAt(path: string): Stats | undefined {
   try {
-    return statSync(path, { throwIfNoEntry: false });
+    return statSync(path, { throwIfNoEntry: false }) ?? lstatSync(path, { throwIfNoEntry: false });
   } catch {
     return undefined;
   }
 }
 
 /**
- * Refuses to replace a folder, and a file unless it is a picture of ours or `force` is set, and folders that are not there
- * or cannot be written; asked before the work begins.
- * @throws NextxError CLI_NO_STDOUT, FILE_EXISTS, FILE_NOT_FOUND, FILE_PERMISSION, FILE_READ_ONLY
+ * Refuses to replace what is no file, a file unless `force` is set, and folders that are not there or cannot be written;
+ * asked before the work begins.
+ * @throws NextxError CLI_NO_STDOUT, FILE_BAD_NAME, FILE_EXISTS, FILE_NOT_FOUND, FILE_PERMISSION, FILE_READ_ONLY
  */
 export function requireReplaceable(path: string, force: boolean): void {
-  const found = lookAt(path);
   if (path === "-") {
     const hint = "Name a file; ./- is one of that name.";
     throw new NextxError("CLI_NO_STDOUT", "Output goes to files, not to a pipe.", { path: "out", hint });
   }
+  if (path === "") throw new NextxError("FILE_BAD_NAME", "A file to write has no name.");
   try {
     accessSync(dirname(path), constants.W_OK);
   } catch (cause) {
     throw fileError(cause, path, "write");
   }
+  const found = lookAt(path);
   if (found?.isDirectory()) {
     const hint = "Name a file in it, or another one.";
     throw new NextxError("FILE_EXISTS", `${path} is a folder.`, { path, hint });
   }
-  if (force || found === undefined || isOurPicture(path)) return;
+  if (found && !found.isFile() && !found.isSymbolicLink())
+    throw new NextxError("FILE_EXISTS", `${path} is a device or a pipe.`, { path, hint: "Name a file." });
+  if (force || found === undefined) return;
   throw new NextxError("FILE_EXISTS", `${path} exists.`, {
     path,
     hint: "Choose another name, or pass --force to replace it.",
   });
+}
+
+/** The same for a picture, which may replace one that nextx made. */
+export function requirePictureReplaceable(path: string, force: boolean): void {
+  requireReplaceable(path, force || isOurPicture(path));
+}
+
+/** One file's only name. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    try {
+      return join(realpathSync(dirname(path)), basename(path)); // not there yet
+    } catch {
+      return resolve(path);
+    }
+  }
+}
+
+/** Refuses to write over another file of the same command, by what that one is. @throws NextxError CLI_SAME_FILE */
+export function requireApart(path: string, others: Readonly<Record<string, string | undefined>>): void {
+  for (const [what, other] of Object.entries(others)) {
+    if (other === undefined || realPath(other) !== realPath(path)) continue;
+    const hint = "Name another file.";
+    throw new NextxError("CLI_SAME_FILE", `${path} would replace the ${what}.`, { path, hint });
+  }
 }
 
 /** Makes a folder for output, before the work begins. @throws NextxError FILE_ codes */

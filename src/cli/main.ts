@@ -64,7 +64,8 @@ export async function main(given: readonly string[], version: string): Promise<v
   const argv = first === "help" && isCommand(about) ? [about, ...more, "--help"] : given;
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(0); // the reader of a pipe had enough
-    throw error;
+    process.stderr.write(`error FILE_IO: The output cannot be written: ${error.code}.\n`);
+    process.exit(1);
   });
   process.stderr.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error; // nobody reads the progress: the work goes on

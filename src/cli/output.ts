@@ -28,6 +28,13 @@ export function visible(text: string): string {
 const hex = (character: string, digits: number): string =>
   character.charCodeAt(0).toString(16).padStart(digits, "0");
 
+/** Most characters of a text that may come from a file. */
+const mostShown = 1000;
+
+/** A text's start, where it is long. */
+export const shortened = (text: string): string =>
+  text.length > mostShown ? `${text.slice(0, mostShown)}… (${text.length} characters)` : text;
+
 /** An error for people on stderr, or as JSON on stdout. */
 export function printError(error: unknown, json: boolean): void {
   if (!(error instanceof NextxError)) {
@@ -43,9 +50,9 @@ export function printError(error: unknown, json: boolean): void {
   }
   const colour = (style: "red" | "dim", text: string) =>
     isTerminal() ? styleText(style, visible(text)) : visible(text);
-  const where = path === undefined || message.includes(path) ? "" : colour("dim", ` (at ${path})`);
-  process.stderr.write(`${colour("red", `error ${code}`)}: ${visible(message)}${where}\n`);
-  if (hint !== undefined) process.stderr.write(`  ${visible(hint)}\n`);
+  const where = path === undefined || message.includes(path) ? "" : colour("dim", ` (at ${shortened(path)})`);
+  process.stderr.write(`${colour("red", `error ${code}`)}: ${visible(shortened(message))}${where}\n`);
+  if (hint !== undefined) process.stderr.write(`  ${visible(shortened(hint))}\n`);
 }
 
 /** One line of JSON; the control characters that JSON leaves as they are are escaped too. */

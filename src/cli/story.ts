@@ -9,7 +9,7 @@ import {
   storySettings,
 } from "../refinementStory.node.ts";
 import type { StoryRole } from "../storyModels.ts";
-import { requireReplaceable, writeOutput } from "./files.ts";
+import { requirePictureReplaceable, writeOutput } from "./files.ts";
 import { duration, ProgressLine, print, printColoured, printJson } from "./output.ts";
 import { sparkline, thinned } from "./sparkline.ts";
 import { type PicturesEvent, storyPng, terminalRow } from "./storyPictures.ts";
@@ -34,7 +34,7 @@ export interface TellOptions {
 
 /** Runs it. @throws NextxError FILE_EXISTS, MODEL_ codes, ABORTED */
 export async function tellStory(options: StoryOptions, told: TellOptions): Promise<void> {
-  requireReplaceable(told.out, told.force);
+  requirePictureReplaceable(told.out, told.force);
   const rows: PicturesEvent[] = [];
   const teller = told.json ? jsonTeller(told.out) : new Teller();
   for await (const event of refinementStory(options)) {

@@ -60,18 +60,29 @@ export function formatNumber(value: number): string {
 }
 
 /** A short axis label: 2.5k, 10M. */
-export function formatTick(value: number): string {
+function formatTick(value: number, digits: number): string {
   const size = Math.abs(value);
   const units = [
     [1e9, "G"],
     [1e6, "M"],
     [1e3, "k"],
   ] as const;
-  for (const [unit, name] of units)
-    if (size >= unit) return `${Number((value / unit).toPrecision(4))}${name}`;
-  return size !== 0 && size < 1e-3
-    ? value.toExponential().replace("e+", "e")
-    : String(Number(value.toPrecision(4)));
+  if (size < 1e12)
+    for (const [unit, name] of units)
+      if (size >= unit) return `${Number((value / unit).toPrecision(digits))}${name}`;
+  const short = Number(value.toPrecision(digits));
+  return size !== 0 && (size < 1e-3 || size >= 1e12)
+    ? short.toExponential().replace("e+", "e")
+    : String(short);
+}
+
+/** Labels of an axis: four digits, more where two would be the same. */
+export function formatTicks(values: readonly number[]): string[] {
+  const count = new Set(values).size;
+  const labels = (digits: number) => values.map((value) => formatTick(value, digits));
+  let digits = 4;
+  while (digits < 15 && new Set(labels(digits)).size < count) digits++;
+  return labels(digits);
 }
 
 /** Round values that cover low to high, about `count` of them. */
@@ -180,12 +191,16 @@ export function renderChart(
       ? (Math.log(y) - Math.log(yLow)) / (Math.log(yHigh) - Math.log(yLow))
       : (y - yLow) / (yHigh - yLow);
   const toY = (y: number) => bottom - fraction(y) * (bottom - plot.top);
-  const yTicks = (scale === "log" ? logTicks(yLow, yHigh) : linearTicks(yLow, yHigh, 5)).map((tick) => {
+  const yPlaces = scale === "log" ? logTicks(yLow, yHigh) : linearTicks(yLow, yHigh, 5);
+  const yLabels = formatTicks(yPlaces);
+  const yTicks = yPlaces.map((tick, i) => {
     const y = round(toY(tick));
     const line = `<path class="grid" d="M${plot.left} ${y}H${right}"/>`;
-    return `${line}<text x="${plot.left - 6}" y="${y}" dy=".32em" text-anchor="end">${formatTick(tick)}</text>`;
+    return `${line}<text x="${plot.left - 6}" y="${y}" dy=".32em" text-anchor="end">${yLabels[i]}</text>`;
   });
-  const named = places ?? linearTicks(xLow, xHigh, 6).map((x): Tick => ({ x, text: formatTick(x) }));
+  const xPlaces = linearTicks(xLow, xHigh, 6);
+  const xLabels = formatTicks(xPlaces);
+  const named = places ?? xPlaces.map((x, i): Tick => ({ x, text: xLabels[i] ?? "" }));
   const xTicks = named.map((tick) => {
     const x = round(toX(tick.x));
     const anchor = x > right - 12 ? "end" : x < plot.left + 8 ? "start" : "middle";

@@ -15,7 +15,7 @@ import { dataRootFromEnvironment } from "../../environment.node.ts";
 import { encodePng } from "../../formats/png.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
-import { requireReplaceable, writeOutput } from "../files.ts";
+import { requirePictureReplaceable, writeOutput } from "../files.ts";
 import { integer } from "../numbers.ts";
 import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
 
@@ -146,7 +146,7 @@ async function get(id: string, flags: Flags, json: boolean): Promise<void> {
 
 async function show(id: string, flags: ShowFlags, json: boolean): Promise<void> {
   const size = flags.size ?? entryOf(id).sizes?.[0] ?? 32;
-  requireReplaceable(flags.out, flags.force === true);
+  requirePictureReplaceable(flags.out, flags.force === true);
   const { split, out, perClass, scale } = flags;
   const dataRoot = rootOf(flags);
   const set = await openImageSet(id, { size, split, ...(dataRoot !== undefined && { dataRoot }) });

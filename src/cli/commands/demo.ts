@@ -6,7 +6,7 @@ import { samplePicture } from "../../picture.ts";
 import { canTellStory } from "../../refinementStory.node.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
-import { requireReplaceable, writeOutput } from "../files.ts";
+import { requirePictureReplaceable, writeOutput } from "../files.ts";
 import { integer } from "../numbers.ts";
 import { interruptSignal, print, printColoured, printJson } from "../output.ts";
 import { tellStory } from "../story.ts";
@@ -66,7 +66,7 @@ async function one(
   version: string,
   json: boolean,
 ): Promise<void> {
-  requireReplaceable(out, force === true);
+  requirePictureReplaceable(out, force === true);
   const start = performance.now();
   using model = await load(name);
   const columns = Math.min(8, model.classNames.length);

@@ -1,8 +1,7 @@
 /** `nextx forecast FILE`: continues the series of a long table (unique_id, ds, y); tests itself on their last rows. */
-import { resolve } from "node:path";
 import type { Command } from "commander";
 import { decodeTable } from "../../data/series/csv.ts";
-import { writeLongTable } from "../../data/series/longTable.ts";
+import { type LongTable, writeLongTable } from "../../data/series/longTable.ts";
 import { renderForecastPage } from "../../evaluate/forecast/forecastPage.ts";
 import { type ForecastResult, forecast, forecastMethods } from "../../forecast.node.ts";
 import { forecastWithModel } from "../../forecastWithModel.node.ts";
@@ -11,9 +10,9 @@ import { formatNumber } from "../../regimen/runReportChart.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
 import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
-import { readUserFile, requireReplaceable, writeOutput } from "../files.ts";
+import { readUserFile, requireApart, requireReplaceable, writeOutput } from "../files.ts";
 import { decimal, integer } from "../numbers.ts";
-import { interruptSignal, ProgressLine, print, printJson } from "../output.ts";
+import { interruptSignal, ProgressLine, print, printJson, shortened } from "../output.ts";
 
 interface Flags extends DeviceFlags {
   readonly out: string;
@@ -64,14 +63,16 @@ export function define(command: Command, { json }: Context): void {
     .option("--force", "replace files that are there")
     .option("--json", "machine output")
     .action(async (file: string, flags: Flags) => {
-      if (flags.page !== undefined && resolve(flags.page) === resolve(flags.out))
-        throw new NextxError("CLI_SAME_FILE", "The page would replace the table.", { path: flags.page });
+      requireApart(flags.out, { "series themselves": file });
+      if (flags.page !== undefined)
+        requireApart(flags.page, { "series themselves": file, forecasts: flags.out });
       if (flags.quantiles && flags.backtest === 0 && flags.model === undefined)
         throw new NextxError("FORECAST_FEW_ERRORS", "Quantiles come from the errors of back-tests.", {
           path: "quantiles",
           hint: "Pass --backtest 10, or as many as the series have rows for.",
         });
-      for (const path of [flags.out, flags.page]) if (path) requireReplaceable(path, flags.force === true);
+      for (const path of [flags.out, flags.page])
+        if (path !== undefined) requireReplaceable(path, flags.force === true);
       const progress = new ProgressLine();
       const text = decodeTable(readUserFile(file), file);
       if (flags.model !== undefined) {
@@ -92,8 +93,7 @@ export function define(command: Command, { json }: Context): void {
           progress.update(
             `${method}: round ${epoch}, loss ${formatNumber(trainLoss)}, held out ${formatNumber(validationMse)}`,
           ),
-      });
-      progress.end();
+      }).finally(() => progress.end());
       await writeFiles(result, flags);
       report(result, flags, json);
     });
@@ -128,6 +128,16 @@ async function byModel(
   print(
     `${rows.length} series, ${horizon} rows each by ${system} (${model}) from the last ${context}: ${out}`,
   );
+  tellNotices(table);
+}
+
+/** Most notices that are written out. */
+const mostNotices = 20;
+
+function tellNotices({ notices }: LongTable): void {
+  for (const { code, series } of notices.slice(0, mostNotices))
+    print(`notice ${code}: series "${shortened(series)}" does not change`);
+  if (notices.length > mostNotices) print(`... and ${notices.length - mostNotices} more; --json has all`);
 }
 
 async function writeFiles(
@@ -168,7 +178,7 @@ function report(
     `${table.series.length} series, ${horizon} rows each by ${method} from the last ${context} (season ${season}): ${out}`,
   );
   if (page !== undefined) print(`page: ${page}`);
-  for (const { code, series } of table.notices) print(`notice ${code}: series "${series}" does not change`);
+  tellNotices(table);
   for (const [name, { mae, rmse, smape, mase }] of Object.entries(errors)) {
     const scaled = mase === undefined ? "–" : formatNumber(mase);
     print(

@@ -6,7 +6,7 @@ import { readPictureRecipe } from "../../picture.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import type { Context } from "../context.ts";
 import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
-import { readUserFile, requireReplaceable, writeOutput } from "../files.ts";
+import { readUserFile, requirePictureReplaceable, writeOutput } from "../files.ts";
 import { print, printJson } from "../output.ts";
 
 interface Flags extends DeviceFlags {
@@ -32,7 +32,7 @@ async function run(file: string, flags: Flags, { version, json }: Context): Prom
     const recipe = readPictureRecipe(bytes, file);
     return json ? printJson({ recipe }) : print(JSON.stringify(recipe, null, 2));
   }
-  requireReplaceable(flags.out, flags.force === true);
+  requirePictureReplaceable(flags.out, flags.force === true);
   const { png } = await reproducePicture(bytes, file, version, {
     ...(flags.model !== undefined && { modelName: flags.model }),
     ...deviceOptions(flags),

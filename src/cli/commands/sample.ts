@@ -9,7 +9,7 @@ import type { EditRequest, ImageSystem } from "../../regimen/system.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { type Context, firstWord } from "../context.ts";
 import { addDeviceFlags, type DeviceFlags, deviceOptions } from "../deviceFlags.ts";
-import { readUserFile, requireReplaceable, writeOutput } from "../files.ts";
+import { readUserFile, requirePictureReplaceable, writeOutput } from "../files.ts";
 import { addSchemaFlags, readSchemaFlags } from "../flags.ts";
 import { integer } from "../numbers.ts";
 import { interruptSignal, ProgressLine, print, printColoured, printJson } from "../output.ts";
@@ -94,7 +94,7 @@ async function run(
   system: ImageSystem,
   { version, json }: Context,
 ): Promise<void> {
-  requireReplaceable(flags.out, flags.force === true);
+  requirePictureReplaceable(flags.out, flags.force === true);
   const signal = interruptSignal();
   using model = await load(name, deviceOptions(flags));
   const edit = await readEdit(flags, model.imageSize);

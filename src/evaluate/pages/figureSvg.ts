@@ -1,5 +1,5 @@
 /** A figure of a result as a standalone SVG: the same data give the same bytes. Readable on light and dark pages. */
-import { escapeHtml, formatTick, linearTicks } from "../../regimen/runReportChart.ts";
+import { escapeHtml, formatTicks, linearTicks, thin } from "../../regimen/runReportChart.ts";
 import type { ResultFigure } from "../claim/result.ts";
 
 const width = 480;
@@ -27,7 +27,8 @@ function logTicks(low: number, high: number): number[] {
 }
 
 function scaleOf(values: readonly number[], { scale }: Axis, from: number, to: number): Scale {
-  const [least, most] = [Math.min(...values), Math.max(...values)];
+  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
   if (scale === "log") {
     const [low, high] = most > least * 1.05 ? [least / 1.05, most * 1.05] : [least / 1.5, most * 1.5];
     const at = (value: number) => from + (Math.log(value / low) / Math.log(high / low)) * (to - from);
@@ -63,6 +64,7 @@ function legendOf(series: ResultFigure["series"], x: Scale, y: Scale): Legend {
     { at: left, anchor: "start", top: bottom },
     { at: right, anchor: "end", top: bottom },
   ];
+  if (series.every(({ name }) => name === "")) return corners[0] as Legend; // nothing is written there
   const drawn = series.flatMap(({ points, line }) =>
     points.flatMap(([a, b], i): [number, number][] => {
       const [nextA, nextB] = points[i + 1] ?? [a, b];
@@ -88,7 +90,8 @@ function seriesSvg(
   { x, y, legend }: { readonly x: Scale; readonly y: Scale; readonly legend: Legend },
 ): string {
   const colour = figureColours[i % figureColours.length] ?? "";
-  const points = series.points.map(([a, b]) => [round(x.at(a)), round(y.at(b))] as const);
+  const all = series.points.map(([a, b]) => ({ x: round(x.at(a)), y: round(y.at(b)) }));
+  const points = (series.line ? thin(all) : all).map(({ x: a, y: b }) => [a, b] as const);
   const line = series.line
     ? `<path d="${points.map(([a, b], k) => `${k === 0 ? "M" : "L"}${a} ${b}`).join("")}" fill="none" stroke="${colour}" stroke-width="1.8"/>`
     : "";
@@ -117,13 +120,15 @@ export function figureSvg({ title, x: xAxis, y: yAxis, series }: ResultFigure): 
     bottom,
     plot.top,
   );
-  const yTicks = y.ticks.map((tick) => {
+  const yLabels = formatTicks(y.ticks);
+  const yTicks = y.ticks.map((tick, i) => {
     const at = round(y.at(tick));
-    return `<path d="M${plot.left} ${at}H${right}" stroke="#88888840"/><text x="${plot.left - 6}" y="${at + 4}" text-anchor="end">${formatTick(tick)}</text>`;
+    return `<path d="M${plot.left} ${at}H${right}" stroke="#88888840"/><text x="${plot.left - 6}" y="${at + 4}" text-anchor="end">${yLabels[i]}</text>`;
   });
+  const xLabels = formatTicks(x.ticks);
   const xTicks = x.ticks.map(
-    (tick) =>
-      `<text x="${round(x.at(tick))}" y="${bottom + 17}" text-anchor="middle">${formatTick(tick)}</text>`,
+    (tick, i) =>
+      `<text x="${round(x.at(tick))}" y="${bottom + 17}" text-anchor="middle">${xLabels[i]}</text>`,
   );
   const middle = round((plot.top + bottom) / 2);
   const legend = legendOf(series, x, y);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatTick } from "../../regimen/runReportChart.ts";
+import { formatTicks } from "../../regimen/runReportChart.ts";
 import { judge, type Result, type ResultFigure } from "../claim/result.ts";
 import type { DynamicsReport, PastReport } from "../dynamics/measure.ts";
 import type { PerScale } from "../dynamics/scaleMeans.ts";
@@ -114,10 +114,31 @@ describe("a figure", () => {
   });
 
   it.each([
-    [2500, "2.5k"],
-    [1e6, "1M"],
-    [0.003, "0.003"],
-  ])("writes %d as %s", (value, text) => expect(formatTick(value)).toBe(text));
+    [[2500], ["2.5k"]],
+    [[1e6], ["1M"]],
+    [[0.003], ["0.003"]],
+    [
+      [10_000, 10_001, 10_002],
+      ["10k", "10.001k", "10.002k"],
+    ],
+    [
+      [1e15, 1e15 + 100],
+      ["1e15", "1.0000000000001e15"],
+    ],
+    [[2e37], ["2e37"]],
+    [
+      [0, -1234.5],
+      ["0", "-1.234k"],
+    ],
+  ])("writes %j as %j", (values, texts) => expect(formatTicks(values)).toEqual(texts));
+
+  it("of very many points is drawn", () => {
+    const points = Array.from({ length: 300_000 }, (_, i): [number, number] => [i, i % 7]);
+    const axis = { label: "", scale: "linear" as const };
+    const svg = figureSvg({ ...figure, x: axis, y: axis, series: [{ name: "", line: true, points }] });
+    expect(svg).not.toMatch(/NaN|Infinity/);
+    expect(svg.length).toBeLessThan(200_000);
+  });
 });
 
 describe("pages", () => {
