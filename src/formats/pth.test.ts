@@ -175,66 +175,6 @@ test("a hostile name is a name", async () => {
   expect(({} as { dtype?: string }).dtype).toBeUndefined();
 });
 
-describe("which dict", () => {
-  const tensor = op.tensor(storage, 0, [6], [1]);
-  const dict = (...parts: Uint8Array[]) => torchZip(op.pickle(op.dict(...parts)), { 0: data });
-  const inner = op.dict(op.text("w"), tensor);
-
-  test("the only one needs no key", async () => {
-    const bytes = dict(op.text("epoch"), op.int(3), op.text("model"), op.dict(op.text("net.0"), inner));
-    expect([...(await read(bytes)).keys()]).toEqual(["w"]);
-    expect([...(await read(bytes, "model.net.0")).keys()]).toEqual(["w"]);
-  });
-
-  test("several need one, and are listed", async () => {
-    const bytes = dict(op.text("w"), tensor, op.text("ema"), inner);
-    await expect(read(bytes)).rejects.toThrow(
-      expect.objectContaining({ code: "PTH_KEY_NEEDED", hint: expect.stringContaining('"ema" (1 tensors)') }),
-    );
-    expect((await read(bytes, "")).size).toBe(1);
-    expect(await refusal(bytes, "model")).toBe("PTH_NO_KEY");
-  });
-
-  test("dicts inside lists, none at all, names that collide", async () => {
-    expect((await read(dict(op.text("models"), op.list(inner)), "models.0")).size).toBe(1);
-    expect(await refusal(dict(op.text("epoch"), op.int(1)))).toBe("PTH_NO_TENSORS");
-    expect(await refusal(torchZip(op.pickle(tensor), { 0: data }))).toBe("PTH_NO_TENSORS");
-    expect(await refusal(dict(op.int(1), tensor, op.text("1"), tensor))).toBe("PTH_DUPLICATE_NAME");
-  });
-
-  test("long keys above tensors are refused, one or all together; others do not matter", async () => {
-    const below = (length: number, value: Uint8Array) => dict(op.text("k".repeat(length)), value);
-    expect(await refusal(below(4096, inner))).toBe("ok");
-    expect(await refusal(below(4097, inner))).toBe("PTH_TOO_LARGE");
-    expect(await refusal(below(4097, op.list(inner)))).toBe("PTH_TOO_LARGE");
-    expect(await refusal(below(4097, op.dict(op.text("epoch"), op.int(1))))).toBe("PTH_NO_TENSORS");
-    let many = op.list(...Array.from({ length: 600 }, () => join("}", op.text("w"), "h", 0, "s")));
-    for (let i = 0; i < 30; i++) many = op.dict(op.text("k".repeat(4096)), many);
-    const bytes = torchZip(op.pickle(tensor, "q", 0, many, 0x86), { 0: data });
-    expect(await refusal(bytes)).toBe("PTH_TOO_LARGE");
-  });
-
-  test("long names of tensors are refused, one or all together", async () => {
-    expect(await refusal(dict(op.text("w".repeat(4096)), tensor))).toBe("ok");
-    expect(await refusal(dict(op.text("w".repeat(4097)), tensor))).toBe("PTH_TOO_LARGE");
-    const [a, b] = [join(op.text("a".repeat(4096)), "q", 1), join(op.text("b".repeat(4096)), "q", 2)];
-    const dicts = (count: number) =>
-      op.list(...Array.from({ length: count }, () => join("}h", 1, "h", 0, "sh", 2, "h", 0, "s")));
-    const bytes = (count: number) =>
-      torchZip(op.pickle(tensor, "q", 0, op.tuple(a, b, dicts(count)), 0x86), { 0: data });
-    expect(await refusal(bytes(8000), "none")).toBe("PTH_NO_KEY");
-    expect(await refusal(bytes(8200), "none")).toBe("PTH_TOO_LARGE");
-  });
-
-  test("ten levels of dicts, and a dict that holds itself", async () => {
-    let nested = inner;
-    for (let i = 0; i < 10; i++) nested = op.dict(op.text("d"), nested);
-    expect((await read(torchZip(op.pickle(nested), { 0: data }))).size).toBe(1);
-    const cyclic = op.pickle("}q", 0, "(", op.text("self"), "h", 0, op.text("w"), tensor, "u");
-    expect((await read(torchZip(cyclic, { 0: data }))).size).toBe(1);
-  });
-});
-
 const w = (value: Uint8Array) => op.pickle(op.dict(op.text("w"), value));
 const good = w(op.tensor(storage, 0, [6], [1]));
 const rebuild = (name: string, ...args: Uint8Array[]) =>
@@ -496,14 +436,4 @@ test("sets, dtypes and file names with colons beside weights", async () => {
     op.global("torch", "complex64"),
   );
   expect([...(await read(torchZip(op.pickle(root), { 0: data }))).keys()]).toEqual(["w"]);
-});
-
-test("one tensor under very many names, and very many dicts, are refused", async () => {
-  const many = (count: number, item: Uint8Array) => {
-    const pairs = Array.from({ length: count }, (_, i) => [op.text(`k${i}`), item]).flat();
-    return torchZip(op.pickle(Buffer.concat([join("}("), ...pairs, join("u")])), { 0: data });
-  };
-  const tensor = op.tensor(storage, 0, [6], [1]);
-  expect(await refusal(many(100_001, tensor))).toBe("PTH_TOO_LARGE");
-  expect(await refusal(many(10_001, op.dict(op.text("w"), tensor)), "k10000")).toBe("PTH_TOO_LARGE");
 });
