@@ -37,6 +37,12 @@ describe("an output", () => {
     expect(result.reason).toMatch(reason);
   });
 
+  it("fails when only the reference is infinite, whatever the tolerance", () => {
+    const infinite = reference([Number.POSITIVE_INFINITY, -2]);
+    expect(compareOutput("y", floats([1, -2], [2]), infinite, 1, 1).pass).toBe(false);
+    expect(compareOutput("y", floats([Number.POSITIVE_INFINITY, -2], [2]), infinite, 1, 1).pass).toBe(true);
+  });
+
   it("fails when the reference is NaN, whatever came", () => {
     expect(compareOutput("y", floats([Number.NaN], [1]), reference([Number.NaN]), 1, 1).pass).toBe(false);
   });
@@ -44,13 +50,20 @@ describe("an output", () => {
   it("compares integers exactly, however wide the tolerance", () => {
     expect(compareOutput("y", ints([5, 7], [2]), whole([5, 7]), 10, 10).pass).toBe(true);
     expect(compareOutput("y", ints([5, 8], [2]), whole([5, 7]), 10, 10).pass).toBe(false);
+    expect(compareOutput("y", ints([5, 8], [2]), reference([5, 8.001]), 10, 10).pass).toBe(false);
+    expect(compareOutput("y", ints([5, 8], [2]), reference([5, 8]), 10, 10).pass).toBe(true);
   });
 });
 
 describe("a check", () => {
-  const tensors = new Map([["out.y", reference([1, 2])]]);
+  const tensors = new Map([
+    ["out.y", reference([1, 2])],
+    ["out.empty", reference([])],
+  ]);
   const table: ParityTable = {
     double: async () => ({ y: floats([1, 2], [2]) }),
+    empty: async () => ({ y: floats([], [0]) }),
+    wrong: async ({ args }) => ({ y: floats(new Array(Number(args.count)).fill(0), [2]) }),
     broken: async () => {
       throw new NextxError("SOME_CODE", "it broke");
     },
@@ -80,6 +93,8 @@ describe("a check", () => {
     ["a run named like an object's property", { run: "constructor" }, /unknown run/],
     ["a run that throws", { run: "broken" }, /SOME_CODE/],
     ["no outputs", { outputs: {} }, /PARITY_NO_OUTPUTS/],
+    ["empty outputs", { run: "empty", outputs: { y: "out.empty" } }, /PARITY_NO_OUTPUTS/],
+    ["arguments that nothing can be computed from", { run: "wrong", args: { count: -1 } }, /PARITY_BAD_CASE/],
     ["a missing reference", { outputs: { y: "out.z" } }, /PARITY_MISSING_TENSOR/],
     ["results of another kind", { expected: { calls: 3 } }, /PARITY_NO_RESULTS: .*expected/],
   ])("fails with %s", async (_, over, error) => {

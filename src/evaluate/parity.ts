@@ -27,7 +27,7 @@ export interface CheckResult {
   readonly error?: string;
 }
 
-/** Compares one output. Integers and booleans must be equal; floats within atol + rtol |b|, NaN nowhere. */
+/** Compares one output. Integers and booleans must be equal on either side; floats within atol + rtol |b|, NaN nowhere. */
 export function compareOutput(
   output: string,
   actual: Value | undefined,
@@ -48,7 +48,7 @@ export function compareOutput(
   const reference = toValue(expected).data;
   if (reference.length !== actual.data.length)
     return fail(`${actual.data.length} elements, expected ${reference.length}`);
-  const exact = !(reference instanceof Float32Array);
+  const exact = !(reference instanceof Float32Array && actual.data instanceof Float32Array);
   let [maxAbs, maxRel, worst] = [0, 0, -1];
   for (let i = 0; i < reference.length; i++) {
     const [a, b] = [actual.data[i] as number, reference[i] as number]; // same length
@@ -56,7 +56,8 @@ export function compareOutput(
     const gap = a === b ? 0 : Math.abs(a - b);
     maxAbs = Math.max(maxAbs, gap);
     maxRel = Math.max(maxRel, gap === 0 ? 0 : gap / Math.max(Math.abs(b), Number.MIN_VALUE));
-    if (!(gap <= (exact ? 0 : atol + rtol * Math.abs(b))) && worst < 0) worst = i;
+    const allowed = exact || !Number.isFinite(b) ? 0 : atol + rtol * Math.abs(b);
+    if (!(gap <= allowed) && worst < 0) worst = i;
   }
   if (worst >= 0)
     return fail(`element ${worst} is ${actual.data[worst]}, expected ${reference[worst]}`, maxAbs, maxRel);
@@ -111,11 +112,15 @@ export async function runCheck(
     const outputs = Object.entries(check.outputs).map(([output, key]) =>
       compareOutput(output, actual[output], tensorOf(tensors, key), check.atol, check.rtol),
     );
-    if (outputs.length === 0) return failed("PARITY_NO_OUTPUTS: the check compares nothing");
+    const isEmpty = ([, key]: [string, string]) => tensorOf(tensors, key).shape.includes(0);
+    if (Object.entries(check.outputs).every(isEmpty))
+      return failed("PARITY_NO_OUTPUTS: the check compares nothing");
     return { name, run, pass: outputs.every((output) => output.pass), outputs };
   } catch (error) {
     return failed(
-      error instanceof NextxError ? `${error.code}: ${error.message} ${error.path ?? ""}` : String(error),
+      error instanceof NextxError
+        ? `${error.code}: ${error.message} ${error.path ?? ""}`
+        : `PARITY_BAD_CASE: it cannot be computed: ${error}`,
     );
   }
 }

@@ -1,6 +1,14 @@
 import { expect, test } from "vitest";
 import { floats } from "../runtime/values.ts";
-import { caseConfig, countArg, numberArg, type ParityInputs, shapedInput, sizeKey } from "./parityCase.ts";
+import {
+  caseConfig,
+  countArg,
+  countsArg,
+  numberArg,
+  type ParityInputs,
+  shapedInput,
+  sizeKey,
+} from "./parityCase.ts";
 import { codeOf } from "./testing/hostile.ts";
 
 test("a section takes what it does not say from another, but never from itself", async () => {
@@ -23,6 +31,13 @@ test("arguments are numbers, with the official default where a case leaves them 
   for (const name of ["half", "none", "word", "absent"])
     refused(() => countArg(inputs, name), `args.${name}`);
   refused(() => numberArg(inputs, "word", 2), "args.word");
+});
+
+test("lists of arguments hold whole numbers from 1 on, not too large", () => {
+  const args = { sides: [1, 2, 4], word: "x", half: [0.5], none: [], far: [1e9], below: [-1], one: 3 };
+  expect(countsArg({ args }, "sides")).toEqual([1, 2, 4]);
+  for (const name of ["word", "half", "none", "far", "below", "one", "absent"])
+    refused(() => countsArg({ args }, name), `args.${name}`);
 });
 
 test("sizes of a section and shapes of an input are what a check needs, or are named", () => {

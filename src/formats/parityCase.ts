@@ -67,6 +67,16 @@ export function countArg(
   throw badCase(`The argument "${name}" must be an integer from ${least} on, got ${value}.`, `args.${name}`);
 }
 
+/** An argument of a check, a list of whole numbers from 1 to 4,096. @throws NextxError PARITY_BAD_CASE */
+export function countsArg({ args }: Pick<ParityInputs, "args">, name: string): number[] {
+  const counts = z.array(z.int().min(1).max(4096)).min(1).max(4096).safeParse(args[name]);
+  if (counts.success) return counts.data;
+  throw badCase(
+    `The argument "${name}" must be a list of integers from 1 on, got ${JSON.stringify(args[name])}.`,
+    `args.${name}`,
+  );
+}
+
 /** A size in a config section whose constructor has no default for it. @throws NextxError PARITY_BAD_CASE */
 export function sizeKey(section: Readonly<Record<string, unknown>>, name: string, least = 1): number {
   const value = section[name];

@@ -3,6 +3,8 @@
  * Source: SpaceTime (arXiv 2303.09489), `model/functional/{krylov,companion_krylov}.py` (code).
  * Shape letters: K kernels, d state size, L length, F frequencies.
  */
+
+import { invariant } from "../tensor/errors.ts";
 import { abs, add, div, exp, less, log, mul, sqrt, square, sub, where } from "../tensor/ops/elementwise.ts";
 import { matmul } from "../tensor/ops/linear.ts";
 import { mean } from "../tensor/ops/neural.ts";
@@ -75,11 +77,12 @@ export function companionKernel(length: number, a: Tensor, b: Tensor, c: Tensor)
 }
 
 function matrixPower(A: Tensor, exponent: number): Tensor {
+  invariant(Number.isInteger(exponent) && exponent >= 1, "A power of a matrix is whole, from 1 on.");
   let [result, power]: [Tensor | undefined, Tensor] = [undefined, A];
   for (let rest = exponent; ; power = matmul(power, power)) {
     if (rest % 2 === 1) result = result === undefined ? power : matmul(power, result);
     rest = Math.floor(rest / 2);
-    if (rest === 0) return result as Tensor; // exponents are from 1 on
+    if (rest === 0) return result as Tensor; // the highest bit is set
   }
 }
 

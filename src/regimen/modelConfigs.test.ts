@@ -86,6 +86,10 @@ describe.each([...imageSystems.keys()])("%s", (id) => {
   it.each([1, 8, 65536])("refuses pictures of %i px that it does not make", async (imageSize) => {
     expect(await open({ ...good, imageSize }, weightsOf(good))).toBe("CONFIG_BAD_VALUE");
   });
+
+  it.each([[["a"]], [["a", "b", "c"]], [[]]])("refuses names %j for two classes", async (classNames) => {
+    expect(await open({ ...good, classNames }, weightsOf(good))).toBe("CONFIG_BAD_VALUE");
+  });
 });
 
 it.each(["var", "hmar"])("%s: tokenizer and transformer count the same scales", async (id) => {

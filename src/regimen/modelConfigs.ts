@@ -26,8 +26,13 @@ export interface ModelConfigs<Config> {
   readWhole(description: ModelDescription): Config;
 }
 
+/** What every model says of its classes. */
+interface WithClasses {
+  readonly transformer: { readonly numClasses: number };
+}
+
 /** @param consequences computed from a configuration that the schema takes */
-export function modelConfigs<S extends z.ZodType>(
+export function modelConfigs<S extends z.ZodType<WithClasses>>(
   schema: S,
   consequences: (config: z.infer<S>) => Consequences,
 ): ModelConfigs<z.infer<S>> {
@@ -40,6 +45,8 @@ export function modelConfigs<S extends z.ZodType>(
     }
     if (description.imageSize !== imageSize)
       throw badValue("imageSize", `${description.imageSize}`, `${imageSize}`);
+    const [named, { numClasses }] = [description.classNames.length, config.transformer];
+    if (named !== numClasses) throw badValue("classNames", `${named} names`, `${numClasses}`);
     return config;
   };
   return { read, readWhole };

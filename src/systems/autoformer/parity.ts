@@ -1,6 +1,8 @@
 /** Autoformer's parity table: from the `run` names of reference cases to the functions that train and forecast. */
 import {
+  countArg,
   fromOfficial,
+  numberArg,
   type ParityCase,
   type ParityInputs,
   type ParityTable,
@@ -79,7 +81,7 @@ export function autoformerParity(
       return compute(inputs, ({ q, k, v }) => {
         const correlation = correlate(q as Tensor, k as Tensor); // declared above
         const { transform, spectrum } = correlation;
-        const chosen = lags(correlation, lagCount(Number(args.factor), transform.length));
+        const chosen = lags(correlation, lagCount(numberArg({ args }, "factor"), transform.length));
         return {
           values: mixLags(v as Tensor, chosen, transform),
           corr: transpose(transform.inverse(spectrum), [0, 3, 1, 2]),
@@ -108,7 +110,9 @@ export function autoformerParity(
   };
   return {
     "series-decomposition": ({ tensor, args }) =>
-      compute({ x: tensor("x") }, ({ x }) => ({ ...decompose(x as Tensor, Number(args.moving_avg)) })),
+      compute({ x: tensor("x") }, ({ x }) => ({
+        ...decompose(x as Tensor, countArg({ args }, "moving_avg")),
+      })),
     "seasonal-layernorm": ({ tensor }) =>
       compute({ x: tensor("x"), weight: tensor("weight"), bias: tensor("bias") }, ({ x, weight, bias }) => ({
         y: seasonalNorm(x as Tensor, weight as Tensor, bias as Tensor),

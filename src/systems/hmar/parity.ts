@@ -5,7 +5,13 @@
 import { decodeGraph, reconstructGraph, tokenizeGraph } from "../../codec/multiScalePrograms.ts";
 import { maskedCounts } from "../../context/maskedSites.ts";
 import { ownGroup } from "../../context/ownGroup.ts";
-import { numberArg, type ParityCase, type ParityInputs, type ParityTable } from "../../formats/parityCase.ts";
+import {
+  countsArg,
+  numberArg,
+  type ParityCase,
+  type ParityInputs,
+  type ParityTable,
+} from "../../formats/parityCase.ts";
 import { validate } from "../../formats/validate.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
@@ -122,7 +128,7 @@ export function hmarParity(
         { ids: tensor("idx") },
       ),
     "mask-input": async ({ tensor, args }) => {
-      const counts = maskedCounts(plan, Number(args.p_mask));
+      const counts = maskedCounts(plan, numberArg({ args }, "p_mask"));
       const graph = trace({ ids: int32(B, plan.length) }, ({ ids }) => ({
         x_mask: tokenizer.vq.ownInput(ids),
       }));
@@ -145,7 +151,7 @@ export function hmarParity(
       return run(graph, { ...given, masked: flagsOf(inputs) });
     },
     "loss-weights": async ({ args }) => {
-      const own = Array.isArray(args.patch_nums) ? scalePlan(args.patch_nums.map(Number)) : plan;
+      const own = args.patch_nums === undefined ? plan : scalePlan(countsArg({ args }, "patch_nums"));
       return { weights: floats(weightsOf(own, args.loss_reweight_type), [1, own.length]) };
     },
     loss: async (inputs) => {

@@ -7,6 +7,8 @@ import { ProgramStore } from "../../decoding/programStore.ts";
 import {
   badCase,
   caseConfig,
+  countArg,
+  countsArg,
   fromOfficial,
   numberArg,
   type ParityCase,
@@ -90,7 +92,10 @@ export function narParity(
 ): ParityTable & Disposable {
   const run = (graph: Graph, inputs: Record<string, Value>) => runOnce(graph, inputs, weights, device);
   const programs = new Map<string, ProgramStore>();
-  const nameOf = ({ args }: ParityInputs) => String(args.model);
+  const nameOf = ({ args }: ParityInputs): string => {
+    if (typeof args.model === "string") return args.model;
+    throw badCase(`The argument "model" must name a model, got ${JSON.stringify(args.model)}.`, "args.model");
+  };
   const built = (inputs: ParityInputs) => buildModel(config, nameOf(inputs), weights);
   const isVq = (inputs: ParityInputs) =>
     weights.has(`${nameOf(inputs)}.quantize.embedding.weight`) ||
@@ -157,7 +162,7 @@ export function narParity(
     const labels = conditions(inputs).data as Int32Array; // labels are integers
     const { model } = built(inputs);
     const batch = labels.length / model.prefixLength;
-    const interval = Number(args.cfg_interval ?? -1);
+    const interval = numberArg(inputs, "cfg_interval", -1);
     // LlamaGen counts passes after the first token, NAR tokens.
     const isCounted = model.config.order === "raster" && interval >= 0;
     const options = {
@@ -169,7 +174,7 @@ export function narParity(
     const results = [];
     for await (const result of generateTokens(model, programsOf(nameOf(inputs)), labels, options, streams))
       results.push(result);
-    if (args.forwards !== undefined && Number(args.forwards) !== results.length)
+    if (countArg(inputs, "forwards", 1, results.length) !== results.length)
       throw new NextxError("PARITY_OTHER_STEPS", `${results.length} passes, expected ${args.forwards}.`);
     const parts = results.map(({ logits, group }) => ({
       data: logits.data,
@@ -236,8 +241,9 @@ export function narParity(
       for (let row = 0; row < data.length; row += width) {
         const values = (data as Float32Array).subarray(row, row + width); // logits are float32
         // code: a share of 0 keeps the best alone, where ours keeps all.
-        const share = Math.max(Number(args.top_p), Number.MIN_VALUE);
-        for (const id of filteredProbabilities(values, Number(args.top_k), share).ids) kept[row + id] = 1;
+        const share = Math.max(numberArg({ args }, "top_p"), Number.MIN_VALUE);
+        for (const id of filteredProbabilities(values, numberArg({ args }, "top_k"), share).ids)
+          kept[row + id] = 1;
       }
       return { kept: bools(kept, shape) };
     },
@@ -263,7 +269,7 @@ export function narParity(
     decode: async (inputs) => {
       const ids = inputs.tensor("tokens");
       const { codec } = tokenizer(inputs);
-      const [rows = 0, columns = 0] = inputs.args.grid as readonly number[];
+      const [rows = 0, columns = 0] = countsArg(inputs, "grid");
       const graph = trace({ ids: int32(B, rows * columns) }, (x) => ({
         image: codec.decode(codec.codes(x.ids, rows, columns)),
       }));

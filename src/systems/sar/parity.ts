@@ -6,6 +6,8 @@
 import { nextMatrix, poolMatrix } from "../../codec/scaleMatrices.ts";
 import {
   caseConfig,
+  countArg,
+  countsArg,
   fromOfficial,
   numberArg,
   type ParityCase,
@@ -65,7 +67,7 @@ const official = (
 
 /** The schedule an argument names. */
 const planOf = (args: Args, name: string): Plan<Scale> =>
-  scalePlan(requireGrowing(args[name] as readonly number[]));
+  scalePlan(requireGrowing(countsArg({ args }, name)));
 
 /** First 6 channels of the position map's gradient. */
 function cutPositions(outputs: Outputs): Outputs {
@@ -100,7 +102,7 @@ export function sarParity(
   const sideOf = (image: Value): number => image.shape[3] as number; // pictures are B x 3 x H x W
 
   async function decode({ tensor, args }: ParityInputs): Promise<Outputs> {
-    const side = Number(args.side);
+    const side = countArg({ args }, "side");
     const ids = tensor("idx");
     const { codes } = await run(codesGraph(tokenizer), {});
     const book = codes?.data as Float32Array; // the graph's output
@@ -116,7 +118,7 @@ export function sarParity(
 
   async function vaeForward({ tensor, args }: ParityInputs): Promise<Outputs> {
     const image = tensor("image");
-    const sides = args.v_patch_nums as readonly number[];
+    const sides = countsArg({ args }, "v_patch_nums");
     const specs = tokenizerSpecs(tokenizer, sides.length, sideOf(image));
     const graph = trace(specs, (inputs) => {
       const { vq, commit, reconstructions } = tokenizerLosses(tokenizer, inputs, sides.length);
@@ -137,7 +139,7 @@ export function sarParity(
   /** One program for one drawn side, run for every side: the mean over sides is the mean of its results. */
   async function vaeGradients({ tensor, args }: ParityInputs): Promise<Outputs> {
     const images = tensor("image");
-    const sides = args.v_patch_nums as readonly number[];
+    const sides = countsArg({ args }, "v_patch_nums");
     const graph = tokenizerTraining(scopes.vae, tokenizer, 1, { l1: 0, l2: 1, vq: 1 }, sideOf(images));
     using program = await compile(graph, { device, weights, prepack: false });
     const results: Outputs[] = [];
@@ -236,7 +238,8 @@ export function sarParity(
     "vae-forward": vaeForward,
     "vae-loss-grad": vaeGradients,
     "position-table": async ({ args }) => {
-      const [rows, columns, width] = [Number(args.h), Number(args.w), Number(args.d)];
+      const size = (name: string) => countArg({ args }, name);
+      const [rows, columns, width] = [size("h"), size("w"), size("d")];
       return { table: floats(positionTable(rows, columns, width), [1, width, rows, columns]) };
     },
     logits,

@@ -1,5 +1,5 @@
 /** SpaceTime's parity table: from the `run` names of reference cases to the functions that train and forecast. */
-import type { ParityCase, ParityInputs, ParityTable } from "../../formats/parityCase.ts";
+import { countArg, type ParityCase, type ParityInputs, type ParityTable } from "../../formats/parityCase.ts";
 import { type ClosedStateSpace, closedLoop, companionLoop, openLoop } from "../../mixer/stateSpace.ts";
 import {
   companionMatrix,
@@ -74,15 +74,15 @@ export function spacetimeParity(
   const space = [...kernels, "k", "u"] as const;
   return {
     "companion-kernel": over(kernels, ({ a, b, c }, args) => {
-      const states = krylov(Number(args.length), companionMatrix(a), b);
+      const states = krylov(countArg({ args }, "length"), companionMatrix(a), b);
       return { kernel: readout(states, c), states: transpose(states, [0, 2, 1]) };
     }),
     "companion-kernel-fast": over(kernels, ({ a, b, c }, args) => {
-      const length = Number(args.length);
+      const length = countArg({ args }, "length");
       return { kernel: fastCompanionKernel(length, a, b, truncated(length, a, c)) };
     }),
     "closed-loop-ssm": over(space, ({ u, ...vectors }, args) => {
-      const { y, next } = closedLoop(loopOf(vectors, args), u, Number(args.horizon));
+      const { y, next } = closedLoop(loopOf(vectors, args), u, countArg({ args }, "horizon"));
       return { y, u_next: next };
     }),
     "open-loop-ssm": over(space, ({ u, ...vectors }, args) => {
@@ -91,7 +91,7 @@ export function spacetimeParity(
     }),
     preprocess: over(["u"], ({ u }) => ({ z: whole().block(0, whole().embed(u)).filtered })),
     "encoder-block": over(["u"], ({ u }, args) => {
-      const index = Number(args.block ?? 0);
+      const index = countArg({ args }, "block", 0, 0);
       const model = whole();
       const before = model.config.blocks
         .slice(0, index)
@@ -106,7 +106,7 @@ export function spacetimeParity(
     loss: training,
     "loss-grad": training,
     forecast: over(["x"], ({ x }, args) => ({
-      forecast: whole().forecast(x, Number(args.horizon ?? whole().config.predictionLength)),
+      forecast: whole().forecast(x, countArg({ args }, "horizon", 1, whole().config.predictionLength)),
     })),
     [Symbol.dispose]: () => undefined,
   };

@@ -208,7 +208,11 @@ export function varParity(
       const out = new Float32Array(data.length);
       for (let row = 0; row < data.length; row += width) {
         const values = (data as Float32Array).subarray(row, row + width); // logits are float32
-        const { ids, probabilities } = filteredProbabilities(values, Number(args.top_k), Number(args.top_p));
+        const { ids, probabilities } = filteredProbabilities(
+          values,
+          numberArg({ args }, "top_k"),
+          numberArg({ args }, "top_p"),
+        );
         ids.forEach((id, k) => {
           out[row + id] = probabilities[k] as number; // same length
         });

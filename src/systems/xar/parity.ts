@@ -122,7 +122,7 @@ export function xarParity(
     const stepNoise = () => shapedInput(inputs, "step_noise", [groups, stepCount, ...noiseShape]).data;
     const steps = options.solver === "euler" || stepCount === 0 ? new Float32Array(0) : stepNoise();
     const ids = solverTimes(options).slice(0, -1).map(timeId);
-    if (Array.isArray(args.time_ids) && String(args.time_ids) !== String(ids))
+    if (args.time_ids !== undefined && String(args.time_ids) !== String(ids))
       throw new NextxError("PARITY_OTHER_STEPS", `Times ${ids}, expected ${args.time_ids}.`);
     const part = (data: Value["data"], at: number, size: number) =>
       (data as Float32Array).subarray(at * size, (at + 1) * size); // noise is float32
