@@ -25,29 +25,31 @@ const daysIn = (ms: number): number => dayOfMonth(Date.UTC(0, monthOf(ms) + 1, 0
 /** The last moment that tables can write. */
 const lastMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
-function monthly(times: ArrayLike<number>): Cadence | undefined {
+/** Ends of months, and one day of the month, where all rows keep them. */
+function monthly(times: ArrayLike<number>): Cadence[] {
   const all = Array.from(times);
-  const step = monthOf(all[1] as number) - monthOf(all[0] as number); // callers have two rows
-  const isEven = all.every((ms, i) => i === 0 || monthOf(ms) - monthOf(all[i - 1] as number) === step);
+  const size = monthOf(all[1] as number) - monthOf(all[0] as number); // callers have two rows
+  const isEven = all.every((ms, i) => i === 0 || monthOf(ms) - monthOf(all[i - 1] as number) === size);
   const isOf = (part: (ms: number) => number) => all.every((ms) => part(ms) === part(all[0] as number));
-  if (step < 1 || !isEven || !isOf(timeOfDay)) return undefined;
-  if (all.every(isMonthEnd)) return { kind: "monthEnds", size: step };
-  const day = Math.max(...all.map(dayOfMonth));
+  if (size < 1 || !isEven || !isOf(timeOfDay)) return [];
+  const day = all.reduce((latest, ms) => Math.max(latest, dayOfMonth(ms)), 1);
   // A month that lacks the day has its last one.
-  return all.every((ms) => dayOfMonth(ms) === Math.min(day, daysIn(ms)))
-    ? { kind: "months", size: step }
-    : undefined;
+  const isOneDay = all.every((ms) => dayOfMonth(ms) === Math.min(day, daysIn(ms)));
+  return [
+    ...(all.every(isMonthEnd) ? [{ kind: "monthEnds", size } as const] : []),
+    ...(isOneDay ? [{ kind: "months", size } as const] : []),
+  ];
 }
 
 /**
- * The cadence of one series. `at(row)` says where a row stands.
+ * The cadences that one series keeps, the likeliest first; a short one may keep several. `at(row)` says where a row stands.
  * @throws NextxError SERIES_TOO_SHORT, SERIES_UNSORTED, SERIES_DUPLICATE_TIME, SERIES_MISSING_TIME, SERIES_IRREGULAR
  */
-export function cadenceOf(
+export function cadencesOf(
   times: ArrayLike<number>,
   form: TimestampForm,
   at: (row: number) => string,
-): Cadence {
+): readonly Cadence[] {
   const fail = (code: string, message: string, row: number, hint: string): never => {
     throw new NextxError(code, message, { path: at(row), hint });
   };
@@ -62,11 +64,11 @@ export function cadenceOf(
   if (back >= 0) fail("SERIES_UNSORTED", "Times of a series must grow.", back + 1, "Sort the rows by time.");
   if (same >= 0)
     fail("SERIES_DUPLICATE_TIME", "Two rows have one time.", same + 1, `Keep one of them. ${clock}`);
-  const months = form === "number" ? undefined : monthly(times);
-  if (months) return months;
+  const months = form === "number" ? [] : monthly(times);
   const size = gaps.reduce((least, gap) => Math.min(least, gap), Number.POSITIVE_INFINITY);
   const wrong = gaps.findIndex((gap) => gap !== size);
   if (wrong >= 0) {
+    if (months.length > 0) return months;
     const isHole = (gaps[wrong] as number) % size === 0;
     const isOfWorkdays =
       form !== "number" && size === dayMs && !Array.from(times).some((ms) => isWeekend(ms));
@@ -83,7 +85,25 @@ export function cadenceOf(
       "Rows must be evenly spaced.",
     );
   }
-  return { kind: form === "number" ? "count" : "time", size };
+  return [...months, { kind: form === "number" ? "count" : "time", size }];
+}
+
+/**
+ * The cadence of all series, one list of `cadencesOf` each: one that every series keeps. Where there is none, the place of
+ * a series that does not keep those of `longest`.
+ */
+export function commonCadence(
+  all: readonly (readonly Cadence[])[],
+  longest: number,
+): { readonly cadence: Cadence } | { readonly other: number } {
+  const keeps = (own: readonly Cadence[], { kind, size }: Cadence) =>
+    own.some((one) => one.kind === kind && one.size === size);
+  let left = all[longest] ?? [];
+  for (const [other, own] of all.entries()) {
+    left = left.filter((one) => keeps(own, one));
+    if (left.length === 0) return { other };
+  }
+  return { cadence: left[0] as Cadence }; // some are left
 }
 
 /** The time `steps` rows after another; a day that a month lacks becomes its last. */

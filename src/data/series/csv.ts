@@ -13,7 +13,10 @@ export interface CsvRow {
 /** Rows of text cells; every row is as long as the first. @throws NextxError CSV_BAD_FILE */
 export function parseCsv(text: string, path: string, delimiter = ","): readonly CsvRow[] {
   try {
-    const options = { bom: true, delimiter, skip_empty_lines: true, max_record_size: 1 << 20, info: true };
+    const options = {
+      ...{ bom: true, delimiter, skip_empty_lines: true, max_record_size: 1 << 20, info: true },
+      record_delimiter: ["\r\n", "\n", "\r"], // else as the first line ends
+    };
     const rows = parse(text, options) as unknown as { record: string[]; info: { lines: number } }[]; // `info` says so
     return rows.map(({ record, info }) => ({ cells: record, line: info.lines }));
   } catch (cause) {
@@ -26,11 +29,17 @@ export function parseCsv(text: string, path: string, delimiter = ","): readonly 
   }
 }
 
-/** A table's bytes as text. @throws NextxError CSV_NOT_UTF8 */
+/** A table's bytes as text. @throws NextxError CSV_NOT_UTF8, CSV_TOO_LARGE */
 export function decodeTable(bytes: Uint8Array, path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
+    if (!(cause instanceof TypeError))
+      throw new NextxError("CSV_TOO_LARGE", `${path} is larger than a text can be (512 MiB).`, {
+        path,
+        hint: "Divide the table into several, each with some of the series.",
+        cause,
+      });
     throw new NextxError("CSV_NOT_UTF8", `${path} is not text in UTF-8.`, {
       path,
       hint: "Save the table again as UTF-8.",

@@ -1,7 +1,7 @@
 /** Long tables: what is read, what is written, and every bad file with its code. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { cadenceOf, frequencyOf, rowTime, timeAfter, usualSeason } from "./cadence.ts";
+import { type Cadence, cadencesOf, frequencyOf, rowTime, timeAfter, usualSeason } from "./cadence.ts";
 import { decodeTable } from "./csv.ts";
 import { type LongSeries, maxSeries, readLongTable, writeLongTable } from "./longTable.ts";
 
@@ -16,6 +16,9 @@ describe("good files", () => {
     ["tabs", rows("a,2024-01-01,1", "a,2024-01-02,2").replaceAll(",", "\t")],
     ["other columns and another order", "y,extra,ds,unique_id\n1,x,2024-01-01,a\n2,x,2024-01-02,a\n"],
     ["Windows line ends", rows("a,2024-01-01,1", "a,2024-01-02,2").replaceAll("\n", "\r\n")],
+    ["mixed line ends", "y,ds,unique_id\r\n1,2024-01-01,a\n2,2024-01-02,a\r\n"],
+    ["mixed line ends, the header's of Unix", "y,ds,unique_id\n1,2024-01-01,a\r\n2,2024-01-02,a\n"],
+    ["commas within a name of the header", '"a, b, c, d";unique_id;ds;y\n;a;2024-01-01;1\n;a;2024-01-02;2\n'],
   ])("with %s", (_, text) => {
     const { series, cadence } = read(text);
     expect(series).toEqual([
@@ -63,6 +66,19 @@ describe("good files", () => {
     const next = { ...one, timesMs: [rowTime(one.timesMs, table.cadence, 2)], values: [3] };
     expect(writeLongTable([next], table.form)).toBe(rows(`a,${third},3`));
     expect(read(rows(`a,${first},1`, `a,${second},2`, `a,${third},3`)).form).toBe(table.form);
+  });
+
+  it("writes the time of day where the file does, also at midnight", () => {
+    const hours = ["2024-03-01 22:00:00", "2024-03-01 23:00:00"].map((ds, i) => `a,${ds},${i}`);
+    const next = (text: string) => {
+      const { series, cadence, form } = read(text);
+      const { timesMs } = series[0] as LongSeries;
+      return writeLongTable([{ id: "a", timesMs: [rowTime(timesMs, cadence, 2)], values: [2] }], form);
+    };
+    expect(next(rows(...hours))).toBe(rows("a,2024-03-02 00:00:00,2"));
+    expect(next(rows(...hours).replaceAll("-", "/"))).toBe(rows("a,2024/03/02 00:00:00,2"));
+    expect(next(rows("a,2024-02-29,0", "a,2024-03-01 00:00:00,1"))).toBe(rows("a,2024-03-02 00:00:00,2"));
+    expect(next(rows("a,2024-01,0", "a,2024-02-01 00:00,1"))).toBe(rows("a,2024-03-01 00:00:00,2"));
   });
 
   it("names of columns may have spaces, and lines are counted as in the file", () => {
@@ -115,7 +131,8 @@ const hourly = (...hours: string[]): string => rows(...hours.map((hour, i) => `a
 
 /** Families of bad files, each with the code that tells it. */
 const bad: readonly (readonly [string, string, string])[] = [
-  ["nothing", "", "SERIES_MISSING_COLUMN"],
+  ["nothing", "", "SERIES_EMPTY"],
+  ["empty lines", "\n\n", "SERIES_EMPTY"],
   ["a column twice", "unique_id,ds,y,y\na,2024-01-01,1,2\n", "SERIES_REPEATED_COLUMN"],
   ["only a header", "unique_id,ds,y\n", "SERIES_EMPTY"],
   ["a missing column", "id,ds,y\na,2024-01-01,1\n", "SERIES_MISSING_COLUMN"],
@@ -123,6 +140,7 @@ const bad: readonly (readonly [string, string, string])[] = [
   ["a ragged line", rows("a,2024-01-01", "a,2024-01-02,2"), "CSV_BAD_FILE"],
   ["mixed date forms", rows("a,2024-01-01,1", "a,2024/1/2,2"), "SERIES_MIXED_TIMES"],
   ["dates and numbers", rows("a,2024-01-01,1", "a,2,2"), "SERIES_MIXED_TIMES"],
+  ["months that look like numbers", rows("a,202311,1", "a,202312,2", "a,202401,3"), "SERIES_BAD_TIME"],
   ["a day that does not exist", rows("a,2024-02-30,1", "a,2024-03-01,2"), "SERIES_BAD_TIME"],
   ["an unknown date form", rows("a,31.12.2024,1", "a,01.01.2025,2"), "SERIES_BAD_TIME"],
   ["unsorted rows", rows("a,2024-01-02,1", "a,2024-01-01,2"), "SERIES_UNSORTED"],
@@ -179,6 +197,26 @@ describe("bad files", () => {
     expect(performance.now() - startMs).toBeLessThan(10_000);
   });
 
+  it("beyond what a text can hold are refused by their size", () => {
+    expect(() => decodeTable(new Uint8Array(2 ** 29), "x.csv")).toThrow(
+      expect.objectContaining({ code: "CSV_TOO_LARGE" }),
+    );
+  });
+
+  it("are told the columns that they lack, and what there is in their place", () => {
+    const hint = (header: string) => {
+      try {
+        read(`${header}\na,1,1\n`);
+      } catch (error) {
+        return (error as { hint?: string }).hint;
+      }
+      return undefined;
+    };
+    expect(hint("unique_id,date,y")).toBe("The columns are unique_id, ds and y.");
+    expect(hint("unique_id,dates,y")).not.toContain('y"?');
+    expect(hint("uniqueid,ds,y")).toBe('Did you mean "uniqueid"? The columns are unique_id, ds and y.');
+  });
+
   it("say where: the series and the line", () => {
     const text = rows("a,2024-01-01,1", "b,2024-01-01,1", "a,2024-01-02,x");
     expect(() => read(text)).toThrow(expect.objectContaining({ path: 'series "a", line 4' }));
@@ -213,7 +251,7 @@ describe("bad files", () => {
 
 describe("cadence", () => {
   const times = (...texts: string[]) => texts.map((text) => Date.parse(`${text}Z`));
-  const of = (...texts: string[]) => cadenceOf(times(...texts), "iso", String);
+  const of = (...texts: string[]) => cadencesOf(times(...texts), "iso", String)[0] as Cadence;
 
   it("writes months as they came", () => {
     const table = read("unique_id,ds,y\na,2024-11,1\na,2024-12,2\n");
@@ -275,6 +313,38 @@ describe("cadence", () => {
     const cadence = of(...known);
     const all = times(...known);
     expect(wanted.map((_, i) => rowTime(all, cadence, all.length + i))).toEqual(times(...wanted));
+  });
+
+  it.each([
+    [
+      "years on a day that ends a February",
+      ["2021-02-28", "2022-02-28", "2023-02-28", "2024-02-28"],
+      2,
+      "months",
+    ],
+    ["quarters on the 30th", ["2022-12-30", "2023-03-30", "2023-06-30", "2023-09-30"], 2, "months"],
+    ["ends of months, all short ones", ["2023-09-30", "2023-10-31", "2023-11-30"], 2, "monthEnds"],
+    [
+      "28 days, two of which are a month",
+      ["2023-01-04", "2023-02-01", "2023-03-01", "2023-03-29"],
+      2,
+      "time",
+    ],
+  ] as const)("of all series follows from the longer ones: %s", (_, long, short, kind) => {
+    const parts = long.slice(1).map((__, i) => long.slice(i, i + short)); // every short piece of the long one
+    for (const part of parts.filter(({ length }) => length === short)) {
+      const lines = (id: string, all: readonly string[]) => all.map((ds, i) => `${id},${ds},${i}`);
+      expect(read(rows(...lines("a", part), ...lines("b", long))).cadence.kind).toBe(kind);
+      expect(read(rows(...lines("b", long), ...lines("a", part))).cadence.kind).toBe(kind);
+    }
+  });
+
+  it("of other series is told by the shorter one's name", () => {
+    const days = (id: string, count: number, step: number) =>
+      Array.from({ length: count }, (_, i) => `${id},${day(i * step)},${i}`);
+    expect(() => read(rows(...days("short", 3, 2), ...days("long", 9, 1)))).toThrow(
+      expect.objectContaining({ code: "SERIES_MIXED_FREQUENCY", path: 'series "short"' }),
+    );
   });
 
   it("is none where ends of months come at different hours", () => {

@@ -6,6 +6,9 @@ const slashed = /^(\d{4})\/(\d{1,2})\/(\d{1,2})(?: (\d{1,2}):(\d{2})(?::(\d{2}))
 /** How a file writes its times. */
 export type TimestampForm = "iso" | "month" | "slashed" | "compact" | "number";
 
+/** The same, or a form whose dates carry a time of day, be it midnight. */
+export type WrittenForm = TimestampForm | "isoClock" | "slashedClock";
+
 /** 20241231: eight digits that are a date of these centuries. */
 const compact = /^(1[6-9]\d{2}|2[0-4]\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$/;
 
