@@ -1,7 +1,8 @@
 /** Forecasting a table of series: what `nextx forecast` and a program with nextx call. */
 import { usualSeason } from "./data/series/cadence.ts";
 import { type LongSeries, type LongTable, readLongTable } from "./data/series/longTable.ts";
-import { withScale } from "./data/series/pool.ts";
+import { changes, withScale } from "./data/series/pool.ts";
+import { forecastNumbers, maxUsualContext, requireHorizon } from "./evaluate/forecast/limits.ts";
 import { dLinear, nLinear } from "./evaluate/forecast/linearModels.ts";
 import {
   type ForecastMethod,
@@ -9,11 +10,12 @@ import {
   naiveMethod,
   seasonalNaiveMethod,
 } from "./evaluate/forecast/methods.ts";
-import { type Quantile, quantilesOf } from "./evaluate/forecast/quantiles.ts";
+import { type Quantile, quantilesOf, requireErrors } from "./evaluate/forecast/quantiles.ts";
 import { type Backtest, backtest, forecastTable, rowsBack } from "./evaluate/forecast/table.ts";
 import type { EpochReport } from "./evaluate/forecast/train.ts";
 import { smallTransformer } from "./evaluate/forecast/transformer.ts";
 import { suggestion } from "./formats/suggest.ts";
+import { validate } from "./formats/validate.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { seriesSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
@@ -39,7 +41,7 @@ export interface ForecastOptions extends DeviceOptions {
   readonly method: string;
   /** Rows to forecast. */
   readonly horizon: number;
-  /** Rows that learned methods look back on; two seasons or two horizons when absent, as far as the shortest series has them. */
+  /** Rows that learned methods look back on; two seasons or two horizons when absent, as far as the shortest series has them, at most 10,000. */
   readonly context?: number;
   /** Rows of a season; follows from the step between rows when absent. */
   readonly season?: number;
@@ -82,23 +84,30 @@ const shortestKnown = ({ series }: LongTable, horizon: number, backtests: number
   backtests * horizon;
 
 /** Two seasons or two horizons, unless the shortest series is shorter: then what leaves a horizon to learn and one to judge. */
-function usualContext(known: number, horizon: number, season: number): number {
+export function usualContext(known: number, horizon: number, season: number): number {
   const spare = known - 2 * horizon >= horizon ? known - 2 * horizon : known - horizon;
-  return Math.max(1, Math.min(Math.max(2 * season, 2 * horizon, 8), spare));
+  return Math.max(1, Math.min(Math.max(2 * season, 2 * horizon, 8), spare, maxUsualContext));
 }
 
 /**
  * Forecasts the text of a long table.
- * @throws NextxError FORECAST_UNKNOWN_METHOD, FORECAST_FEW_ERRORS, CSV_BAD_FILE, SERIES_ codes, TRAIN_NOT_FINITE, ABORTED
+ * @throws NextxError CONFIG_BAD_VALUE, FORECAST_UNKNOWN_METHOD, FORECAST_TOO_LARGE, FORECAST_FEW_ERRORS, CSV_ and SERIES_ codes,
+ * TRAIN_NOT_FINITE, ABORTED
  */
 export async function forecast(
   text: string,
   path: string,
   options: ForecastOptions,
 ): Promise<ForecastResult> {
-  const { method, horizon, backtests: count = 0, seed = 0, epochs = 10, onEpoch, signal } = options;
+  validate(forecastNumbers, options, "options");
+  const { method, horizon, backtests: count = 0, quantiles: levels = [] } = options;
+  const { seed = 0, epochs = 10, onEpoch, signal } = options;
   const own = methodOf(method);
   const table = readLongTable(text, path);
+  requireHorizon(table, horizon, levels.length);
+  const scales = table.series.map(withScale);
+  const needed = scales.some(changes) ? levels : []; // what does not change needs no errors
+  if (count === 0) requireErrors(needed, 0);
   const season = options.season ?? usualSeason(table.cadence);
   const known = shortestKnown(table, horizon, count);
   const context = options.context ?? usualContext(known, horizon, season);
@@ -116,10 +125,10 @@ export async function forecast(
     ...(known >= season ? [["seasonal-naive", seasonalNaiveMethod] as const] : []),
   ]);
   if (count > 0)
-    for (const [name, other] of tested) backtests.push(await backtest(name, other, table, setting, count));
+    for (const [name, other] of tested)
+      backtests.push(await backtest(name, other, table, setting, count, needed));
   const rows = await forecastTable(own, table, setting);
-  const levels = options.quantiles ?? [];
   const errors = backtests[0]?.stepErrors ?? []; // the method's own come first
-  const quantiles = levels.length > 0 ? quantilesOf(rows, table.series.map(withScale), errors, levels) : [];
+  const quantiles = levels.length > 0 ? quantilesOf(rows, scales, errors, levels) : [];
   return { table, method, context: rowsBack(own, setting), season, forecast: rows, quantiles, backtests };
 }

@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest";
 import { writeLongTable } from "./data/series/longTable.ts";
 import { finite } from "./evaluate/forecast/forecaster.ts";
 import { renderForecastPage } from "./evaluate/forecast/forecastPage.ts";
-import { quantileOf } from "./evaluate/forecast/quantiles.ts";
-import { forecast, forecastMethods } from "./forecast.node.ts";
+import { quantileOf, requireErrors } from "./evaluate/forecast/quantiles.ts";
+import { forecast, forecastMethods, usualContext } from "./forecast.node.ts";
+import { seriesSystems } from "./systems/registry.ts";
 import { RandomStream } from "./tensor/random.ts";
 
 const wave = (row: number, period: number): number => 10 + 3 * Math.sin((2 * Math.PI * row) / period);
@@ -60,15 +61,40 @@ it("the same seed gives the same forecast", async () => {
   expect((await run()).forecast).toEqual((await run()).forecast);
 });
 
-it("a series that does not change is forecast as it is", async () => {
+it("series that do not change are forecast as they are, quantiles too", async () => {
+  const settings = { ...options, method: "nlinear", epochs: 1, backtests: 1, quantiles: [0.01, 0.9] };
   const result = await forecast(
     table(80, () => 5),
     "x.csv",
-    { ...options, method: "nlinear", epochs: 1, backtests: 1 },
+    settings,
   );
   expect(result.table.notices).toHaveLength(2);
-  expect(result.backtests[0]?.errors.mase).toBeUndefined();
-  for (const { values } of result.forecast) for (const value of values) expect(value).toBeCloseTo(5, 0);
+  expect(result.backtests[0]?.errors).toMatchObject({ mae: 0, mase: undefined });
+  const five = Array(6).fill(5);
+  expect(result.forecast.map(({ values }) => values)).toEqual([five, five]);
+  expect(result.quantiles.flat().map(({ values }) => values)).toEqual([five, five, five, five]);
+});
+
+it.each([0, 0.001, 1e9, 1e-200])("a series of %d beside others stays what it is", async (constant) => {
+  const mixed = table(80, (row, i) => (i === 0 ? constant : wave(row, 12) * 100));
+  const settings = { ...options, method: "nlinear", epochs: 1, backtests: 2, quantiles: [0.1, 0.9] };
+  const { forecast: rows, quantiles, backtests } = await forecast(mixed, "x.csv", settings);
+  expect(rows[0]?.values).toEqual(Array(6).fill(constant));
+  for (const { values } of quantiles[0] ?? []) expect(values).toEqual(rows[0]?.values);
+  for (const { stepErrors } of backtests) for (const own of stepErrors) expect(own).toHaveLength(2); // of b alone
+  const alone = mixed.replaceAll(/^a,.*\n/gm, "");
+  const { forecast: same, quantiles: bounds } = await forecast(alone, "x.csv", settings);
+  expect(rows[1]).toEqual(same[0]);
+  expect(quantiles[1]).toEqual(bounds[0]);
+});
+
+it("very small values keep their scale", async () => {
+  const tiny = table(80, (row, i) => wave(row + i, 12) * 1e-200);
+  const large = table(80, (row, i) => wave(row + i, 12));
+  const run = async (text: string) =>
+    (await forecast(text, "x.csv", { ...options, method: "nlinear", epochs: 2 })).forecast[0]?.values ?? [];
+  const [small, wanted] = [await run(tiny), await run(large)];
+  for (const [i, value] of small.entries()) expect(value * 1e200).toBeCloseTo(wanted[i] as number, 3);
 });
 
 it("the page is self-contained, and the same for the same content", async () => {
@@ -132,6 +158,73 @@ it("quantiles need enough errors, and lie between neighbours", async () => {
   expect([0, 0.25, 0.5, 1].map((level) => quantileOf([1, 2, 4], level))).toEqual([1, 1.5, 2, 4]);
   const few = { ...options, method: "naive", backtests: 1, quantiles: [0.01] };
   await expect(forecast(table(60), "x.csv", few)).rejects.toMatchObject({ code: "FORECAST_FEW_ERRORS" });
+});
+
+it.each([0.1, 0.9])("the quantile %d needs ten errors", (level) => {
+  expect(() => requireErrors([level], 10)).not.toThrow();
+  expect(() => requireErrors([level], 9)).toThrow(expect.objectContaining({ code: "FORECAST_FEW_ERRORS" }));
+});
+
+it.each([
+  ["FORECAST_FEW_ERRORS", table(60), { backtests: 1, quantiles: [0.01] }],
+  ["FORECAST_FEW_ERRORS", table(60), { quantiles: [0.5] }],
+  ["FORECAST_TOO_LARGE", table(60), { horizon: 100_000, context: 8, quantiles: Array(50).fill(0.5) }],
+  ["SERIES_BAD_TIME", table(60).replaceAll(",2020-01-", ",9999-12-"), { horizon: 9_000 }],
+] as const)("%s is said before anything is trained", async (code, text, over) => {
+  const trained: number[] = [];
+  const settings = { ...options, ...over, method: "nlinear", epochs: 1 };
+  const work = forecast(text, "x.csv", { ...settings, onEpoch: ({ length }) => trained.push(length) });
+  await expect(work).rejects.toMatchObject({ code });
+  expect(trained).toEqual([]);
+});
+
+it.each([
+  { horizon: 0 },
+  { horizon: -1 },
+  { horizon: 1.5 },
+  { horizon: Number.NaN },
+  { horizon: 100_001 },
+  { season: 0 },
+  { season: 2.5 },
+  { context: 0 },
+  { context: 200_000 },
+  { backtests: -1 },
+  { epochs: 0 },
+  { seed: 0.5 },
+  { quantiles: [0.5, 1] },
+  { quantiles: [Number.NaN] },
+])("a program's %j is refused", async (over) => {
+  const [name = ""] = Object.keys(over);
+  const settings = { ...options, method: "naive", backtests: 2, ...over };
+  await expect(forecast(table(60), "x.csv", settings)).rejects.toMatchObject({
+    code: "CONFIG_BAD_VALUE",
+    path: expect.stringContaining(`options.${name}`),
+    message: expect.stringMatching(/It is an? (integer|number) from/),
+  });
+});
+
+it("naive methods stop when they are told to", async () => {
+  const stop = new AbortController();
+  const settings = { ...options, method: "naive", backtests: 5, signal: stop.signal };
+  const work = forecast(table(60), "x.csv", settings);
+  setTimeout(() => stop.abort(), 0); // between back-tests
+  await expect(work).rejects.toMatchObject({ code: "ABORTED" });
+  await expect(forecast(table(60), "x.csv", { ...settings, backtests: 0 })).rejects.toMatchObject({
+    code: "ABORTED",
+  });
+});
+
+it.each(["spacetime", "autoformer"])("%s names the rows that it cannot look back on", (id) => {
+  const shape = { contextLength: 200_000, predictionLength: 1, channels: 1, frequency: "h" } as const;
+  expect(() => seriesSystems.get(id)?.smallConfig(shape)).toThrow(
+    expect.objectContaining({ code: "CONFIG_BAD_VALUE", path: "config.contextLength" }),
+  );
+});
+
+it("looks back on no more rows than a default should, unless told", () => {
+  expect(usualContext(400_000, 1, 86_400)).toBe(10_000);
+  expect(usualContext(400_000, 90_000, 24)).toBe(10_000);
+  expect(usualContext(400, 6, 24)).toBe(48);
 });
 
 it("a series that is constant up to rounding has deviation 1, so that others keep their quantiles", async () => {

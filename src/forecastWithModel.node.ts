@@ -3,7 +3,9 @@ import { frequencyOf, rowTime } from "./data/series/cadence.ts";
 import { type LongSeries, type LongTable, readLongTable } from "./data/series/longTable.ts";
 import { cutWindows, onScale, type ScaledSeries } from "./data/series/pool.ts";
 import { finite, trainedForecaster } from "./evaluate/forecast/forecaster.ts";
+import { forecastNumbers, requireHorizon } from "./evaluate/forecast/limits.ts";
 import type { SeriesDescription } from "./formats/seriesModelFile.ts";
+import { validate } from "./formats/validate.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { floats, type Value } from "./runtime/values.ts";
 import { readSeriesModel } from "./seriesProgramme.node.ts";
@@ -68,12 +70,16 @@ function sideBySide({ data, shape }: Value): Value {
 const firstOf = ({ data, shape: [, rows = 0, width = 0] }: Value): Value =>
   floats((data as Float32Array).slice(0, rows * width), [1, rows, width]);
 
-/** @throws NextxError FORECAST_TOO_FAR, FORECAST_OTHER_SERIES, FORECAST_OTHER_STEP, FORECAST_NOT_FINITE, MODEL_, CSV_ and SERIES_ codes */
+/**
+ * @throws NextxError CONFIG_BAD_VALUE, FORECAST_TOO_FAR, FORECAST_OTHER_SERIES, FORECAST_OTHER_STEP, FORECAST_TOO_LARGE,
+ * FORECAST_NOT_FINITE, MODEL_, CSV_ and SERIES_ codes
+ */
 export async function forecastWithModel(
   text: string,
   path: string,
   { model, horizon, ...options }: ModelForecastOptions,
 ): Promise<ModelForecast> {
+  validate(forecastNumbers.pick({ horizon: true }), { horizon }, "options");
   const { description, weights } = await readSeriesModel(model);
   const { contextLength, predictionLength, config, frequency, stepMs } = description;
   if (horizon > predictionLength) {
@@ -95,6 +101,7 @@ export async function forecastWithModel(
     );
   }
   const channels = channelsOf(table, description);
+  requireHorizon(table, horizon);
   const system = systemIn(seriesSystems, description.system);
   const trainee = system.trainee(config, channels.length);
   using forecaster = await trainedForecaster(system.id, trainee, weights, await openDevice(options));

@@ -16,21 +16,27 @@ import type { SeriesBatch, WindowSet } from "./windows.ts";
 /** A series with its scale, from its first `known` rows. */
 export interface ScaledSeries extends LongSeries {
   readonly mean: number;
+  /** 0 for a series that does not change. */
   readonly deviation: number;
 }
 
-/** Mean and deviation of all values; 1 for a series that does not change. */
+/** Whether a series has a scale to learn on. */
+export const changes = ({ deviation }: Pick<ScaledSeries, "deviation">): boolean => deviation > 0;
+
+/** Mean and deviation of all values. */
 export function withScale(series: LongSeries): ScaledSeries {
   const { values } = series;
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  const variance = values.reduce((total, value) => total + (value - mean) ** 2, 0) / values.length;
-  return { ...series, mean, deviation: deviationOf(mean, variance) };
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1; // squares of small ones would be 0
+  const variance =
+    values.reduce((total, value) => total + ((value - mean) / largest) ** 2, 0) / values.length;
+  return { ...series, mean, deviation: deviationOf(mean / largest, variance) * largest };
 }
 
 /** A number with as many digits as float32 leaves on a scale. */
 export function withDigitsOf(value: number, deviation: number): number {
-  const decimals = 7 - Math.floor(Math.log10(deviation));
-  return decimals < 0 ? value : Number(value.toFixed(Math.min(decimals, 100)));
+  const decimals = 7 - Math.floor(Math.log10(deviation)); // infinite without a scale
+  return decimals < 0 || decimals > 100 ? value : Number(value.toFixed(decimals));
 }
 
 /** A standardised number on the scale of its series. */

@@ -32,10 +32,10 @@ export interface Scaling {
 /** Spread about its mean that is no more than rounding. */
 const roundOff = 1e-12;
 
-/** Deviation of values with this mean and variance; 1 where they are constant up to rounding. */
+/** Deviation of values with this mean and variance; 0 where they are constant up to rounding. */
 export function deviationOf(mean: number, variance: number): number {
   const deviation = Math.sqrt(variance);
-  return deviation > roundOff * Math.abs(mean) ? deviation : 1;
+  return deviation > roundOff * Math.abs(mean) ? deviation : 0;
 }
 
 /** @throws NextxError SERIES_TOO_SHORT when there are no training rows */
@@ -55,7 +55,10 @@ export function fitScaling({ channels, values }: SeriesTable, [start, end]: Spli
   each((channel, value) => {
     deviation[channel] = (deviation[channel] as number) + (value - (mean[channel] as number)) ** 2 / rows;
   });
-  return { mean, deviation: deviation.map((variance, channel) => deviationOf(mean[channel] ?? 0, variance)) };
+  return {
+    mean,
+    deviation: deviation.map((variance, channel) => deviationOf(mean[channel] ?? 0, variance) || 1),
+  };
 }
 
 /** Values minus mean, by deviation. */

@@ -3,7 +3,7 @@
  * taken to lie about its forecasts as the known rows did. Errors are on the scale of each series and pooled over all.
  */
 import type { LongSeries } from "../../data/series/longTable.ts";
-import { type ScaledSeries, withDigitsOf } from "../../data/series/pool.ts";
+import { changes, type ScaledSeries, withDigitsOf } from "../../data/series/pool.ts";
 import { NextxError } from "../../tensor/errors.ts";
 
 /** Values below which a share of the outcomes is expected. */
@@ -23,8 +23,19 @@ export function quantileOf(sorted: readonly number[], level: number): number {
   return below + (above - below) * (at - Math.floor(at));
 }
 
-/** Errors without which a level says nothing: one is expected beyond it. */
-const fewest = (level: number): number => Math.ceil(1 / Math.min(level, 1 - level));
+/** Errors without which a level says nothing: one is expected beyond it. 1 - 0.9 is not quite 0.1. */
+const fewest = (level: number): number => Math.ceil(1 / Math.min(level, 1 - level) - 1e-9);
+
+/** @throws NextxError FORECAST_FEW_ERRORS when `count` errors are too few for a level */
+export function requireErrors(levels: readonly number[], count: number): void {
+  const extreme = levels.find((level) => count < fewest(level));
+  if (extreme === undefined) return;
+  throw new NextxError(
+    "FORECAST_FEW_ERRORS",
+    `The quantile ${extreme} needs ${fewest(extreme)} errors of back-tests; there are ${count}.`,
+    { path: "quantiles", hint: "Ask for more back-tests, or for quantiles nearer to 0.5." },
+  );
+}
 
 /**
  * Offsets per step and level: of the step's own errors where there are enough for every level, else of all steps', so that
@@ -33,14 +44,7 @@ const fewest = (level: number): number => Math.ceil(1 / Math.min(level, 1 - leve
 function offsetsOf(errors: StepErrors, levels: readonly number[]): number[][] {
   const ascending = (list: readonly number[]) => [...list].sort((a, b) => a - b);
   const all = ascending(errors.flat());
-  const extreme = levels.find((level) => all.length < fewest(level));
-  if (extreme !== undefined) {
-    throw new NextxError(
-      "FORECAST_FEW_ERRORS",
-      `The quantile ${extreme} needs ${fewest(extreme)} errors of back-tests; there are ${all.length}.`,
-      { path: "quantiles", hint: "Ask for more back-tests, or for quantiles nearer to 0.5." },
-    );
-  }
+  requireErrors(levels, all.length);
   const needed = Math.max(...levels.map(fewest));
   return errors.map((own) => {
     const pool = own.length < needed ? all : ascending(own);
@@ -48,21 +52,24 @@ function offsetsOf(errors: StepErrors, levels: readonly number[]): number[][] {
   });
 }
 
-/** Quantiles of every forecast, in the order of `levels`. @throws NextxError FORECAST_FEW_ERRORS */
+/**
+ * Quantiles of every forecast, in the order of `levels`; those of a series that does not change are its forecast.
+ * @throws NextxError FORECAST_FEW_ERRORS
+ */
 export function quantilesOf(
   forecast: readonly LongSeries[],
   scales: readonly Pick<ScaledSeries, "deviation">[],
   errors: StepErrors,
   levels: readonly number[],
 ): Quantile[][] {
-  const offsets = offsetsOf(errors, levels);
+  const offsets = scales.some(changes) ? offsetsOf(errors, levels) : [];
   return forecast.map(({ values }, i) => {
     const { deviation } = scales[i] as ScaledSeries; // one per series
     return levels.map((level, k) => ({
       level,
       values: values.map((value, step) =>
-        withDigitsOf(value + (offsets[step]?.[k] as number) * deviation, deviation),
-      ), // one per step and level
+        withDigitsOf(value + (offsets[step]?.[k] ?? 0) * deviation, deviation),
+      ),
     }));
   });
 }

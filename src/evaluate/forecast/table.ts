@@ -2,17 +2,29 @@
 
 import { rowTime } from "../../data/series/cadence.ts";
 import type { LongSeries, LongTable } from "../../data/series/longTable.ts";
-import { cutWindows, onScale, type ScaledSeries, withScale } from "../../data/series/pool.ts";
+import { changes, cutWindows, onScale, type ScaledSeries, withScale } from "../../data/series/pool.ts";
 import { throwIfAborted } from "../../decoding/loop.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { finite } from "./forecaster.ts";
-import type { CopyMethod, FitContext, FittedForecaster, ForecastMethod } from "./methods.ts";
-import type { StepErrors } from "./quantiles.ts";
+import {
+  type CopyMethod,
+  type FitContext,
+  type FittedForecaster,
+  type ForecastMethod,
+  naiveMethod,
+} from "./methods.ts";
+import { requireErrors, type StepErrors } from "./quantiles.ts";
 
 /** What a method needs besides its series. */
 export type TableSetting = Omit<FitContext, "series" | "cadence">;
 
 const batchSize = 256;
+
+/** Lets other work go on, such as a signal's. @throws NextxError ABORTED */
+async function breathe({ signal }: TableSetting): Promise<void> {
+  await new Promise<void>((resolve) => setTimeout(resolve));
+  throwIfAborted(signal);
+}
 
 const truncated = (series: LongSeries, rows: number): LongSeries => ({
   id: series.id,
@@ -48,20 +60,29 @@ function requireRows(series: readonly LongSeries[], method: ForecastMethod, sett
 
 type Continue = (series: readonly ScaledSeries[]) => Promise<LongSeries[]>;
 
-/** A method, fitted where it learns. Dispose when done. */
+/** A method, fitted where it learns: on the series that change. The others go on as they are. Dispose when done. */
 async function fitted(
   method: ForecastMethod,
   series: readonly ScaledSeries[],
   table: LongTable,
   setting: TableSetting,
 ): Promise<{ readonly continue: Continue } & Disposable> {
-  if (typeof method !== "function") {
-    const copied: Continue = async (from) => from.map((one) => copyRows(method, one, table, setting));
-    return { continue: copied, [Symbol.dispose]: () => undefined };
+  const copying =
+    (copy: CopyMethod): Continue =>
+    async (from) =>
+      from.map((one) => copyRows(copy, one, table, setting));
+  const changing = series.filter(changes);
+  if (typeof method !== "function" || changing.length === 0) {
+    const copy = typeof method === "function" ? naiveMethod : method;
+    return { continue: copying(copy), [Symbol.dispose]: () => undefined };
   }
-  const forecaster = await method({ ...setting, series, cadence: table.cadence });
+  const forecaster = await method({ ...setting, series: changing, cadence: table.cadence });
   return {
-    continue: (from) => continueSeries(forecaster, from, table, setting),
+    continue: async (from) => {
+      const learned = await continueSeries(forecaster, from.filter(changes), table, setting);
+      const byId = new Map(learned.map((one) => [one.id, one]));
+      return from.map((one) => byId.get(one.id) ?? copyRows(naiveMethod, one, table, setting));
+    },
     [Symbol.dispose]: () => forecaster[Symbol.dispose](),
   };
 }
@@ -114,7 +135,9 @@ export async function forecastTable(
   requireRows(table.series, method, setting);
   const series = table.series.map(withScale);
   using made = await fitted(method, series, table, setting);
-  return await made.continue(series);
+  const rows = await made.continue(series);
+  await breathe(setting);
+  return rows;
 }
 
 /** Errors of a method over all back-tests, on the scale of the series. */
@@ -132,13 +155,14 @@ export interface Backtest {
   readonly errors: BacktestErrors;
   /** Forecasts of the last back-test. */
   readonly last: readonly LongSeries[];
-  /** Of all series and back-tests. */
+  /** Of all back-tests, and of the series that change in the rows that were learned from: others have no scale. */
   readonly stepErrors: StepErrors;
 }
 
 /**
  * Fits a method once on what precedes all back-tests, then forecasts at `count` ends, one horizon apart, the last of them
- * one horizon before the end. @throws NextxError SERIES_TOO_SHORT, TRAIN_NOT_FINITE, ABORTED
+ * one horizon before the end. Their errors shall suffice for the quantiles of `levels`.
+ * @throws NextxError SERIES_TOO_SHORT, FORECAST_FEW_ERRORS, TRAIN_NOT_FINITE, ABORTED
  */
 export async function backtest(
   name: string,
@@ -146,17 +170,20 @@ export async function backtest(
   table: LongTable,
   setting: TableSetting,
   count: number,
+  levels: readonly number[] = [],
 ): Promise<Backtest> {
   const { sizes, season } = setting;
   const horizon = sizes.predictionLength;
   const known = table.series.map((one) => truncated(one, Math.max(0, one.values.length - count * horizon)));
   requireRows(known, method, setting);
   const scales = known.map(withScale);
+  requireErrors(levels, scales.filter(changes).length * horizon * count);
   using made = await fitted(method, scales, table, setting);
   const sum = { absolute: 0, squares: 0, symmetric: 0, rows: 0, scaled: 0, scaledSeries: 0 };
   const stepErrors = Array.from({ length: horizon }, (): number[] => []);
   let last: LongSeries[] = [];
   for (let test = count; test >= 1; test--) {
+    await breathe(setting);
     const before = table.series.map((one, i) => {
       const { mean, deviation } = scales[i] as ScaledSeries; // one per series
       return { ...truncated(one, one.values.length - test * horizon), mean, deviation };
@@ -173,9 +200,10 @@ export async function backtest(
       sum.absolute += total;
       sum.squares += errors.reduce((a, b) => a + b * b, 0);
       sum.rows += horizon;
-      const { deviation } = scales[i] as ScaledSeries; // the same order
-      for (const [step, value] of forecast.entries())
-        stepErrors[step]?.push(((truth[step] as number) - value) / deviation); // same length
+      const scale = scales[i] as ScaledSeries; // the same order
+      if (changes(scale))
+        for (const [step, value] of forecast.entries())
+          stepErrors[step]?.push(((truth[step] as number) - value) / scale.deviation); // same length
       for (const [step, error] of errors.entries()) {
         const size = Math.abs(forecast[step] as number) + Math.abs(truth[step] as number); // same length
         sum.symmetric += size > 0 ? (2 * error) / size : 0;
