@@ -9,7 +9,7 @@ import { trainedForecaster } from "./evaluate/forecast/forecaster.ts";
 import { type ForecastErrors, measureForecasts } from "./evaluate/forecast/measure.ts";
 import { naive, seasonalNaive } from "./evaluate/forecast/naive.ts";
 import type { SeriesRecipe } from "./evaluate/forecast/seriesRecipe.ts";
-import { seriesStage } from "./evaluate/forecast/seriesStage.ts";
+import { openTask, seriesStage } from "./evaluate/forecast/seriesStage.ts";
 import { openSafetensors } from "./formats/safetensors.node.ts";
 import {
   decodeSeriesModel,
@@ -55,7 +55,7 @@ export function seriesProgramme(
     recipe: recipe as Json & { seed: number }, // JSON with a seed
     stages: [seriesStage(system, recipe, source)],
     ...{ data: noPictures, readWeights: noPictures, requireFit: noPictures },
-    requireData: source,
+    requireData: async () => openTask(system, recipe, await source()), // a begun folder would refuse other sizes
     encode: async (weights) => {
       const opened = await source();
       const { data } = recipe;

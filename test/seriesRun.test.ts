@@ -1,5 +1,5 @@
 /** Forecasters in run folders: stopped and resumed bit for bit, measured from the file, hostile files refused by name. */
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -53,6 +53,21 @@ it.each(["autoformer", "spacetime"])(
   },
   120_000,
 );
+
+it.each([
+  ["autoformer", { data: { contextLength: 8_000 } }, "SERIES_TOO_SHORT"],
+  ["spacetime", { data: { contextLength: 3 } }, "SERIES_TOO_SHORT"],
+  [
+    "spacetime",
+    { data: { contextLength: 3_000 }, train: { forecaster: { batchSize: 4_096 } } },
+    "DATA_BAD_BATCH_SIZE",
+  ],
+] as const)("%s with %j leaves no run folder behind", async (system, overrides, code) => {
+  const folder = join(root, `refused-${system}-${code}`);
+  const refused = train(system, { folder, recipe: "smoke", overrides });
+  await expect(refused.next()).rejects.toMatchObject({ code });
+  expect(existsSync(folder)).toBe(false);
+});
 
 it("is told by name when it is asked for pictures, and pictures when asked for forecasts", async () => {
   const { folder } = await run("whole");
@@ -152,6 +167,7 @@ describe("forecasting a table", () => {
     const { folder: model } = await run("whole");
     const ask = async (rows: number, horizon: number, change?: (id: string) => string) =>
       forecastWithModel(await tableOf(rows, change), "t.csv", { model, horizon });
+    await expect(ask(30, 0)).rejects.toMatchObject({ code: "CONFIG_BAD_VALUE" });
     await expect(ask(30, 13)).rejects.toMatchObject({ code: "FORECAST_TOO_FAR" });
     await expect(ask(20, 3)).rejects.toMatchObject({ code: "SERIES_TOO_SHORT" });
     await expect(ask(30, 3, (id) => `${id}x`)).rejects.toMatchObject({ code: "FORECAST_OTHER_SERIES" });

@@ -12,6 +12,18 @@ import type { SeriesRecipe } from "./seriesRecipe.ts";
 /** Every how many validation windows one is measured between steps. */
 const validationStride = 4;
 
+/** What a recipe trains, and on what. @throws NextxError SERIES_TOO_SHORT, DATA_BAD_BATCH_SIZE, CONFIG_BAD_VALUE */
+export function openTask(system: SeriesSystem, { data, train, seed }: SeriesRecipe, source: SeriesSource) {
+  const shape = shapeOf(source, data);
+  const trainee = system.trainee(system.smallConfig(shape), shape.channels);
+  const windows = openWindows(source, "train", data);
+  return {
+    trainee,
+    task: new SeriesTask(trainee, windows, train.forecaster.batchSize, seed),
+    validation: openWindows(source, "validation", data),
+  };
+}
+
 export function seriesStage(
   system: SeriesSystem,
   recipe: SeriesRecipe,
@@ -22,13 +34,10 @@ export function seriesStage(
     name: "forecaster",
     steps: stage.steps,
     options: trainerOptions(stage, defaultAdamW.undecayed),
-    create: async ({ seed, device, signal }) => {
-      const source = await openSource();
-      const shape = shapeOf(source, recipe.data);
-      const trainee = system.trainee(system.smallConfig(shape), shape.channels);
-      const validation = openWindows(source, "validation", recipe.data);
+    create: async ({ device, signal }) => {
+      const { trainee, task, validation } = openTask(system, recipe, await openSource());
       return {
-        task: new SeriesTask(trainee, openWindows(source, "train", recipe.data), stage.batchSize, seed),
+        task,
         batchSize: stage.batchSize * stage.accumulate,
         observe: async (weights) => {
           using forecaster = await trainedForecaster(system.id, trainee, weights, device);

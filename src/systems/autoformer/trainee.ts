@@ -11,14 +11,16 @@ import { autoformerSchema } from "./config.ts";
 import { Autoformer } from "./model.ts";
 import { autoformerTraining, windowSpecs } from "./objective.ts";
 
-/** About 30,000 parameters; trains in minutes on two cores. */
-export const smallAutoformer = ({ contextLength, predictionLength, channels, frequency }: SeriesShape) =>
-  autoformerSchema.parse({
+/** About 30,000 parameters; trains in minutes on two cores. @throws NextxError CONFIG_BAD_VALUE */
+export const smallAutoformer = ({ contextLength, predictionLength, channels, frequency }: SeriesShape) => {
+  const config = {
     ...{ contextLength, predictionLength, frequency },
     labelLength: Math.floor(contextLength / 2),
     ...{ channels, decoderChannels: channels, outputs: channels },
     ...{ embedDim: 32, numHeads: 4, feedForwardDim: 64, encoderDepth: 2, decoderDepth: 1, factor: 3 },
-  });
+  };
+  return validate(autoformerSchema, config, "config");
+};
 
 /** What mixes over time in training and in forecasts. */
 export interface Mixers {

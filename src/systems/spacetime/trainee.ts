@@ -14,17 +14,17 @@ import { apart, spacetimeTraining, together } from "./objective.ts";
 /** Fewer rows leave nothing to filter, or no next input to predict. */
 const fewestRows = 6;
 
-/** A quarter of the official width; one block. @throws NextxError SERIES_TOO_SHORT below six rows looked back on */
+/** A quarter of the official width; one block. @throws NextxError CONFIG_BAD_VALUE, SERIES_TOO_SHORT below six rows looked back on */
 export const smallSpacetime = ({ contextLength, predictionLength }: SeriesShape) => {
   if (contextLength < fewestRows) {
     throw new NextxError("SERIES_TOO_SHORT", `SpaceTime looks back on ${fewestRows} rows or more.`, {
       path: "contextLength",
-      hint: `Pass --context ${fewestRows}, or choose another method.`,
+      hint: `Pass --context ${fewestRows} (nextx train: --data-context-length ${fewestRows}), or choose another method.`,
     });
   }
   const stateSize = Math.max(2, Math.min(32, Math.floor(contextLength / 3)));
   const maxWindow = Math.max(5, Math.min(64, Math.floor(contextLength / 2)));
-  return spacetimeSchema.parse({
+  const config = {
     ...{ contextLength, predictionLength, embedDim: 32 },
     blocks: [
       {
@@ -35,7 +35,8 @@ export const smallSpacetime = ({ contextLength, predictionLength }: SeriesShape)
       },
     ],
     decoder: { stateSize },
-  });
+  };
+  return validate(spacetimeSchema, config, "config");
 };
 
 /** Every channel is a series of its own to the model, unless it takes them all. @throws NextxError CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE */
