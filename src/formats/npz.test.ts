@@ -2,15 +2,13 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
-import { deflateSync } from "fflate";
 import { afterAll, describe, expect, test } from "vitest";
 import { bytesSource } from "./byteSource.ts";
 import { type HostTensor, hostTensor } from "./hostTensor.ts";
 import { writeNpy } from "./npy.ts";
 import { openNpz } from "./npz.ts";
-import { crc32 } from "./pngChunks.ts";
 import { codeOf, readDamaged } from "./testing/hostile.ts";
-import { join, type ZipPart, zip } from "./testing/torchFile.ts";
+import { join, packed, type ZipPart, zip } from "./testing/torchFile.ts";
 
 const folder = mkdtempSync(joinPath(tmpdir(), "nextx-npz-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -21,11 +19,6 @@ const refusal = (bytes: Uint8Array) => codeOf(() => read(bytes));
 const a = hostTensor("F32", [2, 3], Float32Array.of(1, 2, 3, 4, 5, 6));
 const b = hostTensor("I64", [2], BigInt64Array.of(-1n, 7n));
 const part = (name: string, tensor: HostTensor): ZipPart => ({ name: `${name}.npy`, data: writeNpy(tensor) });
-
-/** A deflated entry; `size` lies about what it unpacks to. */
-function packed(name: string, plain: Uint8Array, size = plain.length): ZipPart {
-  return { name, data: deflateSync(plain), method: 8, crc: crc32(plain), unpackedSize: size };
-}
 
 test("arrays by name, stored and deflated", async () => {
   const bytes = zip([part("a", a), packed("b/c.npy", writeNpy(b))]);

@@ -2,10 +2,11 @@ import { execFileSync } from "node:child_process";
 import { deflateSync } from "fflate";
 import { expect, test } from "vitest";
 import { bytesSource } from "./byteSource.ts";
+import { crc32 } from "./pngChunks.ts";
 import { codeOf, readDamaged } from "./testing/hostile.ts";
 import { join, type ZipPart, zip } from "./testing/torchFile.ts";
 import { readZipDirectory, type ZipEntry } from "./zipDirectory.ts";
-import { readEntry } from "./zipEntry.ts";
+import { EntryReader, readEntry } from "./zipEntry.ts";
 
 /** All entries' bytes. */
 async function unzip(bytes: Uint8Array): Promise<Map<string, string>> {
@@ -86,6 +87,47 @@ sys.stdout.write(b.getvalue().hex())`;
   );
 });
 
+/** What follows data whose sizes come later: a CRC and two sizes, in four spellings. */
+function descriptor(crc: number, size: number, { signed = true, wide = false } = {}): Buffer {
+  const bytes = Buffer.alloc(wide ? 20 : 12);
+  bytes.writeUInt32LE(crc, 0);
+  for (const at of [0, 1]) {
+    if (wide) bytes.writeBigUInt64LE(BigInt(size), 4 + 8 * at);
+    else bytes.writeUInt32LE(size, 4 + 4 * at);
+  }
+  return signed ? Buffer.concat([Buffer.from("PK\x07\x08", "latin1"), bytes]) : bytes;
+}
+const later = (after: Uint8Array): Uint8Array => zip([{ ...a, flags: 8, localSize: 0, size: 5, after }, b]);
+const crcOfA = crc32(a.data);
+
+test("sizes behind the data, in all four spellings", async () => {
+  for (const signed of [true, false])
+    for (const wide of [true, false])
+      expect((await unzip(later(descriptor(crcOfA, 5, { signed, wide })))).get("x/a")).toBe("hello");
+});
+
+test("an archive without checksums is not called damaged", async () => {
+  const bytes = zip([{ ...a, crc: 0 }]);
+  await expect(unzip(bytes)).rejects.toThrow(
+    expect.objectContaining({
+      code: "ZIP_NO_CHECKSUM",
+      hint: expect.stringContaining("set_crc32_options(True)"),
+    }),
+  );
+  const source = bytesSource(bytes);
+  const entry = (await readZipDirectory(source)).get("x/a") as ZipEntry; // it has one
+  expect(await codeOf(() => new EntryReader(source, entry).read(1, 2))).toBe("ZIP_NO_CHECKSUM");
+});
+
+test("a name that is not plain is the name that PyTorch took from the file", async () => {
+  await expect(unzip(zip([{ ...a, name: "a:b/data.pkl" }]))).rejects.toThrow(
+    expect.objectContaining({
+      code: "ZIP_BAD_NAME",
+      hint: expect.stringContaining("under a plain name, such as model.pth"),
+    }),
+  );
+});
+
 const edited = (find: string, offset: number, value: number) => {
   const bytes = Buffer.from(zip([a, b]));
   bytes[bytes.indexOf(find, 0, "latin1") + offset] = value;
@@ -97,6 +139,12 @@ test.each<[string, Uint8Array, string]>([
   ["a comment", edited("PK\x05\x06", 20, 1), "ZIP_DAMAGED"],
   ["bytes behind", join(zip([a]), "x"), "ZIP_DAMAGED"],
   ["bytes in front", join("x", zip([a])), "ZIP_DAMAGED"],
+  ["bytes in front that offsets count", zip([{ ...a, before: join("PK\x03\x04junk") }]), "ZIP_DAMAGED"],
+  ["another CRC behind the data", later(descriptor(crcOfA + 1, 5)), "ZIP_DAMAGED"],
+  ["another size behind the data", later(descriptor(crcOfA, 6)), "ZIP_DAMAGED"],
+  ["another large size behind the data", later(descriptor(crcOfA, 6, { wide: true })), "ZIP_DAMAGED"],
+  ["half of what follows the data", later(descriptor(crcOfA, 5).subarray(0, 9)), "ZIP_DAMAGED"],
+  ["nothing behind the data", later(join()), "ZIP_DAMAGED"],
   ["another disk", edited("PK\x05\x06", 4, 1), "ZIP_DAMAGED"],
   ["count too small", edited("PK\x05\x06", 10, 1), "ZIP_DAMAGED"],
   ["local signature", edited("PK\x03\x04", 0, 0), "ZIP_DAMAGED"],

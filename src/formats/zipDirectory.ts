@@ -1,8 +1,9 @@
 /**
  * The directory of a zip archive; ZIP64 included. Read by hand instead of by a library because only a strict reader is of
- * use here: one meaning per file (no comment, nothing between directory and end, unique names, no overlaps), local and
- * central headers must agree, and every entry's CRC is checked (`zipEntry.ts`). Entries are stored, as torch.save writes
- * them; compressed ones are read where the caller allows it.
+ * use here: one meaning per file (nothing in front of the first entry, between directory and end, or behind the end, where
+ * a comment would be; unique names, no overlaps), local and central headers and what follows the data must agree, and every
+ * entry's CRC is checked (`zipEntry.ts`). Comments of entries mean nothing. Entries are stored, as torch.save writes them;
+ * compressed ones are read where the caller allows it.
  * Source: PKWARE APPNOTE.TXT 6.3.10, sections 4.3 and 4.5.3.
  */
 import { NextxError } from "../tensor/errors.ts";
@@ -170,30 +171,34 @@ function requireMethod(
 ): ZipEntry["method"] {
   if ((flags & 0x2041) !== 0) throw zipError(path, `the entry "${name}" is encrypted`, "ZIP_ENCRYPTED");
   const known = method === stored || (method === deflated && deflate);
-  if (!known) {
-    throw new NextxError("ZIP_COMPRESSED", `${path}: the entry "${name}" is compressed (method ${method}).`, {
-      path,
-      hint: "torch.save stores entries uncompressed; the archive was packed by something else.",
-    });
-  }
+  if (!known) throw compressed(name, method, path);
   if ((flags & ~(method === deflated ? allowedFlags | deflateFlags : allowedFlags)) !== 0) {
     throw zipError(path, `the entry "${name}" has unknown flags`);
   }
   return method;
 }
 
+export function compressed(name: string, method: number, path: string): NextxError {
+  return new NextxError("ZIP_COMPRESSED", `${path}: the entry "${name}" is compressed (method ${method}).`, {
+    path,
+    hint: "torch.save stores entries uncompressed; the archive was packed by something else.",
+  });
+}
+
 function entryName(bytes: Uint8Array, path: string): string {
+  const hint = "PyTorch takes it from the file's name: save it again under a plain name, such as model.pth.";
   let name = "";
   try {
     name = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new NextxError("ZIP_BAD_NAME", `${path}: an entry's name is not UTF-8.`, { path, cause });
+    throw new NextxError("ZIP_BAD_NAME", `${path}: an entry's name is not UTF-8.`, { path, hint, cause });
   }
   const parts = name.split("/");
   const isPlain = parts.every((part, i) => part !== "." && part !== ".." && (part !== "" || i > 0));
   // PyTorch makes names of the file's own one, such as "run_12:30.pth": a colon is refused where it may end a drive's letter.
   if (isPlain && !/[\\\0]|^[A-Za-z]:/.test(name)) return name;
-  throw zipError(path, `the entry name ${JSON.stringify(name.slice(0, 200))} is not plain`, "ZIP_BAD_NAME");
+  const message = `${path}: the entry name ${JSON.stringify(name.slice(0, 200))} is not plain.`;
+  throw new NextxError("ZIP_BAD_NAME", message, { path, hint });
 }
 
 /** Replaces sizes that are all ones by those of the ZIP64 extra field, in the field's order. */
@@ -226,6 +231,8 @@ export function largeSizes(
 
 function withLimits(entries: CentralEntry[], directoryOffset: number, path: string): Map<string, ZipEntry> {
   entries.sort((a, b) => a.headerOffset - b.headerOffset);
+  if ((entries[0]?.headerOffset ?? directoryOffset) !== 0)
+    throw zipError(path, "bytes before its first entry");
   const bounded = entries.map((entry, i) => {
     const limitOffset = entries[i + 1]?.headerOffset ?? directoryOffset;
     if (entry.headerOffset + 30 + entry.packedBytes > limitOffset) throw overlaps(entry.name, path);

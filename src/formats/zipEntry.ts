@@ -1,8 +1,9 @@
 /**
- * The bytes of one entry of a zip archive: its local header must say what the directory says, and its data must match
- * their CRC. Ranges of large stored entries are read without holding the whole entry.
+ * The bytes of one entry of a zip archive: its local header, and sizes that follow its data, must say what the directory
+ * says, and its data must match their CRC. Ranges of large stored entries are read without holding the whole entry.
  */
 import { Inflate } from "fflate";
+import { NextxError } from "../tensor/errors.ts";
 import { allocateBytes, type ByteSource } from "./byteSource.ts";
 import { crc32 } from "./pngChunks.ts";
 import { deflated, largeSizes, overlaps, stored, unset32, type ZipEntry, zipError } from "./zipDirectory.ts";
@@ -41,19 +42,44 @@ async function dataOffsetOf(source: ByteSource, entry: ZipEntry): Promise<number
   return headerOffset + 30 + nameLength + extraLength;
 }
 
+/** CRC and sizes behind the data, with or without a signature, sizes of 32 or 64 bits. Errors: ZIP_DAMAGED. */
+async function requireDescriptor(source: ByteSource, entry: ZipEntry, dataOffset: number): Promise<void> {
+  const { name, flags, crc, packedBytes, sizeBytes, limitOffset } = entry;
+  if ((flags & 8) === 0) return;
+  const at = dataOffset + packedBytes;
+  const bytes = await source.read(at, Math.min(24, limitOffset - at));
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const says = (start: number, isLarge: boolean): boolean => {
+    if (start + (isLarge ? 20 : 12) > bytes.length || view.getUint32(start, true) !== crc) return false;
+    const size = (i: number) =>
+      isLarge ? Number(view.getBigUint64(start + 4 + 8 * i, true)) : view.getUint32(start + 4 + 4 * i, true);
+    return size(0) === packedBytes && size(1) === sizeBytes;
+  };
+  const isSigned = bytes.length >= 4 && view.getUint32(0, true) === 0x08074b50;
+  const agrees = [false, true].some((isLarge) => says(0, isLarge) || (isSigned && says(4, isLarge)));
+  if (!agrees) throw zipError(source.path, `what follows the data of "${name}" contradicts the directory`);
+}
+
 function requireCrc(computed: number, { name, crc }: ZipEntry, path: string): void {
-  if (computed !== crc) throw zipError(path, `the data of "${name}" do not match their checksum`, "ZIP_CRC");
+  if (computed === crc) return;
+  if (crc !== 0) throw zipError(path, `the data of "${name}" do not match their checksum`, "ZIP_CRC");
+  throw new NextxError("ZIP_NO_CHECKSUM", `${path}: "${name}" was saved without a checksum of its data.`, {
+    path,
+    hint: "In Python, torch.serialization.set_crc32_options(True), then load it and save it again.",
+  });
 }
 
 /**
  * An entry's unpacked bytes.
- * @throws NextxError ZIP_DAMAGED, ZIP_CRC, FILE_TOO_LARGE, and the codes of the source
+ * @throws NextxError ZIP_DAMAGED, ZIP_CRC, ZIP_NO_CHECKSUM, FILE_TOO_LARGE, and the codes of the source
  */
 export async function readEntry(source: ByteSource, entry: ZipEntry): Promise<Uint8Array> {
-  const data = await source.read(await dataOffsetOf(source, entry), entry.packedBytes);
+  const offset = await dataOffsetOf(source, entry);
+  const data = await source.read(offset, entry.packedBytes);
   const bytes = entry.method === deflated ? inflate(data, entry, source.path, entry.sizeBytes) : data;
   if (bytes.length !== entry.sizeBytes)
     throw zipError(source.path, `"${entry.name}" unpacks to another size`);
+  await requireDescriptor(source, entry, offset);
   requireCrc(crc32(bytes), entry, source.path);
   return bytes;
 }
@@ -110,7 +136,7 @@ export class EntryReader {
     this.#entry = entry;
   }
 
-  /** @throws NextxError ZIP_DAMAGED, ZIP_CRC, and the codes of the source */
+  /** @throws NextxError ZIP_DAMAGED, ZIP_CRC, ZIP_NO_CHECKSUM, and the codes of the source */
   async read(offset: number, length: number): Promise<Uint8Array> {
     if (offset === 0 && length === this.#entry.sizeBytes) return readEntry(this.#source, this.#entry);
     this.#dataOffset ??= await this.#verify();
@@ -119,6 +145,7 @@ export class EntryReader {
 
   async #verify(): Promise<number> {
     const start = await dataOffsetOf(this.#source, this.#entry);
+    await requireDescriptor(this.#source, this.#entry, start);
     let crc = 0;
     for (let at = 0; at < this.#entry.sizeBytes; at += sliceBytes) {
       const length = Math.min(sliceBytes, this.#entry.sizeBytes - at);

@@ -1,4 +1,5 @@
 /** Builds torch checkpoints byte by byte for tests: pickle opcodes, stored zip archives, the old stream form. */
+import { deflateSync } from "fflate";
 import { crc32 } from "../pngChunks.ts";
 
 export type Part = Uint8Array | string | number;
@@ -67,6 +68,14 @@ export interface ZipPart {
   readonly size?: number;
   /** Of a packed entry. */
   readonly unpackedSize?: number;
+  /** Bytes in front of its header, and behind its data. */
+  readonly before?: Uint8Array;
+  readonly after?: Uint8Array;
+}
+
+/** A deflated entry; `size` lies about what it unpacks to. */
+export function packed(name: string, plain: Uint8Array, size = plain.length): ZipPart {
+  return { name, data: deflateSync(plain), method: 8, crc: crc32(plain), unpackedSize: size };
 }
 
 /** An archive of stored entries, sizes in the local headers. */
@@ -76,6 +85,8 @@ export function zip(parts: readonly ZipPart[]): Uint8Array {
   let at = 0;
   for (const part of parts) {
     const { name, data, flags = 0, method = 0, crc = crc32(data), size = data.length } = part;
+    const { before = new Uint8Array(0), after = new Uint8Array(0) } = part;
+    at += before.length;
     const sizes = [part.localSize ?? size, part.unpackedSize ?? part.localSize ?? size] as const;
     const local = localHeader(part.localName ?? name, flags, method, crc, sizes);
     centrals.push(
@@ -88,8 +99,8 @@ export function zip(parts: readonly ZipPart[]): Uint8Array {
         Buffer.from(name),
       ),
     );
-    locals.push(local, data);
-    at += local.length + data.length;
+    locals.push(before, local, data, after);
+    at += local.length + data.length + after.length;
   }
   const directory = join(...centrals);
   const count = little(parts.length, 2);
