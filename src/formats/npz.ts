@@ -15,10 +15,10 @@ const maxRatio = 20;
 const freeBytes = 2 ** 20;
 const suffix = ".npy";
 
-/** Whether an archive's entries are those of an .npz. */
+/** Whether an archive is rather an .npz than a checkpoint of PyTorch; openNpz refuses other files beside its arrays. */
 export function isNpz(names: Iterable<string>): boolean {
   const all = [...names];
-  return all.length > 0 && all.every((name) => name.endsWith(suffix));
+  return all.some((name) => name.endsWith(suffix)) && !all.some((name) => name.endsWith("/data.pkl"));
 }
 
 /**
@@ -29,7 +29,7 @@ export function isNpz(names: Iterable<string>): boolean {
 export async function openNpz(source: ByteSource): Promise<TensorDict> {
   const { path } = source;
   const entries = await readZipDirectory(source, { deflate: true });
-  if (!isNpz(entries.keys())) {
+  if (entries.size === 0 || ![...entries.keys()].every((name) => name.endsWith(suffix))) {
     throw new NextxError("NPZ_NOT_ARRAYS", `${path} is a zip archive, but not of .npy arrays alone.`, {
       path,
       hint: "Save arrays with numpy.savez.",

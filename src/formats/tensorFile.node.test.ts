@@ -3,11 +3,12 @@ import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { type HostTensor, hostTensor } from "./hostTensor.ts";
+import { writeNpy } from "./npy.ts";
 import { openSafetensors, writeSafetensorsFile } from "./safetensors.node.ts";
 import { writeSafetensors } from "./safetensors.ts";
 import { openTensors } from "./tensorFile.node.ts";
 import { codeOf } from "./testing/hostile.ts";
-import { op, torchZip } from "./testing/torchFile.ts";
+import { join, op, torchZip, zip } from "./testing/torchFile.ts";
 
 const root = mkdtempSync(joinPath(tmpdir(), "nextx-tensors-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -130,6 +131,16 @@ test.each<[string, Record<string, Uint8Array | string>, string]>([
     "a picture for a file",
     { ...good, "a-2.safetensors": "\x89PNG\r\n\x1a\n", [name]: index(goodMap) },
     "CHECKPOINT_WRONG_KIND",
+  ],
+  [
+    "arrays and a note in one archive",
+    {
+      "a.npz": zip([
+        { name: "w.npy", data: writeNpy(w) },
+        { name: "readme.txt", data: join("x") },
+      ]),
+    },
+    "NPZ_NOT_ARRAYS",
   ],
   ["nothing", {}, "CHECKPOINT_FOLDER"],
   ["two checkpoints", good, "CHECKPOINT_FOLDER"],
