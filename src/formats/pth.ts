@@ -12,7 +12,7 @@ import { type StateDict, selectStateDict, stateDicts } from "./stateDict.ts";
 import type { TensorDict } from "./tensorFile.ts";
 import { type TorchTable, torchTable } from "./torchPickle.ts";
 import { type StorageReader, TensorReader } from "./torchTensors.ts";
-import { readZipDirectory, type ZipEntry } from "./zipDirectory.ts";
+import { compressed, readZipDirectory, stored, type ZipEntry } from "./zipDirectory.ts";
 import { EntryReader, readEntry } from "./zipEntry.ts";
 
 /**
@@ -44,9 +44,9 @@ const legacyVersion = 1001;
 
 /**
  * Opens a checkpoint: reads its structure, no tensor data.
- * @throws NextxError PTH_NOT_TORCH, PTH_TORCHSCRIPT, PTH_LEGACY_TAR, PTH_BIG_ENDIAN, PTH_BAD_STORAGE, PTH_BAD_TENSOR,
- * PTH_EXPANDED_TENSOR, PTH_UNSUPPORTED_TENSOR, PTH_TOO_LARGE, PTH_TRAILING_BYTES, the codes of readPickle and
- * readZipDirectory, FILE_TRUNCATED
+ * @throws NextxError PTH_NOT_TORCH, PTH_TORCHSCRIPT, PTH_LEGACY_TAR, PTH_BIG_ENDIAN, PTH_BYTE_ORDER, PTH_BAD_STORAGE,
+ * PTH_BAD_TENSOR, PTH_EXPANDED_TENSOR, PTH_UNSUPPORTED_TENSOR, PTH_TOO_LARGE, PTH_TOO_DEEP, PTH_TRAILING_BYTES, the codes
+ * of readPickle and readZipDirectory, FILE_TRUNCATED
  */
 export async function openPth(source: ByteSource): Promise<PthFile> {
   const start = await source.read(0, Math.min(512, source.sizeBytes));
@@ -86,13 +86,15 @@ function notTorch({ path }: ByteSource, code: string, what: string): NextxError 
 }
 
 /** A word, whatever size the entry has. */
-async function isLittle(source: ByteSource, entry: ZipEntry): Promise<boolean> {
-  const word = "little";
-  return entry.sizeBytes === word.length && new TextDecoder().decode(await readEntry(source, entry)) === word;
+async function requireLittle(source: ByteSource, entry: ZipEntry): Promise<void> {
+  const isWord = entry.sizeBytes <= "little".length;
+  const word = isWord ? new TextDecoder().decode(await readEntry(source, entry)) : undefined;
+  if (word === "big") throw bigEndian(source);
+  if (word !== "little") throw notTorch(source, "PTH_BYTE_ORDER", "names an unknown order of bytes");
 }
 
 async function openZip(source: ByteSource): Promise<Archive> {
-  const entries = await readZipDirectory(source);
+  const entries = await readZipDirectory(source, { deflate: true }); // of a program the code is packed
   const pickles = [...entries.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
   const [main] = pickles;
   if (main === undefined || pickles.length > 1) {
@@ -103,6 +105,9 @@ async function openZip(source: ByteSource): Promise<Archive> {
   if (isScript || entries.has(`${prefix}constants.pkl`)) {
     throw notTorch(source, "PTH_TORCHSCRIPT", "is a TorchScript program, not a checkpoint");
   }
+  for (const { name, method } of entries.values()) {
+    if (method !== stored) throw compressed(name, method, source.path);
+  }
   const entryOf = (name: string): ZipEntry => {
     const entry = entries.get(name);
     if (!entry) throw notTorch(source, "PTH_BAD_STORAGE", `lacks the entry "${name.slice(0, 200)}"`);
@@ -110,7 +115,7 @@ async function openZip(source: ByteSource): Promise<Archive> {
     return entry;
   };
   const orderEntry = entries.get(`${prefix}byteorder`);
-  if (orderEntry && !(await isLittle(source, orderEntry))) throw bigEndian(source);
+  if (orderEntry) await requireLittle(source, orderEntry);
   const sizeOf = (key: string) => entries.get(`${prefix}data/${key}`)?.sizeBytes ?? -1;
   const table = torchTable(sizeOf);
   const bytes = await readEntry(source, entryOf(main));

@@ -89,9 +89,12 @@ const elementDTypes: readonly (readonly [string, DType])[] = [
 const settingsClass = "argparse.Namespace";
 
 const smallFloats = ["e4m3fn", "e4m3fnuz", "e5m2", "e5m2fnuz", "e8m0fnu"];
+const fewBits = [1, 2, 3, 4, 5, 6, 7];
 const unreadDTypes = [
-  ...["complex32", "complex64", "complex128", "bits8", "bits16"],
+  ...["complex32", "complex64", "complex128", "bits1x8", "bits2x4", "bits4x2", "bits8", "bits16"],
+  ...["qint8", "quint8", "qint32", "quint4x2", "quint2x4", "float4_e2m1fn_x2"],
   ...smallFloats.map((form) => `float8_${form}`),
+  ...fewBits.flatMap((bits) => [`int${bits}`, `uint${bits}`]),
 ];
 /** Named so that the error can say what the tensor is. */
 const unsupported: readonly string[] = [
@@ -135,10 +138,12 @@ export function torchTable(sizeOf: (key: string) => number | undefined): TorchTa
   add("torch._utils._rebuild_tensor", (args) => rebuildTensor(args, undefined));
   add("torch._utils._rebuild_tensor_v2", (args) => rebuildTensor(args, undefined, args[6]));
   add("torch._utils._rebuild_tensor_v3", (args) => rebuildTensor(args, elementOf(args[6] ?? null), args[7]));
-  const elementOf = (dtype: PickleValue): DType | undefined => {
+  const elementOf = (dtype: PickleValue): DType => {
     const name = unread.get(dtype);
     if (name !== undefined) throw unsupportedTensor(`torch.${name}`);
-    return dtypes.get(dtype);
+    const known = dtypes.get(dtype);
+    if (known === undefined) throw badTensor("a tensor of an unknown dtype");
+    return known;
   };
   const parameter = ([tensor]: readonly PickleValue[]): PickleValue => {
     if (!(tensor instanceof TorchTensor)) throw badTensor("a parameter without its tensor");

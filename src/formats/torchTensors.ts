@@ -38,9 +38,14 @@ function materialise(tensor: TorchTensor, span: Uint8Array): HostTensor {
   if (isContiguous(tensor)) return viewTensor(dtype, shape, span);
   const itemBytes = dtypeBytes(dtype);
   const count = shape.reduce((a, b) => a * b, 1);
-  const source = viewTensor(dtype, [span.length / itemBytes], span);
-  const result = viewTensor(dtype, shape, new Uint8Array(count * itemBytes));
-  const [from, to] = [source.data, result.data] as [Float32Array, Float32Array]; // same class, whichever it is
+  // As integers: a number of JavaScript would change the bits of signalling NaNs.
+  const bits = itemBytes === 8 ? "U64" : itemBytes === 4 ? "U32" : itemBytes === 2 ? "U16" : "U8";
+  const bytes = new Uint8Array(count * itemBytes);
+  const arrays = [
+    viewTensor(bits, [span.length / itemBytes], span).data,
+    viewTensor(bits, [count], bytes).data,
+  ];
+  const [from, to] = arrays as [Uint32Array, Uint32Array]; // same class, whichever it is
   const position = shape.map(() => 0);
   let at = 0;
   for (let i = 0; i < count; i++) {
@@ -54,7 +59,7 @@ function materialise(tensor: TorchTensor, span: Uint8Array): HostTensor {
       position[axis] = 0;
     }
   }
-  return result;
+  return viewTensor(dtype, shape, bytes);
 }
 
 /** Reads tensors of one dict. */
