@@ -1,7 +1,7 @@
 /**
  * The safetensors format: a JSON header, then the tensors' bytes without holes. A file is read only when every byte is
  * accounted for; the rules and their order are those of the reference reader, plus refusals that are stricter: duplicate
- * names, unknown keys, numbers not spelled as integers, more than 100,000 tensors, more than 64 axes.
+ * names, unknown keys, numbers not spelled as integers, null as metadata, more than 100,000 tensors, more than 64 axes.
  * Source: https://github.com/huggingface/safetensors, safetensors/src/tensor.rs.
  */
 import { NextxError } from "../tensor/errors.ts";
