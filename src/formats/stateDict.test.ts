@@ -49,7 +49,7 @@ describe("which dict", () => {
     };
     expect(await refusal(many(1, 3))).toBe("PTH_TOO_LARGE");
     expect(await refusal(many(8400, 2))).toBe("PTH_TOO_LARGE");
-  });
+  }, 30_000);
 
   test("long names of tensors are refused, one or all together", async () => {
     expect(await refusal(dict(op.text("w".repeat(4096)), tensor))).toBe("ok");
@@ -132,7 +132,7 @@ describe("which dict", () => {
       dict(op.text("k"), large, ...Array.from({ length: count }, (_, i) => join(op.text(`k${i}`), get(1))));
     expect(await refusal(under(40), "k7")).toBe("ok");
     expect(await refusal(under(60), "k7")).toBe("PTH_TOO_LARGE");
-  });
+  }, 30_000);
 
   test("ten levels of dicts, and a dict that holds itself", async () => {
     let nested = inner;
@@ -150,4 +150,4 @@ test("one tensor under very many names, and very many dicts, are refused", async
   };
   expect(await refusal(many(100_001, tensor))).toBe("PTH_TOO_LARGE");
   expect(await refusal(many(10_001, op.dict(op.text("w"), tensor)), "k10000")).toBe("PTH_TOO_LARGE");
-});
+}, 30_000);
