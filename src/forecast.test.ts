@@ -48,6 +48,17 @@ it("seasonal-naive repeats the season, naive the last row", async () => {
   expect(naive?.errors.mae).toBeGreaterThan(0.5);
 });
 
+it.each(["nlinear", "dlinear"])(
+  "%s learns a short series that repeats itself, with its jump",
+  async (method) => {
+    const saw = (row: number) => row % 7;
+    const settings = { ...options, horizon: 7, season: 7, context: 14, method };
+    const { forecast: made } = await forecast(table(41, saw), "x.csv", settings);
+    for (const [i, value] of (made[0]?.values ?? []).entries())
+      expect(Math.abs(value - saw(41 + i))).toBeLessThan(0.2);
+  },
+);
+
 it("back-tests know nothing of the rows that they forecast", async () => {
   const jump = (row: number, i: number) => (row >= 90 ? 1_000 : wave(row + i, 12));
   const run = (of: typeof jump) =>

@@ -66,6 +66,7 @@ export const learnedMethod =
     const options: ForecastTraining = {
       ...benchmarkTraining,
       ...{ learningRate, epochs, seed, stepsPerEpoch },
+      schedule: "cosine",
       batchSize: Math.min(32, train.length),
       validationStride: Math.max(1, Math.floor(validation.length / 256)),
     };

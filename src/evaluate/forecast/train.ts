@@ -24,6 +24,8 @@ export interface ForecastTraining {
   /** Epochs without a better validation error after which training ends. */
   readonly patience: number;
   readonly weightDecay: number;
+  /** Of the rate: halved after every epoch from the second on when absent, or by a cosine to 0 over all epochs. */
+  readonly schedule?: "halving" | "cosine";
   readonly seed: number;
   /** Every how many validation windows one is measured. */
   readonly validationStride: number;
@@ -74,11 +76,11 @@ export async function trainForecaster(
   const task = new SeriesTask(trainee, train, options.batchSize, options.seed);
   const perEpoch = options.stepsPerEpoch ?? task.batchesPerEpoch;
   const steps = perEpoch * options.epochs;
-  const { learningRate: peak, weightDecay } = options;
+  const { learningRate: peak, weightDecay, schedule: name = "halving" } = options;
   using trainer = await Trainer.create(
     task,
     {
-      schedule: { name: "halving", peak, steps, warmup: 0, end: 0, period: perEpoch },
+      schedule: { name, peak, steps, warmup: 0, end: 0, period: perEpoch },
       optimizer: { ...defaultAdamW, beta2: 0.999, clipNorm: 0, weightDecay },
       accumulate: 1,
       emaDecay: 0,
