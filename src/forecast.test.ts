@@ -117,6 +117,13 @@ it("the page is self-contained, and the same for the same content", async () => 
   expect(page).not.toMatch(/NaN|undefined|https?:\/\/(?!www\.w3\.org)/);
 });
 
+it("the page writes times as the table does: days as days", async () => {
+  const days = ["2024-01-01", "2024-01-02", "2024-01-03"];
+  const text = ["unique_id,ds,y", ...days.map((day, i) => `a,${day},${i}`), ""].join("\n");
+  const result = await forecast(text, "x.csv", { horizon: 1, method: "naive", threads: 1 });
+  expect(renderForecastPage({ ...result, recipe: "" })).toContain(">2024-01-01 to 2024-01-03<");
+});
+
 it("naive methods copy rows as they stand, a season of each series whatever is looked back on", async () => {
   const values = (row: number) => [0, 123456789.25, 1, 8.1][row % 4] as number;
   const short = (season: number, method: string) =>

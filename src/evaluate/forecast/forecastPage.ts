@@ -84,8 +84,10 @@ export function renderForecastPage({
   const own = backtests.find((one) => one.method === method);
   const figures = table.series.slice(0, drawn).map((known, i) => {
     const svg = figureSvg(seriesFigure(known, forecast[i] as LongSeries, own?.last[i], quantiles[i])); // one per series
-    const ends = [known.timesMs[0], known.timesMs.at(-1)].map((ms) => timeText(ms ?? 0, table.form, false));
-    return `<figure>${svg}<figcaption>${ends.join(" to ")}</figcaption></figure>`;
+    const ends = [known.timesMs[0] ?? 0, known.timesMs.at(-1) ?? 0];
+    const isWholeDay = ends.every((ms) => ms % 86_400_000 === 0);
+    const told = ends.map((ms) => timeText(ms, table.form, isWholeDay));
+    return `<figure>${svg}<figcaption>${told.join(" to ")}</figcaption></figure>`;
   });
   const bounds = outer(quantiles[0] ?? []).map(({ level }) => `quantile ${level}`);
   const rest = table.series.length - drawn;
