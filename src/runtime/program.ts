@@ -7,6 +7,7 @@ import { NextxError } from "../tensor/errors.ts";
 import { reachableInputs, topologicalOrder } from "../tensor/graph.ts";
 import { inputName, type Tensor } from "../tensor/tensor.ts";
 import type { Device, Session } from "./device.ts";
+import { withEnlargedConvolutions } from "./enlargedConvolutions.ts";
 import { computesOnEmpty, fixSizes } from "./fixedSizes.ts";
 import { JoinedOutputs } from "./joinedOutputs.ts";
 import { peakBytes, tensorBytes } from "./memory.ts";
@@ -38,7 +39,9 @@ export async function compile<I extends string, O extends string>(
   // what is prepared keeps the outputs that were asked for
   const prepared = (device.prepare?.(graph, weights) ?? graph) as Graph<I, O>;
   const added = Object.keys(prepared.outputs).filter((name) => !Object.hasOwn(graph.outputs, name));
-  return build(withQuantisedLayers(prepared, weights, device.weightBits), options, new Set(added));
+  const integer = withQuantisedLayers(prepared, weights, device.weightBits);
+  const isProcessor = device.provider === "cpu" || device.provider === "wasm";
+  return build(isProcessor ? withEnlargedConvolutions(integer, weights) : integer, options, new Set(added));
 }
 
 async function build<I extends string, O extends string>(

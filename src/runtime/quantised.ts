@@ -3,11 +3,11 @@
  * float32, and graphs whose products and convolutions take it are rewritten to integer layers before they are lowered. So
  * every system runs quantised without knowing of it, and what no integer layer covers stays right.
  */
-import { reachableInputs, topologicalOrder } from "../tensor/graph.ts";
+import { reachableInputs, rewrite } from "../tensor/graph.ts";
 import { fromLowBits, type LowBitWeight, toSevenBits } from "../tensor/lowBits.ts";
 import { add } from "../tensor/ops/elementwise.ts";
 import { type ByteRange, int4Linear, int8Conv2d, int8Linear } from "../tensor/ops/quantised.ts";
-import { apply, inputName, type Tensor } from "../tensor/tensor.ts";
+import { inputName, type Tensor } from "../tensor/tensor.ts";
 import type { Graph } from "./trace.ts";
 import type { Value } from "./values.ts";
 
@@ -80,22 +80,6 @@ export function quantisedLayer(
   }
   const product = held.kind === "int8" ? int8Linear(x, held) : int4Linear(x, held);
   return bias === undefined ? product : add(product, bias);
-}
-
-/** Rebuilds the outputs with some nodes replaced; `replace` sees nodes whose inputs are replaced already. */
-export function rewrite<O extends string>(
-  outputs: Readonly<Record<O, Tensor>>,
-  replace: (node: Tensor) => Tensor | undefined,
-): Record<O, Tensor> {
-  const replaced = new Map<Tensor, Tensor>();
-  for (const node of topologicalOrder(Object.values<Tensor>(outputs))) {
-    const inputs = node.inputs.map((x) => replaced.get(x) as Tensor); // inputs come first
-    const same = inputs.every((x, i) => x === node.inputs[i]);
-    const rebuilt = same ? node : apply(node.op, inputs, node.attrs);
-    replaced.set(node, replace(rebuilt) ?? rebuilt);
-  }
-  const entries = Object.entries<Tensor>(outputs).map(([name, node]) => [name, replaced.get(node)]);
-  return Object.fromEntries(entries) as Record<O, Tensor>; // every output was visited
 }
 
 /** The graph with integer layers where the given weights are of few bits; the same graph where none is. */

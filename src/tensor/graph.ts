@@ -1,6 +1,6 @@
 /** Walking graphs: topological order and rebuilding with replaced nodes. Iterative, so depth is not limited by the stack. */
 import { NextxError } from "./errors.ts";
-import { inputName, type Tensor } from "./tensor.ts";
+import { apply, inputName, type Tensor } from "./tensor.ts";
 
 /** Every node that the roots reach, inputs before users, in a deterministic order; `known` nodes are not entered. */
 export function topologicalOrder(roots: readonly Tensor[], known?: { has(node: Tensor): boolean }): Tensor[] {
@@ -39,4 +39,20 @@ export function reachableInputs(roots: readonly Tensor[]): Map<string, Tensor> {
     found.set(name, node);
   }
   return found;
+}
+
+/** Rebuilds the outputs with some nodes replaced; `replace` sees nodes whose inputs are replaced already. */
+export function rewrite<O extends string>(
+  outputs: Readonly<Record<O, Tensor>>,
+  replace: (node: Tensor) => Tensor | undefined,
+): Record<O, Tensor> {
+  const replaced = new Map<Tensor, Tensor>();
+  for (const node of topologicalOrder(Object.values<Tensor>(outputs))) {
+    const inputs = node.inputs.map((x) => replaced.get(x) as Tensor); // inputs come first
+    const same = inputs.every((x, i) => x === node.inputs[i]);
+    const rebuilt = same ? node : apply(node.op, inputs, node.attrs);
+    replaced.set(node, replace(rebuilt) ?? rebuilt);
+  }
+  const entries = Object.entries<Tensor>(outputs).map(([name, node]) => [name, replaced.get(node)]);
+  return Object.fromEntries(entries) as Record<O, Tensor>; // every output was visited
 }
