@@ -5,8 +5,9 @@ import { badCase, type ParityInputs } from "../formats/parityCase.ts";
 import type { Weights } from "../nn/scope.ts";
 import type { Device } from "../runtime/device.ts";
 import { compile } from "../runtime/program.ts";
-import type { Graph } from "../runtime/trace.ts";
-import { floats, ints, type Value } from "../runtime/values.ts";
+import { type Graph, trace } from "../runtime/trace.ts";
+import { floats, ints, type Value, valueType } from "../runtime/values.ts";
+import type { Tensor, TensorSpec } from "../tensor/tensor.ts";
 
 /** Official constructor keys that change no number of a reference: kernels, dropout outside training, bookkeeping. */
 const inertKeys = [
@@ -87,6 +88,25 @@ export async function runOnce(
 ): Promise<Record<string, Value>> {
   using program = await compile(graph, { device, weights, prepack: false });
   return await program.run(inputs);
+}
+
+export const specOf = (value: Value): TensorSpec => ({ dtype: valueType(value), shape: value.shape });
+
+/** What a case computes: graphs over its weights, each run once. */
+export function caseRuns(weights: Weights, device: Device) {
+  const run = (graph: Graph, inputs: Readonly<Record<string, Value>>) =>
+    runOnce(graph, inputs, weights, device);
+  /** A function over tensors, traced at the sizes of the given values. */
+  function compute<N extends string>(
+    inputs: Readonly<Record<N, Value>>,
+    describe: (x: Readonly<Record<N, Tensor>>) => Readonly<Record<string, Tensor>>,
+  ): Promise<Record<string, Value>> {
+    const specs = Object.fromEntries(
+      Object.entries<Value>(inputs).map(([name, value]) => [name, specOf(value)]),
+    ) as Record<N, TensorSpec>; // the same names
+    return run(trace(specs, describe), inputs);
+  }
+  return { run, compute };
 }
 
 /** Gradients of a training graph under their names in reference cases: `grad.` and the name without `prefix`. */

@@ -19,15 +19,13 @@ import {
 } from "../../mixer/autoCorrelation.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
 import { decompose } from "../../nn/series.ts";
-import { renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import { caseRuns, renameGradients } from "../../regimen/parityTools.ts";
 import type { Device } from "../../runtime/device.ts";
-import { type Graph, trace } from "../../runtime/trace.ts";
 import { floats, type Value } from "../../runtime/values.ts";
 import { transpose } from "../../tensor/ops/structure.ts";
-import { float32, type Tensor } from "../../tensor/tensor.ts";
 import { autoformerSchema } from "./config.ts";
 import { Autoformer, seasonalNorm } from "./model.ts";
-import { autoformerTraining, windowSpecs } from "./objective.ts";
+import { autoformerTraining } from "./objective.ts";
 
 /** Last rows of [B, L, C]. */
 function lastRows({ data, shape }: Value, rows: number): Value {
@@ -63,27 +61,17 @@ export function autoformerParity(
     built ??= new Autoformer(scope, fromOfficial(autoformerSchema, { ...official, d_ff: width }));
     return built;
   };
-  const run = (graph: Graph, inputs: Record<string, Value>) => runOnce(graph, inputs, weights, device);
-  /** A function over tensors of the given sizes. */
-  const compute = (
-    inputs: Record<string, Value>,
-    describe: (x: Record<string, Tensor>) => Record<string, Tensor>,
-  ) => {
-    const specs = Object.fromEntries(
-      Object.entries(inputs).map(([name, { shape }]) => [name, float32(...shape)]),
-    );
-    return run(trace(specs, describe), inputs);
-  };
+  const { run, compute } = caseRuns(weights, device);
   const mixing =
     (lags: LagWeights) =>
     ({ tensor, args }: ParityInputs) => {
       const inputs = { q: tensor("queries"), k: tensor("keys"), v: tensor("values") };
       return compute(inputs, ({ q, k, v }) => {
-        const correlation = correlate(q as Tensor, k as Tensor); // declared above
+        const correlation = correlate(q, k);
         const { transform, spectrum } = correlation;
         const chosen = lags(correlation, lagCount(numberArg({ args }, "factor"), transform.length));
         return {
-          values: mixLags(v as Tensor, chosen, transform),
+          values: mixLags(v, chosen, transform),
           corr: transpose(transform.inverse(spectrum), [0, 3, 1, 2]),
         };
       });
@@ -99,8 +87,7 @@ export function autoformerParity(
   };
   const forecast = (lags: LagWeights) => async (inputs: ParityInputs) => {
     const mixer = autoCorrelation(model().config.factor, lags);
-    const graph = trace(windowSpecs(model()), (x) => ({ forecast: model().forecast(x, mixer) }));
-    return run(graph, windows(inputs));
+    return compute(windows(inputs), (x) => ({ forecast: model().forecast(x, mixer) }));
   };
   const training = async (inputs: ParityInputs) => {
     const { factor, predictionLength } = model().config;
@@ -111,11 +98,11 @@ export function autoformerParity(
   return {
     "series-decomposition": ({ tensor, args }) =>
       compute({ x: tensor("x") }, ({ x }) => ({
-        ...decompose(x as Tensor, countArg({ args }, "moving_avg")),
+        ...decompose(x, countArg({ args }, "moving_avg")),
       })),
     "seasonal-layernorm": ({ tensor }) =>
       compute({ x: tensor("x"), weight: tensor("weight"), bias: tensor("bias") }, ({ x, weight, bias }) => ({
-        y: seasonalNorm(x as Tensor, weight as Tensor, bias as Tensor),
+        y: seasonalNorm(x, weight, bias),
       })),
     "auto-correlation-inference": mixing(ownLags),
     "auto-correlation-training": mixing(sharedLags),

@@ -21,17 +21,15 @@ import { Scope, type Weights } from "../../nn/scope.ts";
 import { timeFeatures, timeId, timeWaves } from "../../nn/timeEmbedding.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import { klSchema, officialAttendedLevel } from "../../regimen/klConfig.ts";
-import { joinParts, labelsOf, renameGradients, runOnce, withoutInert } from "../../regimen/parityTools.ts";
+import { caseRuns, joinParts, labelsOf, renameGradients, withoutInert } from "../../regimen/parityTools.ts";
 import type { Device } from "../../runtime/device.ts";
-import { trace } from "../../runtime/trace.ts";
 import { floats, ints, type Value } from "../../runtime/values.ts";
 import { mul } from "../../tensor/ops/elementwise.ts";
-import { float32 } from "../../tensor/tensor.ts";
 import { transformerSchema } from "./config.ts";
 import { officialTimes } from "./flowArModel.ts";
 import { type FlowHeadConfig, flowVelocity } from "./flowHead.ts";
 import { FlowAr, scalePlaces } from "./model.ts";
-import { flowArLoss, flowArSpecs, flowArTraining, timeInputs } from "./objective.ts";
+import { flowArLoss, flowArTraining, timeInputs } from "./objective.ts";
 
 /** Sampling goes by way of this side, whatever the latents' is (code). */
 const sampledSide = 16;
@@ -81,6 +79,7 @@ export function flowArParity(
   weights: Weights,
   device: Device,
 ): ParityTable & Disposable {
+  const { run, compute } = caseRuns(weights, device);
   const stores: ProgramStore[] = [];
   const programs = () => {
     const store = new ProgramStore(weights, device);
@@ -99,10 +98,6 @@ export function flowArParity(
     const parsed = { ...fromOfficial(klSchema, without(official)), attendedLevel: officialAttendedLevel };
     return new KlAutoencoder(Scope.root("vae."), parsed);
   };
-  const pictures = ({ tensor }: ParityInputs) => {
-    const images = tensor("image");
-    return { images, specs: { images: float32("B", ...images.shape.slice(1)) } };
-  };
   /** A model whose last scale is the one of these sites. */
   const ofSites = ({ shape: [, sites = 1] }: Value) => {
     const side = Math.sqrt(sites);
@@ -118,22 +113,12 @@ export function flowArParity(
       const [x, z, t] = [tensor("x"), tensor("z"), tensor("t")];
       const places = scalePlaces(scalePlan([Math.sqrt(x.shape[1] as number)])); // sites of one map
       const times = Array.from(t.data, timeId);
-      const specs = {
-        x: float32("B", ...x.shape.slice(1)),
-        z: float32("B", ...z.shape.slice(1)),
-        waves: float32("B", 1, timeWaves),
-      };
-      const graph = trace(specs, (inputs) => ({
+      const waves = floats(timeFeatures(times), [times.length, 1, timeWaves]);
+      return compute({ x, z, waves }, (inputs) => ({
         v: flowVelocity(Scope.root(scopeName), head(), inputs.x, inputs.z, inputs.waves, {
           rotation: (width) => placeRotation(places, width),
         }),
       }));
-      return runOnce(
-        graph,
-        { x, z, waves: floats(timeFeatures(times), [times.length, 1, timeWaves]) },
-        weights,
-        device,
-      );
     };
   const lossInputs = (inputs: ParityInputs, { conditioner, plan }: FlowAr) => {
     const { tensor } = inputs;
@@ -144,59 +129,40 @@ export function flowArParity(
     };
   };
   return {
-    "vae-encode": async (inputs) => {
-      const { images, specs } = pictures(inputs);
-      const graph = trace(specs, (x) => {
-        const posterior = autoencoder().posterior(x.images);
+    "vae-encode": async ({ tensor }) =>
+      compute({ image: tensor("image") }, ({ image }) => {
+        const posterior = autoencoder().posterior(image);
         return { mean: posterior.mean, logvar: posterior.logVariance, kl: klDivergence(posterior) };
-      });
-      return runOnce(graph, { images }, weights, device);
-    },
-    "vae-sample": async (inputs) => {
-      const { images, specs } = pictures(inputs);
-      const noise = inputs.tensor("noise");
-      const codec = autoencoder();
-      const graph = trace({ ...specs, noise: float32("B", ...noise.shape.slice(1)) }, (x) => ({
-        latent: mul(drawLatents(codec.posterior(x.images), x.noise), codec.scale),
-      }));
-      return runOnce(graph, { images, noise }, weights, device);
-    },
-    "vae-decode": async ({ tensor }) => {
-      const latent = tensor("latent");
-      const graph = trace({ latent: float32("B", ...latent.shape.slice(1)) }, (x) => ({
-        image: autoencoder().decode(x.latent),
-      }));
-      return runOnce(graph, { latent }, weights, device);
-    },
-    "teacher-input": async ({ tensor }) => {
-      const { model } = built();
-      const { latents } = flowArSpecs(model);
-      const graph = trace({ latents }, (x) => {
-        const { targets, inputs } = model.teacher(x.latents);
+      }),
+    "vae-sample": async ({ tensor }) =>
+      compute({ image: tensor("image"), noise: tensor("noise") }, ({ image, noise }) => {
+        const codec = autoencoder();
+        return { latent: mul(drawLatents(codec.posterior(image), noise), codec.scale) };
+      }),
+    "vae-decode": async ({ tensor }) =>
+      compute({ latent: tensor("latent") }, ({ latent }) => ({ image: autoencoder().decode(latent) })),
+    "teacher-input": async ({ tensor }) =>
+      compute({ latents: tensor("latent") }, ({ latents }) => {
+        const { targets, inputs } = built().model.teacher(latents);
         return { targets, x_input: inputs };
-      });
-      return runOnce(graph, { latents: tensor("latent") }, weights, device);
-    },
+      }),
     condition: async (inputs) => {
       const { model } = built();
-      const { latents, labels } = flowArSpecs(model);
-      const graph = trace({ latents, labels }, (x) => ({
-        z: model.taught(x.labels, model.teacher(x.latents).inputs),
-      }));
       const given = { labels: labelsOf(inputs, model.conditioner), latents: inputs.tensor("latent") };
-      return runOnce(graph, given, weights, device);
+      return compute(given, ({ labels, latents }) => ({
+        z: model.taught(labels, model.teacher(latents).inputs),
+      }));
     },
     loss: async (inputs) => {
       const { model } = built();
-      const graph = trace(flowArSpecs(model), (x) => {
+      return compute(lossInputs(inputs, model), (x) => {
         const { loss, pictureLosses } = flowArLoss(model, x);
         return { loss, loss_per_sample_and_scale: pictureLosses };
       });
-      return runOnce(graph, lossInputs(inputs, model), weights, device);
     },
     "loss-grad": async (inputs) => {
       const { scope, model } = built();
-      const out = await runOnce(flowArTraining(scope, model), lossInputs(inputs, model), weights, device);
+      const out = await run(flowArTraining(scope, model), lossInputs(inputs, model));
       const gradients = renameGradients(out, "");
       const table = gradients["grad.class_emb.weight"] as Value; // a parameter
       const width = model.config.embedDim;

@@ -17,23 +17,18 @@ import type { Weights } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { Plan, Scale } from "../../plan/types.ts";
 import { caseTokenizer, caseTransformer } from "../../regimen/multiScaleParity.ts";
-import { joinParts, pictureOutputs, renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import { caseRuns, joinParts, pictureOutputs, renameGradients } from "../../regimen/parityTools.ts";
 import { scaleWeightings, tokenWeights } from "../../regimen/scaleWeights.ts";
 import { tokenLosses, totalLoss, transformerTraining } from "../../regimen/teacherForcedScales.ts";
 import type { Device } from "../../runtime/device.ts";
-import { type Graph, trace } from "../../runtime/trace.ts";
 import { bools, floats, ints, type Value } from "../../runtime/values.ts";
-import { symbol } from "../../tensor/dims.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { RandomStream } from "../../tensor/random.ts";
-import { float32, int32 } from "../../tensor/tensor.ts";
 import { buildHmar, maskedPrefix, nextScalePrefix } from "./build.ts";
 import { hmarModelSchema } from "./config.ts";
 import { HmarGenerator, type ScaleResult } from "./generate.ts";
 import { maskedLosses, maskedTraining } from "./objective.ts";
 import { type RefineSchedule, withoutRefinement } from "./refineSchedule.ts";
-
-const B = symbol("B");
 
 /** Last layers of its own: the case's, else those in its weights (code: 8 of `HMAR`, 2 of `MaskedPrediction`). */
 function tailOf({ n_layers_train: given }: ParityCase["config"], depth: number, weights: Weights): unknown {
@@ -57,7 +52,7 @@ export function hmarParity(
   const { plan } = tokenizer;
   const { firstSize } = nextScale;
   const later = plan.length - firstSize;
-  const run = (graph: Graph, inputs: Record<string, Value>) => runOnce(graph, inputs, weights, device);
+  const { run, compute } = caseRuns(weights, device);
   const weightsOf = (of: Plan<Scale>, value: unknown): Float32Array => {
     if (value === "mask_unweighted") return new Float32Array(of.length).fill(1); // code: stage 2's, over masked tokens
     const found = scaleWeightings.find((name) => name === value);
@@ -123,32 +118,25 @@ export function hmarParity(
       return pictureOutputs(images as Value);
     },
     "teacher-input": async ({ tensor }) =>
-      run(
-        trace({ ids: int32(B, plan.length) }, ({ ids }) => ({ x_ns: tokenizer.teacherInput(ids) })),
-        { ids: tensor("idx") },
-      ),
+      compute({ ids: tensor("idx") }, ({ ids }) => ({ x_ns: tokenizer.teacherInput(ids) })),
     "mask-input": async ({ tensor, args }) => {
       const counts = maskedCounts(plan, numberArg({ args }, "p_mask"));
-      const graph = trace({ ids: int32(B, plan.length) }, ({ ids }) => ({
+      const own = await compute({ ids: tensor("idx") }, ({ ids }) => ({
         x_mask: tokenizer.vq.ownInput(ids),
       }));
-      return { ...(await run(graph, { ids: tensor("idx") })), counts: ints(counts, [counts.length]) };
+      return { ...own, counts: ints(counts, [counts.length]) };
     },
     mask: async () => ({ hidden: bools(ownGroup.hidden(plan), [plan.length, plan.length]) }),
-    logits: async ({ tensor }) => {
-      const specs = { labels: int32(B), inputs: float32(B, later, tokenizer.config.zChannels) };
-      const graph = trace(specs, (x) => ({ logits: nextScale.logits(x.labels, x.inputs) }));
-      return run(graph, { labels: tensor("labels"), inputs: tensor("x_ns") });
-    },
+    logits: async ({ tensor }) =>
+      compute({ labels: tensor("labels"), inputs: tensor("x_ns") }, ({ labels, inputs }) => ({
+        logits: nextScale.logits(labels, inputs),
+      })),
     "mask-logits": async (inputs) => {
-      const codes = float32(B, later, tokenizer.config.zChannels);
-      const specs = { labels: int32(B), inputs: codes, own: codes, masked: float32(1, later) };
-      const graph = trace(specs, (x) => ({
-        logits: maskedModel.logits(x.labels, x.inputs, x.own, x.masked),
-      }));
       const { tensor } = inputs;
       const given = { labels: tensor("labels"), inputs: tensor("x_ns"), own: tensor("x_mask") };
-      return run(graph, { ...given, masked: flagsOf(inputs) });
+      return compute({ ...given, masked: flagsOf(inputs) }, (x) => ({
+        logits: maskedModel.logits(x.labels, x.inputs, x.own, x.masked),
+      }));
     },
     "loss-weights": async ({ args }) => {
       const own = args.patch_nums === undefined ? plan : scalePlan(countsArg({ args }, "patch_nums"));
@@ -156,23 +144,19 @@ export function hmarParity(
     },
     loss: async (inputs) => {
       const weights = weightsOf(plan, inputs.args.reweight);
-      const graph = trace({ labels: int32(B), ids: int32(B, plan.length) }, ({ labels, ids }) => ({
+      return compute(tokens(inputs), ({ labels, ids }) => ({
         loss: totalLoss(tokenLosses(tokenizer, nextScale, labels, ids).losses, weights),
       }));
-      return run(graph, tokens(inputs));
     },
     "loss-grad": async (inputs) => {
       const weights = weightsOf(plan, inputs.args.reweight);
       const graph = transformerTraining(scopes.nextScale, tokenizer, nextScale, weights);
       return renameGradients(await run(graph, tokens(inputs)), nextScalePrefix);
     },
-    "mask-loss": async (inputs) => {
-      const specs = { labels: int32(B), ids: int32(B, plan.length), masked: float32(1, later) };
-      const graph = trace(specs, ({ labels, ids, masked }) => ({
+    "mask-loss": async (inputs) =>
+      compute({ ...tokens(inputs), masked: flagsOf(inputs) }, ({ labels, ids, masked }) => ({
         loss: maskedLosses(networks, labels, ids, masked, { from: 1 }).loss,
-      }));
-      return run(graph, { ...tokens(inputs), masked: flagsOf(inputs) });
-    },
+      })),
     "mask-loss-grad": async (inputs) =>
       renameGradients(
         await run(maskedTraining(networks, 1), { ...tokens(inputs), masked: flagsOf(inputs) }),

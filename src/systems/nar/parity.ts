@@ -18,21 +18,17 @@ import {
 } from "../../formats/parityCase.ts";
 import { filteredProbabilities } from "../../head/categorical.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
-import { joinParts, renameGradients, runOnce, withoutInert } from "../../regimen/parityTools.ts";
+import { caseRuns, joinParts, renameGradients, specOf, withoutInert } from "../../regimen/parityTools.ts";
 import { vqLosses, vqTraining } from "../../regimen/vqCodec.ts";
 import type { Device } from "../../runtime/device.ts";
-import { type Graph, trace } from "../../runtime/trace.ts";
 import { bools, floats, ints, type Value } from "../../runtime/values.ts";
-import { symbol } from "../../tensor/dims.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { RandomStream } from "../../tensor/random.ts";
-import { float32, int32 } from "../../tensor/tensor.ts";
 import { transformerSchema, videoTransformerSchema, vqSchema } from "./config.ts";
 import { generateTokens, inRowMajor } from "./generate.ts";
 import { formOf, LatticeTransformer, videoForm } from "./model.ts";
 import { latticeLoss, latticeTraining } from "./objective.ts";
 
-const B = symbol("B");
 /** Official keys that are ours elsewhere, or say nothing here: dropouts of training, sizes that follow from others. */
 const elsewhere = [
   "vocab_size",
@@ -90,7 +86,7 @@ export function narParity(
   weights: Weights,
   device: Device,
 ): ParityTable & Disposable {
-  const run = (graph: Graph, inputs: Record<string, Value>) => runOnce(graph, inputs, weights, device);
+  const { run, compute } = caseRuns(weights, device);
   const programs = new Map<string, ProgramStore>();
   const nameOf = ({ args }: ParityInputs): string => {
     if (typeof args.model === "string") return args.model;
@@ -100,7 +96,7 @@ export function narParity(
   const isVq = (inputs: ParityInputs) =>
     weights.has(`${nameOf(inputs)}.quantize.embedding.weight`) ||
     "codebook_size" in caseConfig(config, nameOf(inputs));
-  const tokenizer = (inputs: ParityInputs, images?: Value) => {
+  const tokenizer = (inputs: ParityInputs) => {
     const scope = Scope.root(`${nameOf(inputs)}.`);
     const {
       encoder_ch_mult: encoder,
@@ -112,9 +108,7 @@ export function narParity(
       throw badCase("Encoder and decoder have the same widths.", `config.${nameOf(inputs)}`);
     // what else a case leaves out is as in the configuration, whose defaults are the official ones
     const parsed = fromOfficial(vqSchema, { ...(chMult !== undefined && { ch_mult: chMult }), ...rest });
-    const [height = 0, width = 0] = images?.shape.slice(2) ?? [];
-    const specs = { images: float32(B, parsed.inChannels, height, width) };
-    return { scope, parsed, size: { height, width }, specs, codec: new VqTokenizer(scope, parsed) };
+    return { scope, parsed, codec: new VqTokenizer(scope, parsed) };
   };
   const programsOf = (name: string) => {
     const made = programs.get(name) ?? new ProgramStore(weights, device);
@@ -133,21 +127,14 @@ export function narParity(
   const conditions = (inputs: ParityInputs): Value =>
     optional(inputs, "labels") ?? optional(inputs, "cond") ?? inputs.tensor("cond_idx");
   const tokens = (inputs: ParityInputs) => ({ labels: conditions(inputs), ids: inputs.tensor("tokens") });
-  const labelSpec = (inputs: ParityInputs) => int32(B, ...conditions(inputs).shape.slice(1));
-  const trainingInputs = (inputs: ParityInputs, length: number) => {
+  const training = (inputs: ParityInputs): Record<string, Value> => {
     const valid = optional(inputs, "valid");
-    const specs = {
-      labels: labelSpec(inputs),
-      ids: int32(B, length),
-      ...(valid && { valid: float32(B) }),
-    };
-    return { specs, given: { ...tokens(inputs), ...(valid && { valid }) } };
+    return { ...tokens(inputs), ...(valid && { valid }) };
   };
-  async function vqLoss(inputs: ParityInputs): Promise<Record<string, Value>> {
-    const images = inputs.tensor("image");
-    const { codec, parsed, specs } = tokenizer(inputs, images);
-    const graph = trace(specs, (x) => {
-      const losses = vqLosses(codec, x.images, parsed, pixels);
+  function vqLoss(inputs: ParityInputs): Promise<Record<string, Value>> {
+    const { codec, parsed } = tokenizer(inputs);
+    return compute({ image: inputs.tensor("image") }, ({ image }) => {
+      const losses = vqLosses(codec, image, parsed, pixels);
       return {
         total: losses.total,
         vq_loss: losses.vqLoss,
@@ -155,7 +142,6 @@ export function narParity(
         entropy_loss: losses.entropyLoss,
       };
     });
-    return run(graph, { images });
   }
   async function generate(inputs: ParityInputs) {
     const { args } = inputs;
@@ -202,36 +188,33 @@ export function narParity(
     },
     "head-logits": async (inputs) => {
       const { model } = built(inputs);
-      const graph = trace({ labels: labelSpec(inputs), ids: int32(B, model.plan.length) }, (x) => {
-        const heads = model.headLogits(x.labels, x.ids);
+      return compute(tokens(inputs), ({ labels, ids }) => {
+        const heads = model.headLogits(labels, ids);
         return Object.fromEntries(heads.map((head, k) => [["right", "below", "frame"][k] as string, head]));
       });
-      return run(graph, tokens(inputs));
     },
     logits: async (inputs) => {
       const { model } = built(inputs);
-      const graph = trace({ labels: labelSpec(inputs), ids: int32(B, model.plan.length) }, (x) => ({
-        logits: model.logits(x.labels, x.ids),
-      }));
-      return run(graph, tokens(inputs));
+      return compute(tokens(inputs), ({ labels, ids }) => ({ logits: model.logits(labels, ids) }));
     },
     loss: async (inputs) => {
       if (isVq(inputs)) return vqLoss(inputs);
       const { model } = built(inputs);
-      const { specs, given } = trainingInputs(inputs, model.plan.length);
-      const graph = trace(specs, (x) => ({ loss: latticeLoss(model, x).loss }));
-      return run(graph, given);
+      return compute(training(inputs), (x) => ({ loss: latticeLoss(model, x).loss }));
     },
     "loss-grad": async (inputs) => {
       const prefix = `${nameOf(inputs)}.`;
       if (isVq(inputs)) {
         const images = inputs.tensor("image");
-        const { codec, parsed, scope, size } = tokenizer(inputs, images);
+        const [height = 0, width = 0] = images.shape.slice(2);
+        const size = { height, width };
+        const { codec, parsed, scope } = tokenizer(inputs);
         return renameGradients(await run(vqTraining(scope, codec, parsed, pixels, size), { images }), prefix);
       }
       const { model, scope } = built(inputs);
-      const { specs, given } = trainingInputs(inputs, model.plan.length);
-      return renameGradients(await run(latticeTraining(scope, model, specs), given), prefix);
+      const given = training(inputs);
+      const more = Object.fromEntries(Object.entries(given).map(([name, value]) => [name, specOf(value)]));
+      return renameGradients(await run(latticeTraining(scope, model, more), given), prefix);
     },
     "sample-greedy": generate,
     "filter-logits": async ({ tensor, args }) => {
@@ -248,40 +231,29 @@ export function narParity(
       return { kept: bools(kept, shape) };
     },
     "encode-features": async (inputs) => {
-      const images = inputs.tensor("image");
-      const { codec, specs } = tokenizer(inputs, images);
-      return run(
-        trace(specs, (x) => ({ features: codec.features(x.images) })),
-        { images },
-      );
+      const { codec } = tokenizer(inputs);
+      return compute({ image: inputs.tensor("image") }, ({ image }) => ({ features: codec.features(image) }));
     },
     tokenize: async (inputs) => {
-      const images = inputs.tensor("image");
-      const { codec, specs } = tokenizer(inputs, images);
-      const graph = trace(specs, (x) => {
-        const latents = codec.encode(x.images);
+      const { codec } = tokenizer(inputs);
+      return compute({ image: inputs.tensor("image") }, ({ image }) => {
+        const latents = codec.encode(image);
         const ids = codec.quantise(latents);
         const [, , rows = 0, columns = 0] = latents.shape;
         return { tokens: ids, quantized: codec.codes(ids, rows, columns) };
       });
-      return run(graph, { images });
     },
     decode: async (inputs) => {
       const ids = inputs.tensor("tokens");
       const { codec } = tokenizer(inputs);
       const [rows = 0, columns = 0] = countsArg(inputs, "grid");
-      const graph = trace({ ids: int32(B, rows * columns) }, (x) => ({
-        image: codec.decode(codec.codes(x.ids, rows, columns)),
-      }));
-      return run(graph, { ids });
+      return compute({ ids }, (x) => ({ image: codec.decode(codec.codes(x.ids, rows, columns)) }));
     },
     reconstruct: async (inputs) => {
-      const images = inputs.tensor("image");
-      const { codec, specs } = tokenizer(inputs, images);
-      return run(
-        trace(specs, (x) => ({ image: codec.forward(x.images).reconstruction })),
-        { images },
-      );
+      const { codec } = tokenizer(inputs);
+      return compute({ image: inputs.tensor("image") }, (x) => ({
+        image: codec.forward(x.image).reconstruction,
+      }));
     },
     [Symbol.dispose]: () => {
       for (const store of programs.values()) store[Symbol.dispose]();

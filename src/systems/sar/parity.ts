@@ -22,19 +22,18 @@ import { forcedTraining } from "../../regimen/forcedTraining.ts";
 import { transformerDefaults } from "../../regimen/multiScaleParity.ts";
 import {
   area4,
+  caseRuns,
   joinParts,
   meanOutputs,
   pictureOutputs,
   renameGradients,
-  runOnce,
   withoutInert,
 } from "../../regimen/parityTools.ts";
 import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
-import { type Graph, trace } from "../../runtime/trace.ts";
 import { floats, ints, type Value } from "../../runtime/values.ts";
 import { RandomStream } from "../../tensor/random.ts";
-import { float32, int32, type Tensor, type TensorSpec } from "../../tensor/tensor.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 import { tokenizerSchema, transformerSchema } from "./config.ts";
 import { codeMap, FlexGenerator } from "./generate.ts";
 import { FlexTransformer, positionTable } from "./model.ts";
@@ -42,7 +41,7 @@ import { parityStep } from "./parityStep.ts";
 import { codesGraph, decodeGraph, encodeGraph, tokenizeGraph } from "./programs.ts";
 import { FlexScaleWise } from "./scaleWise.ts";
 import { FlexTokenizer } from "./tokenizer.ts";
-import { tokenizerLosses, tokenizerSpecs, tokenizerTraining, tokenizerValues } from "./tokenizerObjective.ts";
+import { tokenizerLosses, tokenizerTraining, tokenizerValues } from "./tokenizerObjective.ts";
 
 type Outputs = Record<string, Value>;
 type Args = Readonly<Record<string, unknown>>;
@@ -97,7 +96,7 @@ export function sarParity(
   const smoothing = Number(
     ("trainer" in parityCase.config && caseConfig(parityCase.config, "trainer").label_smooth) || 0,
   );
-  const run = (graph: Graph, inputs: Outputs) => runOnce(graph, inputs, weights, device);
+  const { run, compute } = caseRuns(weights, device);
   const scaleWise = (plan: Plan<Scale>) => new FlexScaleWise(tokenizer, model, plan.groups[0]?.size ?? 1);
   const sideOf = (image: Value): number => image.shape[3] as number; // pictures are B x 3 x H x W
 
@@ -119,15 +118,11 @@ export function sarParity(
   async function vaeForward({ tensor, args }: ParityInputs): Promise<Outputs> {
     const image = tensor("image");
     const sides = countsArg({ args }, "v_patch_nums");
-    const specs = tokenizerSpecs(tokenizer, sides.length, sideOf(image));
-    const graph = trace(specs, (inputs) => {
+    const given = { images: image, ...tokenizerValues(tokenizer, sides, sideOf(image)) };
+    const out = await compute(given, (inputs) => {
       const { vq, commit, reconstructions } = tokenizerLosses(tokenizer, inputs, sides.length);
       const pictures = reconstructions.map((picture, k) => [`picture${k}`, picture] as const);
       return { vq_loss: vq, commit_loss: commit, ...Object.fromEntries(pictures) };
-    });
-    const out: Outputs = await run(graph, {
-      images: image,
-      ...tokenizerValues(tokenizer, sides, sideOf(image)),
     });
     const pictures = sides.map((side, k) => [
       `reconstruction_${side}_area4`,
@@ -151,21 +146,12 @@ export function sarParity(
   async function logits({ tensor, args }: ParityInputs): Promise<Outputs> {
     const plan = planOf(args, "patch_nums");
     const form = scaleWise(plan);
-    const width = tokenizer.config.codeWidth;
-    const specs: Record<string, TensorSpec> = {
-      labels: int32("B"),
-      inputs: float32("B", "K", width),
-      ...form.whole.specs,
-    };
-    const graph = trace(specs, (x) => {
-      const get = (name: string): Tensor => x[name] as Tensor; // declared above
+    const given = { labels: tensor("labels"), inputs: tensor("x_BLCv_wo_first_l") };
+    const values: Outputs = { ...given, ...form.whole.values(plan) };
+    return compute(values, (x) => {
+      const get = (name: string): Tensor => x[name] as Tensor; // given above
       const data = { place: get("place"), bias: get("bias"), firstSize: form.firstSize };
       return { logits: model.logits(get("labels"), get("inputs"), data) };
-    });
-    return run(graph, {
-      labels: tensor("labels"),
-      inputs: tensor("x_BLCv_wo_first_l"),
-      ...form.whole.values(plan),
     });
   }
 
@@ -228,11 +214,9 @@ export function sarParity(
     },
     "teacher-input": async ({ tensor, args }) => {
       const next = nextMatrix(planOf(args, "patch_nums"));
-      const specs = { ids: int32("B", next.shape[0]), next: float32(...next.shape) };
-      const graph = trace(specs, ({ ids, next: matrix }) => ({
-        x_BLCv_wo_first_l: tokenizer.nextInput(ids, matrix),
+      return compute({ ids: tensor("idx"), next }, (x) => ({
+        x_BLCv_wo_first_l: tokenizer.nextInput(x.ids, x.next),
       }));
-      return run(graph, { ids: tensor("idx"), next });
     },
     decode,
     "vae-forward": vaeForward,

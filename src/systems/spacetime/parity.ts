@@ -10,13 +10,12 @@ import {
   truncated,
 } from "../../nn/companion.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
-import { renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import { caseRuns, renameGradients } from "../../regimen/parityTools.ts";
 import type { Device } from "../../runtime/device.ts";
-import { trace } from "../../runtime/trace.ts";
 import type { Value } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { transpose } from "../../tensor/ops/structure.ts";
-import { float32, type Tensor } from "../../tensor/tensor.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 import { Spacetime } from "./model.ts";
 import { type LossWeights, spacetimeTraining } from "./objective.ts";
 import { fromOfficialSpacetime } from "./official.ts";
@@ -36,13 +35,7 @@ export function spacetimeParity(
     built ??= new Spacetime(scope, fromOfficialSpacetime(parityCase.config));
     return built;
   };
-  /** A function over tensors of the given sizes. */
-  const compute = (inputs: Record<string, Value>, describe: (x: Record<string, Tensor>) => Tensors) => {
-    const specs = Object.fromEntries(
-      Object.entries(inputs).map(([name, { shape }]) => [name, float32(...shape)]),
-    );
-    return runOnce(trace(specs, describe), inputs, weights, device);
-  };
+  const { run, compute } = caseRuns(weights, device);
   const over =
     <N extends string>(
       names: readonly N[],
@@ -50,8 +43,8 @@ export function spacetimeParity(
     ) =>
     ({ tensor, args }: ParityInputs) =>
       compute(
-        Object.fromEntries(names.map((name) => [name, tensor(name)])),
-        (x) => describe(x as Record<N, Tensor>, args), // the same names
+        Object.fromEntries(names.map((name) => [name, tensor(name)])) as Record<N, Value>, // the same names
+        (x) => describe(x, args),
       );
   const norm = (args: ParityInputs["args"]): NormOrder => {
     const order = Number(args.norm_order ?? 1);
@@ -67,7 +60,7 @@ export function spacetimeParity(
     const terms: LossWeights = [closed, open, next];
     const graph = spacetimeTraining(scope, whole(), { weights: terms });
     const inputs = { past: tensor("x"), future: tensor("y") };
-    const outputs = renameGradients(await runOnce(graph, inputs, weights, device), "");
+    const outputs = renameGradients(await run(graph, inputs), "");
     return { ...outputs, ...(outputs.nextInput && { next_input: outputs.nextInput }) };
   };
   const kernels = ["a", "b", "c"] as const;

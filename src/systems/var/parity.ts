@@ -11,18 +11,13 @@ import { Scope, type Weights } from "../../nn/scope.ts";
 import { tokenizerTraining } from "../../regimen/multiScaleCodec.ts";
 import { multiScaleTokenizer } from "../../regimen/multiScaleModel.ts";
 import { caseTokenizer, caseTransformer } from "../../regimen/multiScaleParity.ts";
-import { area4, joinParts, pictureOutputs, renameGradients, runOnce } from "../../regimen/parityTools.ts";
+import { area4, caseRuns, joinParts, pictureOutputs, renameGradients } from "../../regimen/parityTools.ts";
 import { tokenLosses, totalLoss, transformerTraining } from "../../regimen/teacherForcedScales.ts";
 import type { Device } from "../../runtime/device.ts";
-import { type Graph, trace } from "../../runtime/trace.ts";
 import { bools, floats, ints, type Value } from "../../runtime/values.ts";
-import { symbol } from "../../tensor/dims.ts";
 import { RandomStream } from "../../tensor/random.ts";
-import { float32, int32 } from "../../tensor/tensor.ts";
 import { type GenerateOptions, type ScaleResult, VarGenerator } from "./generate.ts";
 import { VarTransformer } from "./model.ts";
-
-const B = symbol("B");
 
 const toUnit = ({ data, shape }: Value): Value =>
   floats(
@@ -69,7 +64,7 @@ export function varParity(
   const generator = new VarGenerator(tokenizer, model, weights, "vae.quantize.embedding.weight", device);
   const { plan } = tokenizer;
 
-  const run = (graph: Graph, inputs: Record<string, Value>) => runOnce(graph, inputs, weights, device);
+  const { run, compute } = caseRuns(weights, device);
   async function decodeScales(ids: Value, scales: readonly number[]): Promise<Value[]> {
     const { reconstructions } = await run(reconstructGraph(tokenizer), { ids });
     const images: Value[] = [];
@@ -83,12 +78,8 @@ export function varParity(
   }
   async function logits(name: string, { tensor }: ParityInputs): Promise<Record<string, Value>> {
     const { model: chosen } = transformer(name);
-    const specs = {
-      labels: int32(B),
-      inputs: float32(B, plan.length - (plan.groups[0]?.size ?? 0), tokenizer.config.zChannels),
-    };
-    const graph = trace(specs, (x) => ({ logits: chosen.logits(x.labels, x.inputs) }));
-    return run(graph, { labels: tensor("labels"), inputs: tensor("x_BLCv_wo_first_l") });
+    const given = { labels: tensor("labels"), inputs: tensor("x_BLCv_wo_first_l") };
+    return compute(given, ({ labels, inputs }) => ({ logits: chosen.logits(labels, inputs) }));
   }
   async function generate(labels: Value, options: GenerateOptions, exponential?: Float32Array) {
     const streams = Array.from(labels.data, (_, i) => RandomStream.from(0, `parity/${i}`));
@@ -142,11 +133,10 @@ export function varParity(
     "vae-forward": async ({ tensor }) => {
       const image = tensor("image");
       const side = image.shape[3] as number; // pictures are B x 3 x H x W
-      const graph = trace({ images: float32(B, 3, side, side) }, ({ images }) => {
-        const { reconstruction, vqLoss } = tokenizer.forward(images);
-        return { reconstruction, vqLoss };
+      const { reconstruction, vqLoss } = await compute({ images: image }, ({ images }) => {
+        const { ids, ...outputs } = tokenizer.forward(images);
+        return outputs;
       });
-      const { reconstruction, vqLoss } = await run(graph, { images: image });
       const { data, shape } = reconstruction as Value;
       const [batch = 0, channels = 0] = shape;
       const rows = Array.from({ length: batch * channels }, (_, map) =>
@@ -163,19 +153,17 @@ export function varParity(
       return renameGradients(await run(graph, { images: tensor("image") }), "vae.");
     },
     "teacher-input": async ({ tensor }) => {
-      const graph = trace({ ids: int32(B, plan.length) }, ({ ids }) => ({
+      return compute({ ids: tensor("idx") }, ({ ids }) => ({
         x_BLCv_wo_first_l: tokenizer.teacherInput(ids),
       }));
-      return run(graph, { ids: tensor("idx") });
     },
     logits: (inputs) => logits("var", inputs),
     "logits-shared-aln": (inputs) => logits("var_shared", inputs),
     loss: async ({ tensor }) => {
-      const graph = trace({ labels: int32(B), ids: int32(B, plan.length) }, ({ labels, ids }) => {
+      return compute({ labels: tensor("labels"), ids: tensor("idx") }, ({ labels, ids }) => {
         const { losses } = tokenLosses(tokenizer, model, labels, ids);
         return { loss: totalLoss(losses), token_loss: losses };
       });
-      return run(graph, { labels: tensor("labels"), ids: tensor("idx") });
     },
     "loss-grad": async ({ tensor }) => {
       const graph = transformerTraining(varScope, tokenizer, model);

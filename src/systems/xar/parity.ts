@@ -24,15 +24,14 @@ import { Scope, type Weights } from "../../nn/scope.ts";
 import { timeId } from "../../nn/timeEmbedding.ts";
 import { arrangeAll, restoreAll } from "../../plan/entities.ts";
 import type { Group } from "../../plan/types.ts";
-import { labelsOf, renameGradients, runOnce, withoutInert } from "../../regimen/parityTools.ts";
+import { caseRuns, labelsOf, renameGradients, withoutInert } from "../../regimen/parityTools.ts";
 import type { Device } from "../../runtime/device.ts";
-import { trace } from "../../runtime/trace.ts";
 import { bools, floats, type Value } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { transformerSchema } from "./config.ts";
 import { type GenerateOptions, generateEntities } from "./generate.ts";
 import { XarTransformer } from "./model.ts";
-import { flowObjective, flowSpecs, flowTraining, timeValues } from "./objective.ts";
+import { flowObjective, flowTraining, timeValues } from "./objective.ts";
 
 /** What a case leaves out. Source: `models/xar.py`, constructor of `xAR` (code). */
 const constructorDefaults = {
@@ -80,6 +79,7 @@ export function xarParity(
   weights: Weights,
   device: Device,
 ): ParityTable & Disposable {
+  const { run, compute } = caseRuns(weights, device);
   const scope = Scope.root();
   const model = modelOf(parityCase, scope, weights);
   const { plan, valueWidth } = model;
@@ -102,9 +102,9 @@ export function xarParity(
       ...timeValues(plan, randomNoise, pictureFirst(times)),
     };
   };
-  const objective = () =>
-    trace(flowSpecs(model, randomNoise), (inputs) => {
-      const { velocity, encoded, loss } = flowObjective(model, randomNoise, inputs);
+  const objective = async (inputs: ParityInputs) =>
+    compute(training(inputs), (x) => {
+      const { velocity, encoded, loss } = flowObjective(model, randomNoise, x);
       return { velocity, encoder: encoded, loss };
     });
   /** All values [B, L, D] of a generation with given noise. */
@@ -185,11 +185,11 @@ export function xarParity(
       const visible = blockCausal.hidden(plan).map((hidden) => 1 - hidden);
       return { mask: bools(visible, [plan.length, plan.length]) };
     },
-    logits: async (inputs) => runOnce(objective(), training(inputs), weights, device),
-    loss: async (inputs) => runOnce(objective(), training(inputs), weights, device),
+    logits: objective,
+    loss: objective,
     "loss-grad": async (inputs) => {
       const graph = flowTraining(scope, model, randomNoise);
-      return renameGradients(await runOnce(graph, training(inputs), weights, device), "");
+      return renameGradients(await run(graph, training(inputs)), "");
     },
     sample: async (inputs) => {
       const sequence = await generated(inputs);
