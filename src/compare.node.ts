@@ -4,7 +4,7 @@
  */
 
 import { openImageSet } from "./data/imageSets.node.ts";
-import { createLoader } from "./data/loader.ts";
+import { inOrder } from "./data/loader.ts";
 import { drawMany } from "./drawMany.ts";
 import { drawnSet } from "./dynamics.node.ts";
 import { drawPictures, type LabelledPictures } from "./evaluate/evaluatePictures.ts";
@@ -92,7 +92,7 @@ async function onTrueTokens(
   const set = drawnSet(await openImageSet(id, { size: model.imageSize, split, ...root }), tokenPictures);
   const [own, other] = [model.scaleWise(), reference.scaleWise()];
   const device = await openDevice(options);
-  const loader = createLoader(set, { batchSize: 32, seed: 0, shuffle: false, dropLast: false });
+  const loader = inOrder(set);
   const watched = signal ? { signal } : {};
   const tokens = await tokenise({ ...other.tokenizer, loader, count: set.length, device, ...watched });
   return tokenAgreement(own, other, tokens, { device, ...watched });

@@ -1,6 +1,6 @@
 /** Training dynamics of an opened scale-wise model on the held-out pictures of its data. */
 import { openImageSet } from "./data/imageSets.node.ts";
-import { createLoader } from "./data/loader.ts";
+import { inOrder } from "./data/loader.ts";
 import type { ImageSet, Split } from "./data/types.ts";
 import { type DynamicsReport, measureDynamics } from "./evaluate/dynamics/measure.ts";
 import { drawPictures } from "./evaluate/evaluatePictures.ts";
@@ -72,7 +72,7 @@ export async function dynamics(model: Model, options: DynamicsOptions = {}): Pro
   requireSameClasses(model, set);
   const device = await openDevice(options);
   const drawn = drawnSet(set, count);
-  const loader = createLoader(drawn, { batchSize: 32, seed: 0, shuffle: false, dropLast: false });
+  const loader = inOrder(drawn);
   const watched = signal && { signal };
   const tokens = await tokenise({
     ...subject.tokenizer,

@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openImageSet } from "./data/imageSets.node.ts";
-import { createLoader } from "./data/loader.ts";
+import { inOrder } from "./data/loader.ts";
 import { readWeightFile } from "./data/weightFiles.node.ts";
 import { drawnSet } from "./dynamics.node.ts";
 import { parseResult } from "./evaluate/claim/result.ts";
@@ -187,7 +187,7 @@ async function probeOf(base: FoundModel, { data, device, seed, signal }: StageCo
   const subject = sarSystem.scaleWise?.(base.description, base.weights);
   if (subject === undefined) throw new NextxError("MODEL_NOT_SCALE_WISE", `${base.name} has no scales.`);
   const drawn = drawnSet(await data("validation"), taste.pictures);
-  const loader = createLoader(drawn, { batchSize: 32, seed: 0, shuffle: false, dropLast: false });
+  const loader = inOrder(drawn);
   const tokens = await tokenise({
     ...subject.tokenizer,
     ...{ loader, count: drawn.length, device, ...(signal && { signal }) },

@@ -41,6 +41,21 @@ it("a run that was stopped ends in the same bytes as one that was not", async ()
   expect(second.kinds).toContain("observed");
 }, 120_000);
 
+it("a run that ended right after its last checkpoint has looked at held-out data", async () => {
+  const folder = join(root, "killed");
+  const options = { folder, recipe: "smoke", every: { checkpoint: 10, observe: 20 } };
+  for await (const event of train("autoformer", options))
+    if (event.kind === "saved" && event.step === 40) break;
+  await run("killed");
+  const log = readFileSync(join(folder, "1-forecaster", "metrics.jsonl"), "utf8");
+  const rows = log
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const looked = rows.filter((row) => "validationMse" in row || "validationLoss" in row);
+  expect(looked.map(({ step }) => step)).toEqual([20, 40]);
+}, 120_000);
+
 it.each(["autoformer", "spacetime"])(
   "%s learns: better than the last value, from its file alone",
   async (system) => {

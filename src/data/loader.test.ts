@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { NextxError } from "../tensor/errors.ts";
 import { RandomStream } from "../tensor/random.ts";
 import { augmentImage } from "./augment.ts";
-import { type Batch, createLoader, type Loader, type LoaderOptions } from "./loader.ts";
+import { type Batch, createLoader, inOrder, type Loader, type LoaderOptions } from "./loader.ts";
 import { imagesToFloat } from "./pixels.ts";
 import { createSynth } from "./synth/synth.ts";
 import type { ImageSet } from "./types.ts";
@@ -47,6 +47,11 @@ describe("order", () => {
     ]);
     const all = createLoader(tinySet(10), { ...plain, dropLast: false });
     expect(take(all, 5).map((batch) => batch.labels.length)).toEqual([3, 3, 3, 1, 3]);
+  });
+
+  test("in a set's own order the last pictures come as well", () => {
+    const sizes = take(inOrder(tinySet(100)), 4).map((batch) => [...batch.indices]);
+    expect(sizes.flat()).toEqual(Array.from({ length: 100 }, (_, i) => i));
   });
 
   test("epochs and seeds differ, the same seed repeats", () => {

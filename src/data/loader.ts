@@ -105,6 +105,10 @@ export function createLoader(set: ImageSet, options: LoaderOptions): Loader {
   };
 }
 
+/** The pictures of a set in its own order, `batchSize` at a time; the last batch of a round holds what is left. */
+export const inOrder = (set: ImageSet, batchSize = 32): Loader =>
+  createLoader(set, { batchSize, seed: 0, shuffle: false, dropLast: false });
+
 function requireBatchSize(set: ImageSet, batchSize: number, dropLast: boolean): void {
   const largest = dropLast ? set.length : 2 ** 20;
   if (!(Number.isInteger(batchSize) && batchSize >= 1 && batchSize <= largest)) {

@@ -192,7 +192,8 @@ export async function* generateScales(
   const { plan, layers, conditioner } = model;
   invariant(options.times.length > 0, "An integration begins at a time.");
   const batch = labels.length;
-  const branches = options.cfgScale !== 0 && plan.groups.length > 1 ? 2 : 1;
+  const { cfgScale, cfgRamp } = options;
+  const branches = cfgScale !== 0 && (!cfgRamp || plan.groups.length > 1) ? 2 : 1; // a ramp begins with none
   const rows = [...labels, ...(branches === 2 ? labels.map(() => conditioner.nullLabel) : [])];
   const start = await programs.run("class", () => classGraph(model), { labels: ints(rows, [rows.length]) });
   const classToken = start.x as Value; // the graph's output

@@ -3,6 +3,7 @@ import type { Device } from "../runtime/device.ts";
 import { type CompileOptions, compile, type Program } from "../runtime/program.ts";
 import type { Graph } from "../runtime/trace.ts";
 import type { Value } from "../runtime/values.ts";
+import { NextxError } from "../tensor/errors.ts";
 
 /** How a program keeps its memory. */
 export type ProgramOptions = Pick<CompileOptions, "arena" | "prepack" | "kept">;
@@ -11,18 +12,21 @@ export class ProgramStore implements Disposable {
   readonly #device: Device;
   readonly #weights: ReadonlyMap<string, Value>;
   readonly #programs = new Map<string, Promise<Program>>();
+  #disposed = false;
 
   constructor(weights: ReadonlyMap<string, Value>, device: Device) {
     this.#weights = weights;
     this.#device = device;
   }
 
-  /** The program of a name, whose graph is described and built once. Errors: GRAPH_ and RUNTIME_ codes. */
-  get(name: string, graph: () => Graph, options: ProgramOptions = {}): Promise<Program> {
+  /** The program of a name, whose graph is described and built once. Errors: GRAPH_ and RUNTIME_ codes, RUNTIME_DISPOSED. */
+  async get(name: string, graph: () => Graph, options: ProgramOptions = {}): Promise<Program> {
+    if (this.#disposed) throw new NextxError("RUNTIME_DISPOSED", "The programs were disposed.");
     const known = this.#programs.get(name);
     if (known) return known;
     const made = compile(graph(), { ...options, device: this.#device, weights: this.#weights });
     this.#programs.set(name, made);
+    made.catch(() => this.#programs.delete(name)); // what failed, such as for want of memory, may succeed later
     return made;
   }
 
@@ -37,6 +41,7 @@ export class ProgramStore implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#disposed = true;
     for (const program of this.#programs.values()) {
       program.then(
         (made) => made[Symbol.dispose](),

@@ -1,6 +1,7 @@
 /** A trained KL autoencoder as a codec of latents in host memory. */
 import { type KlAutoencoder, latentsGraph, picturesGraph } from "../codec/klAutoencoder.ts";
 import type { LatentCodec, LatentDistribution } from "../codec/types.ts";
+import { decodePictures } from "../decoding/decodePictures.ts";
 import { ProgramStore } from "../decoding/programStore.ts";
 import type { Weights } from "../nn/scope.ts";
 import type { Device } from "../runtime/device.ts";
@@ -27,9 +28,9 @@ export class KlCodec implements LatentCodec, Disposable {
     return { mean: out.mean as Value, deviation: out.deviation as Value }; // the graph's outputs
   }
 
-  async decode(latents: Value): Promise<Value> {
-    const out = await this.#programs.run("decode", () => picturesGraph(this.#codec), { latents });
-    return out.images as Value; // the graph's output
+  decode(latents: Value): Promise<Value> {
+    const graph = () => picturesGraph(this.#codec);
+    return decodePictures(this.#programs, graph, ["latents", latents], this.imageSize);
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 /** Latents of pictures, made once before training: their distributions, from which every step draws afresh. */
 import type { LatentCodec } from "../codec/types.ts";
-import { createLoader, type Loader } from "../data/loader.ts";
+import { inOrder, type Loader } from "../data/loader.ts";
 import type { ImageSet } from "../data/types.ts";
 import { throwIfAborted } from "../decoding/loop.ts";
 import { floats, type Value } from "../runtime/values.ts";
@@ -92,10 +92,9 @@ export async function latentSplits(
     onProgress: (done) => onProgress("encoding", done, count),
   });
   const held = Math.min(heldOut.transformer, validation.length);
-  const inOrder = { batchSize: Math.min(32, held), seed: 0, shuffle: false };
   const heldOutLatents = await encodeLatents({
     ...{ codec, count: held, ...stop },
-    loader: createLoader(validation, inOrder),
+    loader: inOrder(validation),
   });
   return { set, validation, latents, heldOutLatents };
 }

@@ -1,6 +1,6 @@
 /** Looks at held-out pictures that stages of several systems share. */
 import { composeContactSheet } from "../data/contactSheet.ts";
-import { createLoader } from "../data/loader.ts";
+import { inOrder } from "../data/loader.ts";
 import { floatToImages } from "../data/pixels.ts";
 import type { ImageSet } from "../data/types.ts";
 import type { ImageModel, Observation, SampleRequest } from "./system.ts";
@@ -10,8 +10,7 @@ export const heldOut = { tokenizer: 128, transformer: 256, samples: 32 };
 
 /** First pictures of a set in its own order: [-1, 1] and labels. */
 export function firstPictures(set: ImageSet, count: number) {
-  const batchSize = Math.min(count, set.length);
-  return createLoader(set, { batchSize, seed: 0, shuffle: false }).next();
+  return inOrder(set, Math.min(count, set.length)).next();
 }
 
 /** Share of pictures that follow the set's rules for their labels, as a metric; none without rules. */

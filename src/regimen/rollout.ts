@@ -158,6 +158,7 @@ export class Rollout implements Disposable {
         }),
       },
       weights,
+      this.options.sampling ? ["logits", "best"] : ["best"],
     );
     const best = (out.best as Value).data as Int32Array; // the graph's outputs
     if (!this.options.sampling) return best;

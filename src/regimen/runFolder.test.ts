@@ -1,6 +1,16 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -307,6 +317,12 @@ describe("the lock", () => {
   test("of another machine is respected", async () => {
     await makeRun();
     await writeFile(lock(), JSON.stringify({ pid: 1, processStart: null, host: `not-${hostname()}`, since }));
+    await expect(RunFolder.open(path)).rejects.toMatchObject({ code: "RUN_LOCKED" });
+  });
+
+  test("that is a link to nothing is told, within a second", async () => {
+    await makeRun();
+    await symlink(join(path, "nowhere"), lock());
     await expect(RunFolder.open(path)).rejects.toMatchObject({ code: "RUN_LOCKED" });
   });
 

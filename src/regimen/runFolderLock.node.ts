@@ -77,11 +77,11 @@ export async function acquireLock(folder: string, files: FileLayer): Promise<Hel
   for (let attempt = 1; ; attempt++) {
     if (await createLock(path, text, files)) break;
     const found = await readLock(path, files);
-    if (found === "gone") continue;
-    if (found === "unreadable" && attempt < attempts) {
+    if (typeof found === "string" && attempt < attempts) {
       await new Promise((resolve) => setTimeout(resolve, retryMs)); // its owner may be writing it just now
       continue;
     }
+    if (found === "gone") throw locked(path, "unreadable"); // still in the way: a link to nothing
     if ((found !== "unreadable" && isAlive(found.holder)) || attempt >= 2 * attempts)
       throw locked(path, found);
     if (await takeOver(path, { stale: textOf(found), text, isLast: attempt >= attempts }, files)) {

@@ -1,5 +1,5 @@
 /** The tokens that a stage over a frozen tokenizer needs: of the training pictures, and of the first held-out ones. */
-import { createLoader } from "../data/loader.ts";
+import { inOrder } from "../data/loader.ts";
 import { heldOut } from "./observing.ts";
 import { type DataRecipe, loaderOf } from "./stageRecipe.ts";
 import type { StageContext } from "./system.ts";
@@ -41,7 +41,6 @@ async function makeSplits(
     onProgress: (done) => onProgress("tokenising", done, tokenImages),
   });
   const count = Math.min(heldOut.transformer, validation.length);
-  const inOrder = { batchSize: Math.min(32, count), seed: 0, shuffle: false };
-  const heldOutTokens = await tokenise({ ...common, loader: createLoader(validation, inOrder), count });
+  const heldOutTokens = await tokenise({ ...common, loader: inOrder(validation), count });
   return { set, validation, tokens, heldOutTokens };
 }

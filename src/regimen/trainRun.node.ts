@@ -227,11 +227,12 @@ async function* steps(
       samplesPerSecond: (1000 / perStepMs) * ready.batchSize,
       remainingMs: perStepMs * (stage.steps - report.step),
     };
+    // before the checkpoint, so that a run that ends in between looks again when it goes on
+    if (due(report.step, every.observe)) yield await observe(stage, run, trainer, ready);
     if (due(report.step, every.checkpoint)) {
       await run.save(stateOfSnapshot(trainer.snapshot()));
       yield { kind: "saved", stage: stage.name, step: report.step };
     }
-    if (due(report.step, every.observe)) yield await observe(stage, run, trainer, ready);
   }
   return true;
 }

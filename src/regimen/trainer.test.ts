@@ -89,6 +89,32 @@ describe("a trainer", () => {
     expect(after.snapshot().moments).toEqual(whole.snapshot().moments);
   });
 
+  it("frees its program and task when it cannot begin", async () => {
+    const freed: string[] = [];
+    const counting: Device = {
+      ...device,
+      createSession: async (model, options) => {
+        const session = await device.createSession(model, options);
+        return {
+          run: (feeds, outputs) => session.run(feeds, outputs),
+          [Symbol.dispose]: () => {
+            freed.push("program");
+            session[Symbol.dispose]();
+          },
+        };
+      },
+    };
+    const failing: TrainingTask = {
+      ...task(4),
+      prepare: () => Promise.reject(new Error("no memory")),
+      dispose: () => freed.push("task"),
+    };
+    await expect(Trainer.create(failing, options(), counting, RandomStream.from(1, "init"))).rejects.toThrow(
+      "no memory",
+    );
+    expect(freed).toEqual(["program", "task"]);
+  });
+
   it("accumulates micro-batches to the gradient of the whole batch", async () => {
     using whole = await start(task(8));
     using parts = await start(task(2), { accumulate: 4 }); // the same stream in four parts

@@ -9,7 +9,7 @@ import type { Graph } from "../runtime/trace.ts";
 import type { Value } from "../runtime/values.ts";
 import { NextxError } from "../tensor/errors.ts";
 import type { RandomStream } from "../tensor/random.ts";
-import { AdamW, type AdamWOptions, copyWeights, updateAverage } from "./adamw.ts";
+import { AdamW, type AdamWOptions, copyWeights, gradientNorm, updateAverage } from "./adamw.ts";
 import { gradientName } from "./objective.ts";
 import { learningRate, type ScheduleOptions } from "./schedule.ts";
 
@@ -140,17 +140,24 @@ export class Trainer implements Disposable {
     from: RandomStream | TrainerSnapshot,
   ): Promise<Trainer> {
     const program = await compile(task.graph, { device, weights: task.frozen });
-    if ("weights" in from) {
-      const trainer = new Trainer(task, options, copyWeights(from.weights), program, device);
-      trainer.#step = from.step;
-      trainer.average = from.average === undefined ? undefined : copyWeights(from.average);
-      trainer.optimizer.restore(from.moments, from.step);
-      task.restoreState(from.task);
+    const snapshot = "weights" in from ? from : undefined;
+    const weights = "weights" in from ? copyWeights(from.weights) : initialise(task.parameters, from);
+    const trainer = new Trainer(task, options, weights, program, device);
+    try {
+      if (snapshot) trainer.#restore(snapshot);
+      else await task.prepare?.(weights, device);
       return trainer;
+    } catch (error) {
+      trainer[Symbol.dispose]();
+      throw error;
     }
-    const weights = initialise(task.parameters, from);
-    await task.prepare?.(weights, device);
-    return new Trainer(task, options, weights, program, device);
+  }
+
+  #restore({ step, average, moments, task }: TrainerSnapshot): void {
+    this.#step = step;
+    this.average = average === undefined ? undefined : copyWeights(average);
+    this.optimizer.restore(moments, step);
+    this.task.restoreState(task);
   }
 
   /** Finished steps. */
@@ -225,16 +232,16 @@ export class Trainer implements Disposable {
   }
 
   #checkFinite(loss: number, gradients: ReadonlyMap<string, Float32Array>): void {
-    const bad = Number.isFinite(loss)
-      ? [...gradients].find(([, g]) => g.some((value) => !Number.isFinite(value)))?.[0]
-      : "loss";
-    if (bad === undefined) return;
+    // float64 holds the norm of any finite float32 gradients: it is finite exactly when they are
+    if (Number.isFinite(loss) && Number.isFinite(gradientNorm(gradients))) return;
+    const isBad = ([, g]: [string, Float32Array]) => g.some((value) => !Number.isFinite(value));
+    const bad = Number.isFinite(loss) ? ([...gradients].find(isBad)?.[0] ?? "a gradient") : "loss";
     throw new NextxError(
       "TRAIN_NOT_FINITE",
       `Step ${this.#step + 1}: ${bad} is not a finite number (loss ${loss}).`,
       {
         path: bad,
-        hint: "Lower the learning rate, or resume from the last checkpoint with another seed.",
+        hint: "Begin a new run with a lower learning rate or another seed.",
       },
     );
   }

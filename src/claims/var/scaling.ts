@@ -5,7 +5,7 @@
  */
 
 import { tokenizeGraph } from "../../codec/multiScalePrograms.ts";
-import { createLoader } from "../../data/loader.ts";
+import { inOrder } from "../../data/loader.ts";
 import { synthClassNames } from "../../data/synth/factors.ts";
 import type { Arm, ArmContext } from "../../evaluate/claim/arms.node.ts";
 import { type ClaimSetting, numberOf, type Rows } from "../../evaluate/claim/claim.ts";
@@ -106,7 +106,7 @@ class ScalingBench {
       weights: await this.tokenizerWeights(),
       plan: tokenizer.plan,
       pictureShape: [3, set.size, set.size],
-      loader: createLoader(test, { batchSize: Math.min(32, count), seed: 0, shuffle: false }),
+      loader: inOrder(test),
       count,
       device: this.setting.device,
     });

@@ -3,7 +3,7 @@
  * noise of several deviations as context, fed at time 0 as in generation. The same noise for all sides.
  */
 import { cleanPast, trainingOrder } from "../../context/noisyPast.ts";
-import { createLoader } from "../../data/loader.ts";
+import { inOrder } from "../../data/loader.ts";
 import type { Arm, ArmContext } from "../../evaluate/claim/arms.node.ts";
 import type { ClaimSetting } from "../../evaluate/claim/claim.ts";
 import { decodeModel } from "../../formats/modelFile.ts";
@@ -63,7 +63,7 @@ async function errorsOf(
   const { plan, valueWidth } = model;
   const held = await setting.openData("synth", tokenizer.imageSize, "test");
   const count = Math.min(options.pictures, held.length);
-  const loader = createLoader(held, { batchSize: Math.min(batchSize, count), seed: 0, shuffle: false });
+  const loader = inOrder(held, batchSize);
   using codec = new KlCodec(tokenizer, weights, setting.device);
   const set = await encodeLatents({ codec, loader, count, ...(signal && { signal }) });
   using program = await compile(contextGraph(config), { device: setting.device, weights });

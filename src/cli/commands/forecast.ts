@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { decodeTable } from "../../data/series/csv.ts";
 import { type LongTable, writeLongTable } from "../../data/series/longTable.ts";
 import { renderForecastPage } from "../../evaluate/forecast/forecastPage.ts";
+import { forecastLimits } from "../../evaluate/forecast/limits.ts";
 import { type ForecastResult, forecast, forecastMethods } from "../../forecast.node.ts";
 import { forecastWithModel } from "../../forecastWithModel.node.ts";
 import { shellWord } from "../../formats/shellWord.ts";
@@ -31,7 +32,7 @@ interface Flags extends DeviceFlags {
 
 /** Levels between 0 and 1, rising. */
 function levels(text: string): readonly number[] {
-  const all = text.split(",").map((level) => decimal(0.001, 0.999)(level));
+  const all = text.split(",").map((level) => decimal(...forecastLimits.levels)(level));
   return [...new Set(all)].sort((a, b) => a - b);
 }
 
@@ -40,17 +41,17 @@ export function define(command: Command, { json }: Context): void {
   const methods = [...forecastMethods.keys()].join(", ");
   addDeviceFlags(command)
     .argument("<file>", "CSV with the columns unique_id, ds and y")
-    .requiredOption("--horizon <rows>", "rows to forecast", integer(1, 100_000))
+    .requiredOption("--horizon <rows>", "rows to forecast", integer(1, forecastLimits.rows))
     .option("--out <file>", "table of forecasts, same columns", "forecast.csv")
     .option("--page <file>", "page with plots and back-tests (HTML)")
     .option("--method <name>", `one of ${methods}`, "nlinear")
     .option("--model <run>", "instead of a method: a forecaster that was trained on these series")
-    .option("--context <rows>", "rows looked back on", integer(1, 100_000))
-    .option("--season <rows>", "rows of a season", integer(1, 100_000))
+    .option("--context <rows>", "rows looked back on", integer(1, forecastLimits.rows))
+    .option("--season <rows>", "rows of a season", integer(1, forecastLimits.rows))
     .option(
       "--backtest <count>",
       "forecasts of known rows to measure, one horizon apart",
-      integer(0, 1_000),
+      integer(0, forecastLimits.backtests),
       0,
     )
     .option(
@@ -59,7 +60,7 @@ export function define(command: Command, { json }: Context): void {
       levels,
     )
     .option("--seed <n>", "seed of training", integer(0, Number.MAX_SAFE_INTEGER), 0)
-    .option("--epochs <n>", "rounds of 60 steps, at most", integer(1, 10_000), 10)
+    .option("--epochs <n>", "rounds of 60 steps, at most", integer(1, forecastLimits.epochs), 10)
     .option("--force", "replace files that are there")
     .option("--json", "machine output")
     .action(async (file: string, flags: Flags) => {

@@ -4,8 +4,13 @@ import { rowTime } from "../../data/series/cadence.ts";
 import type { LongTable } from "../../data/series/longTable.ts";
 import { NextxError } from "../../tensor/errors.ts";
 
-/** Rows of a look-back, a horizon or a season at most. */
-const maxRows = 100_000;
+/** At most: rows of a look-back, a horizon or a season; back-tests; rounds of training. Levels of quantiles lie between two. */
+export const forecastLimits = {
+  rows: 100_000,
+  backtests: 1_000,
+  epochs: 10_000,
+  levels: [0.001, 0.999],
+} as const;
 /** Rows looked back on at most where none are asked for: more take more memory and time than a default should. */
 export const maxUsualContext = 10_000;
 /** Numbers in a table of forecasts at most. */
@@ -17,19 +22,20 @@ const integer = (least: number, most: number) => {
 };
 
 const level = () => {
-  const text = "It is a number from 0.001 to 0.999";
-  return z.number(text).min(0.001, text).max(0.999, text);
+  const [least, most] = forecastLimits.levels;
+  const text = `It is a number from ${least} to ${most}`;
+  return z.number(text).min(least, text).max(most, text);
 };
 
-/** The limits of the command line's flags. */
+/** The numbers that a program passes, limited as the command line's flags are. */
 export const forecastNumbers = z.object({
-  horizon: integer(1, maxRows),
-  context: integer(1, maxRows).optional(),
-  season: integer(1, maxRows).optional(),
-  backtests: integer(0, 1_000).optional(),
+  horizon: integer(1, forecastLimits.rows),
+  context: integer(1, forecastLimits.rows).optional(),
+  season: integer(1, forecastLimits.rows).optional(),
+  backtests: integer(0, forecastLimits.backtests).optional(),
   quantiles: z.array(level()).optional(),
   seed: integer(0, Number.MAX_SAFE_INTEGER).optional(),
-  epochs: integer(1, 10_000).optional(),
+  epochs: integer(1, forecastLimits.epochs).optional(),
 });
 
 /** Before any work: whether the forecast can be written. @throws NextxError FORECAST_TOO_LARGE, SERIES_BAD_TIME */

@@ -23,7 +23,7 @@ import { floats, ints, type Value } from "../../runtime/values.ts";
 import { RandomStream } from "../../tensor/random.ts";
 import { float32, int32 } from "../../tensor/tensor.ts";
 import { buildFlowAr } from "./build.ts";
-import { flowArModelSchema, transformerSchema } from "./config.ts";
+import { type FlowArModelConfig, flowArModelSchema, transformerSchema } from "./config.ts";
 import { FlowArModel, officialTimes } from "./flowArModel.ts";
 import { flowVelocity } from "./flowHead.ts";
 import { flowArLoss, flowArSpecs, timeInputs } from "./objective.ts";
@@ -50,19 +50,21 @@ const heads = [
   ["cross", true],
 ] as const;
 
+/** The flow's last layer begins with zeros; loud weights make every path matter. */
+function loudWeights(config: FlowArModelConfig): Weights {
+  const specs = flowArSystem.parameters({ ...about, config });
+  const drawn = [...initialise(specs, RandomStream.from(1, "test"))].map(([name, { data, shape }]) => {
+    const loud = RandomStream.from(2, name).normals(data.length, 0.3);
+    return [name, floats(name === "vae.scale_factor" ? [0.5] : loud, shape)] as const;
+  });
+  return new Map(drawn);
+}
+
 let device: Device;
 const weightsOf = new Map<boolean, Weights>();
 beforeAll(async () => {
   device = await openCpu({ threads: 1 });
-  for (const [, cross] of heads) {
-    const specs = flowArSystem.parameters({ ...about, config: configOf(cross) });
-    // The flow's last layer begins with zeros; loud weights make every path matter.
-    const loud = [...initialise(specs, RandomStream.from(1, "test"))].map(([name, { data, shape }]) => {
-      const drawn = RandomStream.from(2, name).normals(data.length, 0.3);
-      return [name, floats(name === "vae.scale_factor" ? [0.5] : drawn, shape)] as const;
-    });
-    weightsOf.set(cross, new Map(loud));
-  }
+  for (const [, cross] of heads) weightsOf.set(cross, loudWeights(configOf(cross)));
 }, 60_000);
 
 const weights = (cross = false) => weightsOf.get(cross) as Weights; // set above
@@ -146,6 +148,23 @@ describe("generation", () => {
     expect(gap(ramped[0]?.values.data ?? [], none[0]?.values.data ?? [])).toBeLessThan(1e-5);
     expect(gap(ramped[1]?.values.data ?? [], none[1]?.values.data ?? [])).toBeGreaterThan(1e-3);
     expect(gap(constant[0]?.values.data ?? [], none[0]?.values.data ?? [])).toBeGreaterThan(1e-3);
+  });
+
+  it("guides a model of one scale where guidance is no ramp", async () => {
+    const whole = configOf(false);
+    const config = {
+      tokenizer: { ...whole.tokenizer, latentSide: 1 },
+      transformer: { ...whole.transformer, patchNums: [1] },
+    };
+    using programs = new ProgramStore(loudWeights(config), device);
+    const { model } = buildFlowAr(config);
+    const first = async (cfgScale: number) => {
+      const given = { ...options, cfgScale, cfgRamp: false };
+      for await (const { values } of generateScales(model, programs, Int32Array.of(1), given, noiseFor(1)))
+        return values.data;
+      return [];
+    };
+    expect(gap(await first(1.5), await first(0))).toBeGreaterThan(1e-3);
   });
 
   it("has unconditional rows wherever guidance is not 0, and below 0 they change nothing", async () => {

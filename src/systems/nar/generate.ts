@@ -45,10 +45,13 @@ export async function* generateTokens(
   });
 }
 
+/** A group's tokens, [B * N]. */
+export type GroupTokens = Pick<LatticeResult, "group" | "tokens">;
+
 /** Row-major tokens [B, L] of a picture set, from the groups so far; sites to come are 0. */
 export function inRowMajor(
   model: LatticeTransformer,
-  results: readonly LatticeResult[],
+  results: readonly GroupTokens[],
   batch: number,
 ): Int32Array {
   const { sites, length } = model.plan;

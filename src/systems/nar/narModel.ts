@@ -20,7 +20,7 @@ import { ints } from "../../runtime/values.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { buildNar } from "./build.ts";
 import type { NarModelConfig } from "./config.ts";
-import { generateTokens, inRowMajor } from "./generate.ts";
+import { type GroupTokens, generateTokens, inRowMajor } from "./generate.ts";
 import type { LatticeTransformer } from "./model.ts";
 
 /** What can be chosen when sampling. */
@@ -75,7 +75,7 @@ export class NarModel implements ImageModel {
         path: "edit",
       });
     const model = this.#transformer;
-    let results: LatticeResult[] = [];
+    let results: GroupTokens[] = [];
     yield* samplePictures(request, {
       plan: model.plan,
       nullLabel: model.conditioner.nullLabel,
@@ -86,7 +86,7 @@ export class NarModel implements ImageModel {
         return kept(generateTokens(model, this.#programs, labels, settings, streams), results);
       },
       decode: async () => {
-        const batch = (results[0] as LatticeResult).tokens.length; // one site in the first group
+        const batch = (results[0] as GroupTokens).tokens.length; // one site in the first group
         const ids = ints(inRowMajor(model, results, batch), [batch, model.plan.length]);
         const graph = () => pictureGraph(this.#tokenizer);
         return decodePictures(this.#programs, graph, ["ids", ids], this.#tokenizer.imageSize);
@@ -104,13 +104,13 @@ export class NarModel implements ImageModel {
   }
 }
 
-/** The same results, each also pushed to `into`. */
+/** The same results; their tokens are also pushed to `into`, without the logits, which are large. */
 async function* kept(
   results: AsyncGenerator<LatticeResult>,
-  into: LatticeResult[],
+  into: GroupTokens[],
 ): AsyncGenerator<LatticeResult> {
   for await (const result of results) {
-    into.push(result);
+    into.push({ group: result.group, tokens: result.tokens });
     yield result;
   }
 }

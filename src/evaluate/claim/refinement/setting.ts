@@ -3,7 +3,7 @@
  * optimiser, sees the pictures in the same order, and may spend the same multiply-adds. Systems, data and feature networks
  * are handed in.
  */
-import { createLoader } from "../../../data/loader.ts";
+import { inOrder } from "../../../data/loader.ts";
 import type { ImageSet, Split } from "../../../data/types.ts";
 import type { ModelFile } from "../../../formats/modelFile.ts";
 import type { ImageSystem, Stage, StageContext } from "../../../regimen/system.ts";
@@ -133,8 +133,7 @@ export class RefinementBench {
     invariant(subject !== undefined, "Only scale-wise models are refined.");
     this.#heldOut ??= openData("validation").then((set) => {
       const count = Math.min(dynamicsPictures, samples, set.length);
-      const loader = createLoader(set, { batchSize: Math.min(32, count), seed: 0, shuffle: false });
-      return tokenise({ ...subject.tokenizer, loader, count, device });
+      return tokenise({ ...subject.tokenizer, loader: inOrder(set), count, device });
     });
     const options = { device, seed: 0, corruptRate: 0, ...(signal && { signal }) };
     return measureDynamics(subject, await this.#heldOut, options);
