@@ -9,6 +9,10 @@ import type { ProgramStore } from "./programStore.ts";
 /** Pixels of one run: two pictures of 256 px, 128 of 32 px. */
 const mostPixels = 2 ** 17;
 
+/** Pictures of a side in pixels that go through a program at once: more of them take as long each, and more memory. */
+export const picturesAtOnce = (imageSize: number): number =>
+  Math.max(1, Math.floor(mostPixels / imageSize ** 2));
+
 /** `graph` takes the input [B, ...] by name and gives `images` [B, 3, S, S], in [-1, 1]; S is `imageSize`. */
 export async function decodePictures(
   programs: ProgramStore,
@@ -17,7 +21,7 @@ export async function decodePictures(
   imageSize: number,
 ): Promise<Value> {
   const [count = 0, ...form] = input.shape;
-  const most = Math.max(1, Math.floor(mostPixels / imageSize ** 2));
+  const most = picturesAtOnce(imageSize);
   const width = form.reduce((a, b) => a * b, 1);
   const images: Value[] = [];
   for (let first = 0; first < count; first += most) {

@@ -3,12 +3,10 @@ import { z } from "zod";
 import { KlAutoencoder, klRoundTripGraph } from "../codec/klAutoencoder.ts";
 import { openPerceptualLoss } from "../nn/perceptual.ts";
 import { Scope, type Weights } from "../nn/scope.ts";
-import { floats } from "../runtime/values.ts";
 import { defaultAdamW } from "./adamw.ts";
 import type { KlConfig } from "./klConfig.ts";
 import { KlTask } from "./klTask.ts";
-import { firstPictures, heldOut, roundTrip } from "./observing.ts";
-import { runOnce } from "./parityTools.ts";
+import { observeRoundTrip } from "./observing.ts";
 import {
   type DataRecipe,
   loaderOf,
@@ -67,13 +65,8 @@ export function klStage(recipe: KlRecipe): Stage {
       const { scope, codec } = buildKl(recipe.tokenizer);
       const loader = loaderOf(recipe.data, await data("train"), batchSize, seed);
       const task = new KlTask(scope, klPrefix, codec, loader, seed, loss, perceptual);
-      const observe = async (weights: Weights) => {
-        const pictures = firstPictures(validation, heldOut.tokenizer);
-        const shape = [pictures.labels.length, codec.config.inChannels, codec.imageSize, codec.imageSize];
-        const images = floats(pictures.images, shape);
-        const out = await runOnce(klRoundTripGraph(codec), { images }, weights, device);
-        return roundTrip(validation, pictures, out.images?.data as Float32Array); // the graph's output
-      };
+      const observe = (weights: Weights) =>
+        observeRoundTrip({ graph: klRoundTripGraph(codec), weights }, validation, device);
       return { task, observe, batchSize: batchSize * accumulate };
     },
   };

@@ -5,9 +5,11 @@ import type { LabelConditioner } from "../conditioner/types.ts";
 import type { ImageSet } from "../data/types.ts";
 import type { Weights } from "../nn/scope.ts";
 import type { Device } from "../runtime/device.ts";
+import { compile } from "../runtime/program.ts";
 import type { Graph } from "../runtime/trace.ts";
 import { RandomStream } from "../tensor/random.ts";
 import { defaultAdamW } from "./adamw.ts";
+import { meansInParts } from "./inParts.ts";
 import { KlCodec } from "./klCodec.ts";
 import type { KlConfig } from "./klConfig.ts";
 import { buildKl, klPrefix } from "./klStage.ts";
@@ -15,7 +17,6 @@ import { drawFromSet, type LatentSet, latentSplits } from "./latentSet.ts";
 import { type LatentProgramme, LatentTask } from "./latentTask.ts";
 import { withPrefix } from "./multiScaleStages.ts";
 import { observeSamples } from "./observing.ts";
-import { runOnce } from "./parityTools.ts";
 import {
   type DataRecipe,
   stageFields as stage,
@@ -77,16 +78,18 @@ export async function heldOutFlow(
   trainee: Pick<LatentTrainee, "programme" | "objective">,
   latents: LatentSet,
   weights: Weights,
+  imageSize: number,
   device: Device,
 ): Promise<Metrics> {
   const stream = RandomStream.from(0, "held-out");
-  const all = Array.from(latents.labels.keys());
-  const batch = { labels: latents.labels, latents: drawFromSet(latents, all, stream), stream };
-  const out = await runOnce(trainee.objective(), trainee.programme.values(batch), weights, device);
-  return {
-    validationLoss: out.loss?.data[0] as number, // scalar
-    validationGroupLoss: Array.from(out.groupLosses?.data as Float32Array), // the graph's output
-  };
+  using program = await compile(trainee.objective(), { device, weights, prepack: false });
+  const { loss, groupLosses } = await meansInParts(latents.labels.length, imageSize, (first, taken) => {
+    const some = Array.from({ length: taken }, (_, i) => first + i);
+    const labels = latents.labels.slice(first, first + taken);
+    const batch = { labels, latents: drawFromSet(latents, some, stream), stream };
+    return program.run(trainee.programme.values(batch));
+  });
+  return { validationLoss: loss[0] as number, validationGroupLoss: groupLosses }; // the first is a scalar
 }
 
 async function latentRun(
@@ -106,7 +109,7 @@ async function latentRun(
   const options = { batchSize, seed, conditioner, condDropRate, initial };
   const task = new LatentTask(trainee.programme, splits.latents, options);
   const observe = async (weights: Weights) => {
-    const held = await heldOutFlow(trainee, splits.heldOutLatents, weights, device);
+    const held = await heldOutFlow(trainee, splits.heldOutLatents, weights, splits.validation.size, device);
     using model = trainee.open(new Map([...frozen, ...weights]));
     const { metrics, ...shown } = await observeSamples(model, splits.validation);
     return { metrics: { ...held, ...metrics }, ...shown };

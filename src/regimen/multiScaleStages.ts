@@ -1,19 +1,15 @@
 /** Stages that systems over a multi-scale residual tokenizer share: training it, and training something on its tokens. */
 import { z } from "zod";
-import { decodeGraph, tokenizeGraph } from "../codec/multiScalePrograms.ts";
+import { roundTripGraph, tokenizeGraph } from "../codec/multiScalePrograms.ts";
 import type { MultiScaleTokenizer } from "../codec/multiScaleTokenizer.ts";
-import type { ImageSet } from "../data/types.ts";
 import { openPerceptualLoss } from "../nn/perceptual.ts";
 import { Scope, type Weights } from "../nn/scope.ts";
-import type { Device } from "../runtime/device.ts";
-import { compile } from "../runtime/program.ts";
-import { floats } from "../runtime/values.ts";
 import { defaultAdamW } from "./adamw.ts";
 import { CodecTask } from "./codecTask.ts";
 import { trainableTokenizer } from "./multiScaleCodec.ts";
 import type { TokenizerConfig } from "./multiScaleConfig.ts";
 import { multiScaleTokenizer, tokenizerPrefix } from "./multiScaleModel.ts";
-import { firstPictures, heldOut, roundTrip } from "./observing.ts";
+import { observeRoundTrip } from "./observing.ts";
 import {
   type DataRecipe,
   loaderOf,
@@ -22,7 +18,7 @@ import {
   restartFields,
   trainerOptions,
 } from "./stageRecipe.ts";
-import type { Observation, Stage, StageContext } from "./system.ts";
+import type { Stage, StageContext } from "./system.ts";
 import type { TokenSplits } from "./tokenSet.ts";
 import { tokenSplits } from "./tokenSplits.ts";
 
@@ -47,33 +43,6 @@ interface TokenizerRecipe {
   readonly train: { readonly tokenizer: z.infer<typeof tokenizerStageSchema> };
 }
 
-/** Round trip of held-out pictures: PSNR, share that keeps the set's rules, originals above reconstructions. */
-async function observeTokenizer(
-  tokenizer: MultiScaleTokenizer,
-  weights: Weights,
-  set: ImageSet,
-  device: Device,
-): Promise<Observation> {
-  const { images, labels } = firstPictures(set, heldOut.tokenizer);
-  const [count, size] = [labels.length, set.size];
-  using tokenize = await compile(tokenizeGraph(tokenizer), { device, weights, prepack: false });
-  using decode = await compile(decodeGraph(tokenizer), { device, weights, prepack: false });
-  const { reconstructions } = await tokenize.run({ images: floats(images, [count, 3, size, size]) });
-  const all = reconstructions?.data as Float32Array; // (B, S, C, P, P)
-  const scales = tokenizer.plan.groups.length;
-  const length = all.length / count / scales;
-  const features = new Float32Array(count * length);
-  for (let i = 0; i < count; i++) {
-    const last = i * scales + scales - 1;
-    features.set(all.subarray(last * length, (last + 1) * length), i * length);
-  }
-  const { zChannels } = tokenizer.config;
-  const { side } = tokenizer.vq;
-  const decoded = (await decode.run({ features: floats(features, [count, zChannels, side, side]) })).images;
-  const output = decoded?.data as Float32Array; // the graph's output
-  return roundTrip(set, { images, labels }, output);
-}
-
 export function multiScaleTokenizerStage(recipe: TokenizerRecipe): Stage {
   const { tokenizer: stage } = recipe.train;
   return {
@@ -91,7 +60,8 @@ export function multiScaleTokenizerStage(recipe: TokenizerRecipe): Stage {
         { restartEvery, restartUntil: Math.floor(restartUntil * steps), deadBelow, seed },
         perceptual?.weights,
       );
-      const observe = (weights: Weights) => observeTokenizer(codec.tokenizer, weights, validation, device);
+      const observe = (weights: Weights) =>
+        observeRoundTrip({ graph: roundTripGraph(codec.tokenizer), weights }, validation, device);
       return { task, observe, batchSize: batchSize * accumulate };
     },
   };

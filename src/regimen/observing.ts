@@ -3,6 +3,10 @@ import { composeContactSheet } from "../data/contactSheet.ts";
 import { inOrder } from "../data/loader.ts";
 import { floatToImages } from "../data/pixels.ts";
 import type { ImageSet } from "../data/types.ts";
+import type { Device } from "../runtime/device.ts";
+import { compile } from "../runtime/program.ts";
+import { picturesInParts } from "./inParts.ts";
+import type { RoundTrip } from "./reconstruct.ts";
 import type { ImageModel, Observation, SampleRequest } from "./system.ts";
 
 /** Pictures looked at: round trips of a tokenizer, token losses of a transformer, samples. */
@@ -29,7 +33,7 @@ export function followsRate(
 }
 
 /** Round trip of pictures [n, 3, S, S]: PSNR, share that keeps the set's rules, originals above reconstructions. */
-export function roundTrip(
+function roundTrip(
   set: ImageSet,
   { images, labels }: { readonly images: Float32Array; readonly labels: ArrayLike<number> },
   output: Float32Array,
@@ -45,6 +49,20 @@ export function roundTrip(
     metrics: { psnr: 10 * Math.log10(4 / error), ...followsRate(set, after, labels) },
     picture: composeContactSheet(both, 2 * Math.min(32, count), size, { columns: 16, scale: 2 }),
   };
+}
+
+/** A round trip of held-out pictures through a tokenizer. */
+export async function observeRoundTrip(
+  { graph, weights, inputs }: RoundTrip,
+  set: ImageSet,
+  device: Device,
+): Promise<Observation> {
+  const pictures = firstPictures(set, heldOut.tokenizer);
+  using program = await compile(graph, { device, weights, prepack: false });
+  const output = await picturesInParts(pictures.images, set.size, async (images) => {
+    return (await program.run({ ...inputs, images })).images;
+  });
+  return roundTrip(set, pictures, output);
 }
 
 /** Samples of all classes: the share that follows the set's rules, and a sheet. */

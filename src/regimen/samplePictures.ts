@@ -1,5 +1,6 @@
 /** The loop from a request to pictures: batches of a bounded size, one random stream per picture, previews after groups. */
 import { floatToImages } from "../data/pixels.ts";
+import { picturesAtOnce } from "../decoding/decodePictures.ts";
 import type { Group, Plan } from "../plan/types.ts";
 import type { Device } from "../runtime/device.ts";
 import type { Value } from "../runtime/values.ts";
@@ -9,8 +10,6 @@ import type { SampleEvent, SampleRequest } from "./system.ts";
 
 /** Most pictures that go through a model at once. */
 const mostAtOnce = 32;
-/** ... through a scale-wise one on a processor, in pixels: two of 256 px. */
-const mostPixels = 2 ** 17;
 
 /**
  * Pictures that go through a scale-wise model at once. Two of 256 px fill a processor with the rows of their scales: more of
@@ -18,7 +17,7 @@ const mostPixels = 2 ** 17;
  */
 export function scalesAtOnce({ provider }: Device, imageSize: number): number {
   if (provider !== "cpu" && provider !== "wasm") return mostAtOnce;
-  return Math.min(mostAtOnce, Math.max(1, Math.floor(mostPixels / imageSize ** 2)));
+  return Math.min(mostAtOnce, picturesAtOnce(imageSize));
 }
 
 /** A finished group of every picture. */

@@ -16,11 +16,12 @@ import { argmaxLast } from "../tensor/ops/gather.ts";
 import { crossEntropy, mean } from "../tensor/ops/neural.ts";
 import { cast, concat, reshape, slice, stopGradient } from "../tensor/ops/structure.ts";
 import { constant, float32, int32, type Tensor } from "../tensor/tensor.ts";
+import { meansInParts } from "./inParts.ts";
 import type { ResidualTransformer } from "./multiScaleModel.ts";
 import { type Objective, trainingGraph } from "./objective.ts";
 import { keepFactors, weighted } from "./scaleWise.ts";
 import type { Programme } from "./scaleWiseTask.ts";
-import type { TokenSet } from "./tokenSet.ts";
+import { type TokenSet, tokenInputs } from "./tokenSet.ts";
 import type { Metrics } from "./trainer.ts";
 
 const B = symbol("B");
@@ -114,14 +115,19 @@ export async function heldOutScales(
     return { loss: mean(losses), losses: perScale(losses, plan), hits: perScale(hits, plan) };
   });
   using program = await compile(graph, { device, weights, prepack: false });
-  const out = await program.run({
-    labels: ints(labels, [labels.length]),
-    ids: ints(Int32Array.from(ids), [labels.length, plan.length]),
-  });
-  const list = (name: keyof typeof out): number[] => Array.from(out[name].data);
-  return {
-    validationLoss: list("loss")[0] ?? Number.NaN,
-    validationScaleLoss: list("losses"),
-    validationScaleAccuracy: list("hits"),
-  };
+  const means = await meansInParts(labels.length, tokenizer.imageSize, (first, taken) =>
+    program.run(tokenInputs({ ids, labels, plan }, first, taken)),
+  );
+  return scaleMetrics(means);
 }
+
+/** What a look at scales is logged as: the mean over all tokens, and means per scale. */
+export const scaleMetrics = ({
+  loss,
+  losses,
+  hits,
+}: Readonly<Record<"loss" | "losses" | "hits", readonly number[]>>): Metrics => ({
+  validationLoss: loss[0] ?? Number.NaN,
+  validationScaleLoss: losses,
+  validationScaleAccuracy: hits,
+});

@@ -7,7 +7,7 @@ import type { Plan, Scale } from "../plan/types.ts";
 import type { Device } from "../runtime/device.ts";
 import { compile } from "../runtime/program.ts";
 import type { Graph } from "../runtime/trace.ts";
-import { floats, type Value } from "../runtime/values.ts";
+import { floats, ints, type Value } from "../runtime/values.ts";
 import { invariant } from "../tensor/errors.ts";
 
 /** Tokens [N, L] of a plan that holds every side once, and labels [N]. */
@@ -33,6 +33,26 @@ export function selectTokens(set: TokenSet, pictures: ArrayLike<number>, plan: P
     }
   }
   return ids;
+}
+
+/** Labels [B] and tokens [B, L] of some pictures of a set, as a program takes them. */
+export function tokenInputs(
+  {
+    ids,
+    labels,
+    plan: { length },
+  }: Omit<TokenSet, "ids" | "plan"> & {
+    readonly ids: ArrayLike<number> & { subarray(from: number, to: number): ArrayLike<number> };
+    readonly plan: Pick<Plan, "length">;
+  },
+  first: number,
+  taken: number,
+): { readonly labels: Value; readonly ids: Value } {
+  const some = Int32Array.from(ids.subarray(first * length, (first + taken) * length));
+  return {
+    labels: ints(labels.slice(first, first + taken), [taken]),
+    ids: ints(some, [taken, length]),
+  };
 }
 
 /** What tokenising gives. */

@@ -5,6 +5,7 @@
 import { composeContactSheet } from "../../data/contactSheet.ts";
 import type { Arm, ArmContext } from "../../evaluate/claim/arms.node.ts";
 import { type ClaimSetting, numberOf } from "../../evaluate/claim/claim.ts";
+import { listed } from "../../evaluate/claim/followed.ts";
 import { leastProduct } from "../../evaluate/claim/guidance.ts";
 import { decodeModel, encodeModel } from "../../formats/modelFile.ts";
 import type { Weights } from "../../nn/scope.ts";
@@ -13,7 +14,7 @@ import { reconstructPictures } from "../../regimen/reconstruct.ts";
 import type { TokenCache } from "../../regimen/tokenSet.ts";
 import { NextxError } from "../../tensor/errors.ts";
 import { Judge, quickCount } from "../judging.ts";
-import { listed, stageContext, trained } from "../trainArm.ts";
+import { stageContext, trained } from "../trainArm.ts";
 import {
   type ContestOptions,
   contestNames,
@@ -217,7 +218,7 @@ function judgingArm(bench: ContestBench, side: Side, seed: number): Arm {
     using model = await side.open(await bench.weights(side, seed, context), setting.device);
     bench.note(`${side.name}, seed ${seed}`)(`${count} samples at guidance ${cfgScale}`);
     const stop = context.signal && { signal: context.signal };
-    return judge.samples(model, {
+    return await judge.samples(model, {
       count,
       seed: noise.judging,
       options: { ...side.sampling, cfgScale },

@@ -5,16 +5,18 @@ import type { Weights } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import { defaultAdamW } from "../../regimen/adamw.ts";
 import { CodecTask } from "../../regimen/codecTask.ts";
+import { meansInParts } from "../../regimen/inParts.ts";
 import { withPrefix } from "../../regimen/multiScaleStages.ts";
-import { firstPictures, heldOut, observeSamples, roundTrip } from "../../regimen/observing.ts";
-import { runOnce } from "../../regimen/parityTools.ts";
+import { observeRoundTrip, observeSamples } from "../../regimen/observing.ts";
 import { ScaleWiseTask, undecayed } from "../../regimen/scaleWiseTask.ts";
 import { loaderOf, trainerOptions } from "../../regimen/stageRecipe.ts";
 import type { ModelDescription, Stage, StageContext, StageRun } from "../../regimen/system.ts";
+import { tokenInputs } from "../../regimen/tokenSet.ts";
 import { tokenSplits } from "../../regimen/tokenSplits.ts";
 import { trainableVq } from "../../regimen/vqCodec.ts";
+import { compile } from "../../runtime/program.ts";
 import { trace } from "../../runtime/trace.ts";
-import { floats, ints } from "../../runtime/values.ts";
+import { ints } from "../../runtime/values.ts";
 import { int32 } from "../../tensor/tensor.ts";
 import { buildNar, tokenizerPrefix, transformerPrefix } from "./build.ts";
 import type { NarModelConfig } from "./config.ts";
@@ -39,12 +41,8 @@ function tokenizerStage(recipe: NarRecipe): Stage {
       const codec = trainableVq(tokenizerPrefix, recipe.tokenizer, loss);
       const loader = loaderOf(recipe.data, await data("train"), batchSize, seed);
       const restarts = { restartEvery, restartUntil: Math.floor(restartUntil * steps), deadBelow, seed };
-      const observe = async (weights: Weights) => {
-        const pictures = firstPictures(validation, heldOut.tokenizer);
-        const images = floats(pictures.images, [pictures.labels.length, ...codec.pictureShape]);
-        const out = await runOnce(vqRoundTripGraph(codec.tokenizer), { images }, weights, device);
-        return roundTrip(validation, pictures, out.images?.data as Float32Array); // the graph's output
-      };
+      const observe = (weights: Weights) =>
+        observeRoundTrip({ graph: vqRoundTripGraph(codec.tokenizer), weights }, validation, device);
       return { task: new CodecTask(codec, loader, restarts), observe, batchSize: batchSize * accumulate };
     },
   };
@@ -92,14 +90,13 @@ async function transformerRun(
     const graph = trace({ labels: int32("B"), ids: int32("B", plan.length) }, (x) =>
       latticeLoss(buildNar(config).transformer, x),
     );
-    const given = {
-      labels: ints(labels, [labels.length]),
-      ids: ints(Int32Array.from(ids), [labels.length, plan.length]),
-    };
-    const { loss, accuracy } = await runOnce(graph, given, weights, device);
+    using program = await compile(graph, { device, weights, prepack: false });
+    const { loss, accuracy } = await meansInParts(labels.length, imageSize, (first, taken) =>
+      program.run(tokenInputs({ ids, labels, plan }, first, taken)),
+    );
     using model = new NarModel(describe(set), config, new Map([...frozen, ...weights]), device);
     const { metrics, ...shown } = await observeSamples(model, validation);
-    const held = { validationLoss: loss?.data[0] as number, validationAccuracy: accuracy?.data[0] as number }; // scalars
+    const held = { validationLoss: loss[0] as number, validationAccuracy: accuracy[0] as number }; // scalars
     return { metrics: { ...held, ...metrics }, ...shown };
   };
   return { task, observe, batchSize: batchSize * accumulate };

@@ -1,17 +1,19 @@
 /** Looks at held-out data between steps: round trips of the tokenizer, losses per scale, samples of all classes. */
 import { areaRows } from "../../codec/resize.ts";
-import { composeContactSheet } from "../../data/contactSheet.ts";
 import type { ImageSet } from "../../data/types.ts";
 import type { Weights } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import { forcedLosses, forcedSpecs } from "../../regimen/forcedTraining.ts";
-import { firstPictures, followsRate, heldOut, roundTrip } from "../../regimen/observing.ts";
+import { meansInParts } from "../../regimen/inParts.ts";
+import { observeRoundTrip, observeSamples } from "../../regimen/observing.ts";
 import type { ModelDescription, Observation } from "../../regimen/system.ts";
-import { selectTokens, type TokenSet } from "../../regimen/tokenSet.ts";
+import { perScale, scaleMetrics } from "../../regimen/teacherForcedScales.ts";
+import { selectTokens, type TokenSet, tokenInputs } from "../../regimen/tokenSet.ts";
 import type { Device } from "../../runtime/device.ts";
 import { compile } from "../../runtime/program.ts";
 import { trace } from "../../runtime/trace.ts";
-import { floats, ints, type Value } from "../../runtime/values.ts";
+import { floats } from "../../runtime/values.ts";
+import { mean } from "../../tensor/ops/neural.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { roundTripGraph } from "./programs.ts";
 import { buildSar, SarModel, type SarModelConfig } from "./sarModel.ts";
@@ -25,15 +27,9 @@ export async function observeTokenizer(
   set: ImageSet,
   device: Device,
 ): Promise<Observation> {
-  const pictures = firstPictures(set, heldOut.tokenizer);
-  const [count, size] = [pictures.labels.length, set.size];
   const side = tokenizer.config.latentSide;
-  using program = await compile(roundTripGraph(tokenizer), { device, weights, prepack: false });
-  const { images } = await program.run({
-    images: floats(pictures.images, [count, 3, size, size]),
-    rows: floats(areaRows(side, side), [side, side]),
-  });
-  return roundTrip(set, pictures, images.data as Float32Array); // decoded: float32
+  const inputs = { rows: floats(areaRows(side, side), [side, side]) };
+  return observeRoundTrip({ graph: roundTripGraph(tokenizer), weights, inputs }, set, device);
 }
 
 /** Held-out loss per scale of the model's own schedule, and samples of all classes. */
@@ -47,15 +43,8 @@ export async function observeTransformer(
 ): Promise<Observation> {
   const metrics = await heldOutLoss(config, weights, tokens, device);
   using model = new SarModel(description, config, weights, device);
-  const { numClasses } = config.transformer;
-  const labels = Array.from({ length: heldOut.samples }, (_, i) => i % numClasses);
-  let pixels = new Uint8Array(0);
-  for await (const event of model.sample({ labels, seed: 0, options: {}, previews: false }))
-    pixels = Uint8Array.from(event.pixels);
-  return {
-    metrics: { ...metrics, ...followsRate(set, pixels, labels) },
-    picture: composeContactSheet(pixels, labels.length, set.size, { columns: 8, scale: 3 }),
-  };
+  const { metrics: samples, ...shown } = await observeSamples(model, set);
+  return { metrics: { ...metrics, ...samples }, ...shown };
 }
 
 async function heldOutLoss(config: SarModelConfig, weights: Weights, tokens: TokenSet, device: Device) {
@@ -65,25 +54,14 @@ async function heldOutLoss(config: SarModelConfig, weights: Weights, tokens: Tok
   const inputs = Object.fromEntries(Object.entries(forcedSpecs(model)).filter(([name]) => name !== "keep"));
   const graph = trace(inputs, (given) => {
     const { losses, hits } = forcedLosses(model, given as Readonly<Record<string, Tensor>>); // declared above
-    return { losses, hits };
+    return { loss: mean(losses), losses: perScale(losses, plan), hits: perScale(hits, plan) };
   });
   using program = await compile(graph, { device, weights, prepack: false });
-  const count = tokens.labels.length;
-  const ids = ints(selectTokens(tokens, [...tokens.labels.keys()], plan), [count, plan.length]);
-  const labels = ints(tokens.labels, [count]);
-  const out = await program.run({ labels, ids, past: ids, ...model.whole.values(plan) });
-  const means = ({ data }: Value) =>
-    plan.groups.map(({ start, size }) => {
-      let sum = 0;
-      for (let b = 0; b < count; b++)
-        for (let i = start; i < start + size; i++) sum += data[b * plan.length + i] as number; // in range
-      return sum / (count * size);
-    });
-  const scaleLoss = means(out.losses);
-  const total = plan.groups.reduce((sum, { size }, s) => sum + size * (scaleLoss[s] as number), 0);
-  return {
-    validationLoss: total / plan.length,
-    validationScaleLoss: scaleLoss,
-    validationScaleAccuracy: means(out.hits),
-  };
+  const chosen = { plan, ids: selectTokens(tokens, [...tokens.labels.keys()], plan), labels: tokens.labels };
+  const values = model.whole.values(plan);
+  const means = await meansInParts(tokens.labels.length, tokenizer.imageSize, (first, taken) => {
+    const given = tokenInputs(chosen, first, taken);
+    return program.run({ ...given, past: given.ids, ...values });
+  });
+  return scaleMetrics(means);
 }

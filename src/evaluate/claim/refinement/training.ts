@@ -2,12 +2,12 @@
 import { encodeModel, type ModelFile } from "../../../formats/modelFile.ts";
 import type { Weights } from "../../../nn/scope.ts";
 import type { StageContext } from "../../../regimen/system.ts";
-import type { Metrics } from "../../../regimen/trainer.ts";
 import { trainStage } from "../../../regimen/trainStage.ts";
 import { counting, runMultiplyAdds } from "../../../runtime/cost.ts";
 import type { Value } from "../../../runtime/values.ts";
 import type { Arm } from "../arms.node.ts";
 import { numberOf } from "../claim.ts";
+import { followed, listed } from "../followed.ts";
 import {
   armNames,
   claimedMethod,
@@ -58,26 +58,9 @@ export function costArm(bench: RefinementBench): Arm {
   };
 }
 
-const listed = (metrics: Metrics): Record<string, number | number[]> =>
-  Object.fromEntries(
-    Object.entries(metrics).map(([name, value]) => [name, typeof value === "number" ? value : [...value]]),
-  );
-
 /** What training changed: an arm's file holds only this, the rest is the base's. */
 export function movedWeights(base: ModelFile, weights: Weights): Map<string, Value> {
   return new Map([...weights].filter(([name, value]) => base.weights.get(name)?.data !== value.data));
-}
-
-/** Means of equal stretches: a curve of at most 30 points. */
-function binned(values: readonly number[]): number[] {
-  const bins = Math.min(30, values.length);
-  return Array.from({ length: bins }, (_, i) => {
-    const part = values.slice(
-      Math.floor((i * values.length) / bins),
-      Math.floor(((i + 1) * values.length) / bins),
-    );
-    return part.reduce((sum, value) => sum + value, 0) / part.length;
-  });
 }
 
 /** What a training is told. */
@@ -95,25 +78,8 @@ export async function readTraining(
   steps: number,
   onProgress: (text: string) => void,
 ) {
-  let held: Metrics = {};
-  const curve: number[] = [];
-  let startMs: number | undefined;
-  let next = await training.next();
-  for (; !next.done; next = await training.next()) {
-    const { report, run, best } = next.value;
-    startMs ??= performance.now(); // the first step compiles
-    onProgress(`step ${report.step} of ${steps}, loss ${report.loss.toFixed(4)}`);
-    curve.push(Number(report.metrics.teacherLoss ?? report.loss));
-    if (report.step === steps) held = (await run.observe(best)).metrics;
-  }
-  const seconds = (performance.now() - (startMs ?? 0)) / 1000;
-  const numbers = {
-    steps,
-    secondsPerStep: seconds / Math.max(1, steps - 1),
-    curve: binned(curve),
-    ...listed(held),
-  };
-  return { numbers, weights: next.value };
+  const { weights, held, secondsPerStep, curve } = await followed(training, onProgress, "teacherLoss");
+  return { numbers: { steps, secondsPerStep, curve, ...listed(held) }, weights };
 }
 
 /** A method from the base: its numbers, and the model, of which only what moved is to be kept. */
