@@ -36,8 +36,10 @@ import { NextxError } from "./tensor/errors.ts";
 
 /** What is contested. */
 export const arenaKinds = ["image", "series"] as const;
+/** What is contested. */
 export type ArenaKind = (typeof arenaKinds)[number];
 
+/** What a contest may be told. */
 export interface ArenaOptions extends SettingOptions {
   /** Folder of results: arena.json and arena/<kind>/; `results` when absent. */
   readonly out?: string;
@@ -55,6 +57,7 @@ export interface ArenaOptions extends SettingOptions {
   readonly overrides?: Overrides;
 }
 
+/** What a contest tells while it runs. */
 export type ArenaEvent =
   | ArmEvent
   /** What is there so far, in its file. */

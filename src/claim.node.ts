@@ -11,6 +11,7 @@ import { machineClass } from "./runtime/device.node.ts";
 import type { Device } from "./runtime/device.ts";
 import { NextxError } from "./tensor/errors.ts";
 
+/** What running a claim may be told. */
 export interface ClaimOptions extends SettingOptions {
   /** Folder of results: <system>.json and <system>/arms/; `results` when absent. */
   readonly out?: string;

@@ -18,6 +18,7 @@ import { tokenise } from "./regimen/tokenSet.ts";
 import { openDevice } from "./runtime/device.node.ts";
 import { NextxError } from "./tensor/errors.ts";
 
+/** What `compare` may be told. */
 export interface CompareOptions extends EvaluateOptions {
   /** Held-out pictures whose tokens both models predict; 256 when absent, none with 0. */
   readonly tokenPictures?: number;
@@ -36,6 +37,7 @@ export interface ComparedFeatures {
   readonly reference: FrechetEstimate;
 }
 
+/** A model beside a reference, on the same data and noise. */
 export interface ComparisonReport {
   readonly model: { readonly name: string; readonly sha256: string };
   readonly reference: { readonly name: string; readonly sha256: string };

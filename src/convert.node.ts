@@ -16,6 +16,7 @@ import type { ImageSystem, ModelDescription } from "./regimen/system.ts";
 import { imageSystems } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
+/** What `convert` may be told. */
 export interface ConvertOptions {
   /** Which of several state dicts to take, such as `ema`; every part is looked for in all of them. */
   readonly keys?: readonly string[];
@@ -39,6 +40,7 @@ export interface ConvertInput {
   readonly ignored: readonly TensorGroup[];
 }
 
+/** What was found in the inputs, what became of each tensor, and what was written. */
 export interface ConvertReport {
   readonly system: string;
   readonly parts: readonly {

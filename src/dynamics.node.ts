@@ -10,6 +10,7 @@ import { tokenise } from "./regimen/tokenSet.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 import { NextxError } from "./tensor/errors.ts";
 
+/** What measuring dynamics may be told. */
 export interface DynamicsOptions extends DeviceOptions {
   /** Held-out pictures, 1 to 10,000; 256 when absent, fewer where the split has fewer. */
   readonly count?: number;

@@ -30,6 +30,7 @@ export interface MeasureOptions extends DeviceOptions {
   readonly onProgress?: (text: string) => void;
 }
 
+/** What `evaluate` may be told. */
 export interface EvaluateOptions extends MeasureOptions {
   /** Seed of the samples. */
   readonly seed?: number;

@@ -36,6 +36,7 @@ export const forecastMethods: ReadonlyMap<string, ForecastMethod> = new Map<stri
   ),
 ]);
 
+/** What `forecast` may be told. */
 export interface ForecastOptions extends DeviceOptions {
   /** A name of `forecastMethods`. */
   readonly method: string;
@@ -55,6 +56,7 @@ export interface ForecastOptions extends DeviceOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Forecasts of a table, and how well back-tests went. */
 export interface ForecastResult {
   readonly table: LongTable;
   readonly method: string;

@@ -12,6 +12,7 @@ import { readSeriesModel } from "./seriesProgramme.node.ts";
 import { seriesSystems, systemIn } from "./systems/registry.ts";
 import { NextxError } from "./tensor/errors.ts";
 
+/** What `forecastWithModel` is told. */
 export interface ModelForecastOptions extends DeviceOptions {
   /** A forecaster's run folder or file. */
   readonly model: string;
@@ -19,6 +20,7 @@ export interface ModelForecastOptions extends DeviceOptions {
   readonly horizon: number;
 }
 
+/** Forecasts of a table by a trained forecaster. */
 export interface ModelForecast {
   readonly table: LongTable;
   readonly system: string;

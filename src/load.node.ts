@@ -3,6 +3,7 @@ import { type Model, openModel } from "./model.ts";
 import { findModel } from "./models.node.ts";
 import { type DeviceOptions, openDevice } from "./runtime/device.node.ts";
 
+/** Where a loaded model computes. */
 export type LoadOptions = DeviceOptions;
 
 /**

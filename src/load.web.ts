@@ -20,6 +20,7 @@ export interface ModelAddress {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** How a model is fetched, and where it computes. */
 export interface LoadUrlOptions {
   readonly device: Device;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;

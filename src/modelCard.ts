@@ -11,6 +11,7 @@ const cardSchema = z.looseObject({
   /** Sampling options that suit the model. */
   sampling: z.record(z.string(), z.unknown()).default({}),
 });
+/** What a shipped model says of itself: its training, measures and sampling settings. */
 export type ModelCard = z.infer<typeof cardSchema>;
 
 export const shippedCardSchema = cardSchema.extend({ sha256: z.string() });

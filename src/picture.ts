@@ -39,8 +39,10 @@ const pictureRecipeSchema = z.strictObject({
     .optional(),
   made: z.strictObject({ nextx: z.string(), runtime: z.string() }),
 });
+/** All that a picture is made of, as its PNG carries it. */
 export type PictureRecipe = z.infer<typeof pictureRecipeSchema>;
 
+/** What `samplePicture` may be told. */
 export interface PictureOptions extends SampleOptions {
   /** Pictures per row; as many as rows when absent. */
   readonly columns?: number;
@@ -50,6 +52,7 @@ export interface PictureOptions extends SampleOptions {
   readonly onPreview?: (picture: RgbImage, done: number, total: number) => void;
 }
 
+/** A picture, its PNG and the recipe inside it. */
 export interface Picture {
   readonly image: RgbImage;
   readonly png: Uint8Array;

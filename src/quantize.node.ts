@@ -27,6 +27,7 @@ import { apply, constant } from "./tensor/tensor.ts";
 export const quantiseKinds = ["int8", "int4", "f16"] as const;
 export type QuantiseKind = (typeof quantiseKinds)[number];
 
+/** What `quantize` may be told. */
 export interface QuantizeOptions extends Omit<DeviceOptions, "device"> {
   readonly to: string;
   /** `calibrated`: convolutions compute with bytes, in ranges seen while calibrating; `float` when absent. */
@@ -48,6 +49,7 @@ export interface QuantizeOptions extends Omit<DeviceOptions, "device"> {
   readonly onProgress?: (text: string) => void;
 }
 
+/** A layer that computes over weights of few bits. */
 export interface QuantizedLayer {
   readonly name: string;
   readonly kind: Layer["kind"];
@@ -58,6 +60,7 @@ export interface QuantizedLayer {
   readonly weightError: number;
 }
 
+/** What was quantised, how far outputs moved, and what the file takes. */
 export interface QuantizeReport {
   readonly to: QuantiseKind;
   readonly bits: number;

@@ -4,6 +4,7 @@ import { validate } from "./formats/validate.ts";
 import type { EditRequest, ImageSystem } from "./regimen/system.ts";
 import { NextxError } from "./tensor/errors.ts";
 
+/** Which pictures are wanted, and how. */
 export interface SampleOptions {
   /** A class by number or name, or one per picture; absent cycles through all classes. */
   readonly class?: number | string | readonly (number | string)[];

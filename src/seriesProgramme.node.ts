@@ -105,6 +105,7 @@ export async function isSeriesModel(name: string): Promise<boolean> {
   }
 }
 
+/** What `evaluateSeries` may be told. */
 export interface EvaluateSeriesOptions extends DeviceOptions {
   /** `test` when absent. */
   readonly split?: Exclude<Split, "train">;
@@ -112,6 +113,7 @@ export interface EvaluateSeriesOptions extends DeviceOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Errors of a forecaster on the held-out rows of its series. */
 export interface SeriesReport {
   readonly system: string;
   readonly data: Pick<SeriesDescription, "set" | "setVersion" | "contextLength" | "predictionLength"> & {

@@ -23,6 +23,7 @@ import {
   requireOwnSize,
 } from "./trainFrom.node.ts";
 
+/** What `train` may be told. */
 export interface TrainOptions extends DeviceOptions {
   /** Name of one of the system's recipes; its default one when absent. */
   readonly recipe?: string;

@@ -14,6 +14,7 @@ import { merge, type Overrides, resolveRecipe } from "./resolveRecipe.ts";
 import type { Device } from "./runtime/device.ts";
 import { NextxError } from "./tensor/errors.ts";
 
+/** One stage to train without a folder. */
 export interface MemoryTraining {
   /** Weights that are there before the stage, with their configuration. */
   readonly from: ModelFile;
@@ -36,6 +37,7 @@ export interface MemoryTraining {
   readonly signal?: AbortSignal;
 }
 
+/** What such a training tells while it runs. */
 export type MemoryTrainEvent =
   | {
       readonly kind: "stage";

@@ -10,11 +10,14 @@ export interface CommandSubject {
   readonly sampling: Readonly<Record<string, unknown>>;
 }
 
-/** What `name` leads to; the first system where it leads nowhere, which is told when the command runs. */
+/**
+ * What `name` leads to, which may be a system of which no model ships; the first system where it leads nowhere, which is
+ * told when the command runs.
+ */
 export async function subjectOf(name: string | undefined): Promise<CommandSubject> {
   const [first] = imageSystems.values();
   const found = name === undefined ? undefined : await findModelPlace(name).catch(() => undefined);
-  const system = imageSystems.get(found?.description.system ?? "") ?? first;
+  const system = imageSystems.get(found?.description.system ?? name ?? "") ?? first;
   if (system === undefined) throw new NextxError("SYSTEM_UNKNOWN", "No system makes pictures.");
   return { system, sampling: found?.card?.sampling ?? {} };
 }

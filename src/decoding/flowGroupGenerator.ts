@@ -3,7 +3,7 @@
  * before it stay in the cache. The first pass over a group also feeds what came before and is not cached yet, at time 0.
  * Source: xAR `models/xar.py` (code). Shape letters: G branches, B pictures, N fed sites, M cached ones, T times, D width.
  */
-import type { KeyValue, LayerOptions } from "../mixer/types.ts";
+import type { CachedOptions, KeyValue } from "../mixer/types.ts";
 import { timeFeatures, timeId, timeWaves } from "../nn/timeEmbedding.ts";
 import type { Group, Plan } from "../plan/types.ts";
 import { type Graph, trace } from "../runtime/trace.ts";
@@ -50,7 +50,7 @@ export interface FlowGroupModel {
   /** Velocities [rows, N, D] and every layer's cache. */
   run(
     sites: FlowSites,
-    layer: (i: number) => LayerOptions,
+    layer: (i: number) => CachedOptions,
   ): { readonly velocity: Tensor; readonly caches: readonly KeyValue[] };
 }
 

@@ -7,7 +7,7 @@
  * site, C width.
  */
 import type { LabelConditioner } from "../conditioner/types.ts";
-import type { KeyValue, LayerOptions } from "../mixer/types.ts";
+import type { CachedOptions, KeyValue } from "../mixer/types.ts";
 import { timeFeatures, timeId, timeWaves } from "../nn/timeEmbedding.ts";
 import type { Plan, Scale } from "../plan/types.ts";
 import { trace } from "../runtime/trace.ts";
@@ -46,7 +46,7 @@ export interface FlowScaleModel {
   conditions(
     x: Tensor,
     classToken: Tensor,
-    layer: (i: number) => LayerOptions,
+    layer: (i: number) => CachedOptions,
     places: Tensor,
   ): { readonly z: Tensor; readonly caches: readonly KeyValue[] };
   /** Velocities [R, N, Z] of one scale at places [N]; waves [1, 1, 256]. */

@@ -4,7 +4,7 @@
  */
 
 import type { LatticeHeads } from "../head/types.ts";
-import type { KeyValue, LayerOptions } from "../mixer/types.ts";
+import type { CachedOptions, KeyValue } from "../mixer/types.ts";
 import type { Group, LatticePlan } from "../plan/types.ts";
 import { trace } from "../runtime/trace.ts";
 import { floats, ints, type Value } from "../runtime/values.ts";
@@ -44,7 +44,7 @@ export interface LatticeModel {
   run(
     x: Tensor,
     places: Tensor,
-    layer: (i: number) => LayerOptions,
+    layer: (i: number) => CachedOptions,
   ): { readonly heads: readonly Tensor[]; readonly caches: readonly KeyValue[] };
 }
 
@@ -85,7 +85,7 @@ export function latticeGraph(model: LatticeModel, branches: number, fed: "prefix
       fed === "prefix"
         ? model.prefix(reshape(get("labels"), labelShape([rows], model)))
         : model.tokens(repeated());
-    const past = (i: number): LayerOptions =>
+    const past = (i: number): CachedOptions =>
       fed === "prefix"
         ? before === 1
           ? {}

@@ -3,6 +3,7 @@
 /** Longest list of arguments that every engine takes. */
 const pieceBytes = 0x8000;
 
+/** Bytes as base64 text. */
 export function toBase64(bytes: Uint8Array): string {
   let text = "";
   for (let start = 0; start < bytes.length; start += pieceBytes)

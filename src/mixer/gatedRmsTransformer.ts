@@ -14,7 +14,7 @@ import { matmul } from "../tensor/ops/linear.ts";
 import { gelu, silu } from "../tensor/ops/neural.ts";
 import { concat, reshape, split, transpose } from "../tensor/ops/structure.ts";
 import { dimOf, staticDim, type Tensor } from "../tensor/tensor.ts";
-import type { KeyValue, LayerOptions, LayerResult } from "./types.ts";
+import type { CachedOptions, KeyValue, LayerOptions, LayerResult } from "./types.ts";
 
 /** Width of the normalisations' floor. */
 export const rmsEps = 1e-6;
@@ -26,7 +26,7 @@ export interface GatedRmsConfig {
   readonly qkvBias: boolean;
 }
 
-export interface RotaryOptions extends LayerOptions {
+export interface RotaryOptions extends Omit<LayerOptions, "keep"> {
   /** Of the L tokens; keys of the past are stored turned. */
   readonly rotation?: Rotation;
 }
@@ -134,7 +134,7 @@ export interface StackOptions {
   /** Which of the T conditions a token has, [L, T] of ones and zeros; T is 1 or L when absent. */
   readonly spread?: Tensor;
   /** Mask and past of a layer; encoder layers come first. */
-  layer(i: number): LayerOptions;
+  layer(i: number): CachedOptions;
 }
 
 export interface StackResult {

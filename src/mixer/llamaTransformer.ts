@@ -12,7 +12,7 @@ import { linear } from "../tensor/ops/linear.ts";
 import { silu } from "../tensor/ops/neural.ts";
 import { concat, reshape, slice, transpose } from "../tensor/ops/structure.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { KeyValue, LayerOptions } from "./types.ts";
+import type { CachedOptions, KeyValue } from "./types.ts";
 
 export interface LlamaConfig {
   readonly dim: number;
@@ -63,7 +63,7 @@ function attention(
   x: Tensor,
   { dim, nHead }: LlamaConfig,
   rotation: Rotation | undefined,
-  { bias, past }: LayerOptions,
+  { bias, past }: CachedOptions,
 ): { out: Tensor; cache: KeyValue } {
   const width = dim / nHead;
   const [b, l] = x.shape as [Dim, Dim];
@@ -99,7 +99,7 @@ export function llamaLayers(
   x: Tensor,
   config: LlamaConfig,
   readouts: readonly Readout[],
-  { rotation, layer }: { readonly rotation?: Rotation; layer(i: number): LayerOptions },
+  { rotation, layer }: { readonly rotation?: Rotation; layer(i: number): CachedOptions },
 ): { readonly heads: Tensor[]; readonly caches: KeyValue[] } {
   const { dim, normEps, vocabSize } = config;
   const [heads, caches]: [Tensor[], KeyValue[]] = [[], []];

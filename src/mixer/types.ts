@@ -18,6 +18,9 @@ export interface LayerOptions {
   readonly keep?: readonly [Tensor, Tensor];
 }
 
+/** What layers without parts and drop path take. */
+export type CachedOptions = Pick<LayerOptions, "bias" | "past">;
+
 /** Drop-path factors of a layer's two branches, [B, 1, 1] each. */
 export type KeepFactors = (layer: number) => readonly [Tensor, Tensor];
 

@@ -33,7 +33,7 @@ export interface LatticePlan extends Plan {
 export interface EntityPlan extends Plan {
   /** Sites along one side of the map. */
   readonly side: number;
-  /** Row and column of every position, in sites of the map; fractions for sites of coarser maps. */
+  /** Row and column of every position, in sites of the map; those of coarser maps lie whole steps apart. */
   readonly places: readonly (readonly [number, number])[];
   /** A map [D, side, side] as a sequence [length, D]. */
   arrange(map: Float32Array): Float32Array;

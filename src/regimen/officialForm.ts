@@ -81,7 +81,7 @@ export interface OfficialForm {
   readonly presets: readonly OfficialPreset[];
 }
 
-/** How many different numbers stand in the names at a place: `countParts(names, "blocks.", ".")`. */
+/** How many different numbers stand in the names at a place: `countIndices(names, "blocks.", ".")`. */
 export function countIndices(names: Iterable<string>, before: string, after: string): number {
   const found = new Set<string>();
   for (const name of names) {

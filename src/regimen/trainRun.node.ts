@@ -18,6 +18,7 @@ import { snapshotOfState, stateOfSnapshot } from "./runFolderState.ts";
 import type { Observation, Stage, StageContext, StageRun } from "./system.ts";
 import { type Json, type StepReport, Trainer } from "./trainer.ts";
 
+/** What a training tells while it runs. */
 export type TrainEvent =
   | {
       readonly kind: "stage";

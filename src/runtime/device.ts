@@ -29,6 +29,7 @@ export interface Session extends Disposable {
   ): Promise<Record<string, Value>>;
 }
 
+/** Something that computes: sessions of one execution provider, with what programs must know of it. */
 export interface Device {
   readonly provider: Provider;
   readonly threads: number;

@@ -15,7 +15,7 @@ import { constant, float32, input, int32, type Tensor } from "../tensor/tensor.t
 import { openCpu } from "./device.node.ts";
 import type { Device } from "./device.ts";
 import { lowerToOnnx, type WeightSource } from "./onnx.ts";
-import { compile, exportOnnx, inputNames, weightBytes } from "./program.ts";
+import { compile, exportOnnx, weightBytes } from "./program.ts";
 import { trace } from "./trace.ts";
 import { bools, floats, ints, type Value } from "./values.ts";
 
@@ -206,9 +206,6 @@ describe("weights", () => {
   it("of weights counts every parameter", () => {
     const { graph } = network();
     expect(weightBytes(graph)).toBe(4 * (42 + 30 + 5 + 2));
-    expect(inputNames(Object.values(graph.outputs)).sort()).toEqual(
-      ["embed.weight", "ids", "layer.bias", "layer.weight", "offsets"].sort(),
-    );
   });
 });
 

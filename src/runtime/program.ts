@@ -4,8 +4,8 @@
  */
 import { type Dim, dimSymbols, evaluateDim, shapeText } from "../tensor/dims.ts";
 import { NextxError } from "../tensor/errors.ts";
-import { reachableInputs, topologicalOrder } from "../tensor/graph.ts";
-import { inputName, type Tensor } from "../tensor/tensor.ts";
+import { topologicalOrder } from "../tensor/graph.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import type { Device, Session } from "./device.ts";
 import { withEnlargedConvolutions } from "./enlargedConvolutions.ts";
 import { computesOnEmpty, fixSizes } from "./fixedSizes.ts";
@@ -359,9 +359,4 @@ export function weightBytes(graph: Graph): number {
  */
 export function exportOnnx(graph: Graph, weights: ReadonlyMap<string, Value>): Uint8Array<ArrayBuffer> {
   return lowerToOnnx(withQuantisedLayers(graph, weights), "cpu", weights).bytes;
-}
-
-/** Names of every input and weight of a set of outputs, for error messages and manifests. */
-export function inputNames(outputs: readonly Tensor[]): string[] {
-  return [...reachableInputs(outputs).values()].map((tensor) => inputName(tensor) ?? "");
 }

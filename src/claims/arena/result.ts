@@ -70,6 +70,7 @@ export const imageArenaSchema = z.strictObject({
   samples: z.int(),
   entries: z.array(imageEntrySchema),
 });
+/** A contest of image systems: its conditions, and a row per contestant. */
 export type ImageArena = z.infer<typeof imageArenaSchema>;
 
 const seriesEntrySchema = z.strictObject({
@@ -89,12 +90,14 @@ const seriesEntrySchema = z.strictObject({
 });
 
 export const seriesArenaSchema = z.strictObject({ ...contest, entries: z.array(seriesEntrySchema) });
+/** A contest of forecasters: its conditions, and a row per contestant. */
 export type SeriesArena = z.infer<typeof seriesArenaSchema>;
 
 export const arenaSchema = z.strictObject({
   image: imageArenaSchema.nullable().default(null),
   series: seriesArenaSchema.nullable().default(null),
 });
+/** `results/arena.json`: the last contest of each kind. */
 export type ArenaResult = z.infer<typeof arenaSchema>;
 
 /** What is the same for every entry of a contest. */

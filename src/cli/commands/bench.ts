@@ -62,7 +62,7 @@ export function define(command: Command, { json }: Context): void {
     .option("--profile", "also where the time goes, kernel by kernel")
     .option(
       "--trial",
-      "with serve, growth: short loads or tiny sizes, to see that it works; the full ones take a quarter of an hour",
+      "with serve, growth: short loads or tiny sizes, to see that it works; the full ones take about ten minutes",
     )
     .option("--pictures <n>", "with growth-once: pictures drawn together", integer(1, 64))
     .option("-o, --out <file>", "JSON file to write")

@@ -27,6 +27,7 @@ export interface ClaimOrigin {
   readonly machineClass: string;
 }
 
+/** What a claim tells while its arms run. */
 export type ClaimEvent =
   | ArmEvent
   /** Measures whose arms are there, all arms that are not, and those of them that a result needs. */

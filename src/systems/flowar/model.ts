@@ -10,7 +10,7 @@ import type { LabelConditioner } from "../../conditioner/types.ts";
 import { attentionBias, blockCausal } from "../../context/blockCausal.ts";
 import type { FlowScaleModel } from "../../decoding/flowScaleGenerator.ts";
 import { DoubleStack, dense, type StackResult } from "../../mixer/gatedRmsTransformer.ts";
-import type { LayerOptions } from "../../mixer/types.ts";
+import type { CachedOptions } from "../../mixer/types.ts";
 import { type Place, placeRotation } from "../../nn/rotary.ts";
 import { normal, type Scope } from "../../nn/scope.ts";
 import { scalePlan } from "../../plan/scales.ts";
@@ -80,7 +80,7 @@ export class FlowAr implements FlowScaleModel {
   conditions(
     x: Tensor,
     classToken: Tensor,
-    layer: (i: number) => LayerOptions,
+    layer: (i: number) => CachedOptions,
     places?: Tensor,
   ): { readonly z: Tensor; readonly caches: StackResult["caches"] } {
     const result = this.#stack.run(x, classToken, {

@@ -16,7 +16,7 @@ import {
   type Readout,
   zeroInit,
 } from "../../mixer/llamaTransformer.ts";
-import type { KeyValue, LayerOptions } from "../../mixer/types.ts";
+import type { CachedOptions, KeyValue } from "../../mixer/types.ts";
 import type { Scope } from "../../nn/scope.ts";
 import { latticeRaster, storageOrder, wavefrontPlan } from "../../plan/lattice.ts";
 import type { LatticePlan } from "../../plan/types.ts";
@@ -163,7 +163,7 @@ export class LatticeTransformer implements LatticeModel {
   run(
     x: Tensor,
     places: Tensor,
-    layer: (i: number) => LayerOptions,
+    layer: (i: number) => CachedOptions,
   ): { readonly heads: Tensor[]; readonly caches: KeyValue[] } {
     const { dim } = this.config;
     const all = this.plan.length + this.prefixLength;

@@ -9,7 +9,7 @@ import { attentionBias } from "../../context/blockCausal.ts";
 import type { TrainingOrder } from "../../context/noisyPast.ts";
 import type { FlowGroupModel, FlowSites } from "../../decoding/flowGroupGenerator.ts";
 import { DoubleStack, dense } from "../../mixer/gatedRmsTransformer.ts";
-import type { KeyValue, LayerOptions } from "../../mixer/types.ts";
+import type { CachedOptions, KeyValue } from "../../mixer/types.ts";
 import { placeRotation } from "../../nn/rotary.ts";
 import { normal, type Scope, xavierUniform } from "../../nn/scope.ts";
 import { timeEmbedding } from "../../nn/timeEmbedding.ts";
@@ -54,7 +54,7 @@ export class XarTransformer implements FlowGroupModel {
   /** Velocities [B, N, D], the encoder's output [B, N, C], and every layer's cache. */
   run(
     { x, labels, waves, spread, places }: FlowSites,
-    layer: (i: number) => LayerOptions,
+    layer: (i: number) => CachedOptions,
   ): { readonly velocity: Tensor; readonly encoded: Tensor; readonly caches: readonly KeyValue[] } {
     const { embedDim } = this.config;
     const scope = this.#scope;
