@@ -48,6 +48,17 @@ beforeAll(async () => {
   expect(stages).toEqual(["tokenizer from 0", "transformer from 0"]);
 }, 120_000);
 
+it("a run that is told to stop while it tokenises ends as stopped, and goes on from there", async () => {
+  const stop = new AbortController();
+  const overrides = { train: { ...tiny.train, refine: { steps: 0 } } };
+  const options = { recipe: "smoke", overrides, folder: join(work, "stopped-early") };
+  const events = [];
+  for await (const event of train("sar", { ...options, signal: stop.signal, onProgress: () => stop.abort() }))
+    events.push(event);
+  expect(events.at(-1)).toEqual({ kind: "stopped", stage: "transformer", step: 0 });
+  expect(await run("sar", options)).toEqual(["transformer from 0"]);
+}, 120_000);
+
 describe("train --from", () => {
   it("trains the last stage only, from the model's weights and with its sizes", async () => {
     const folder = join(work, "refined");

@@ -11,6 +11,7 @@ import { floats, ints, type Value } from "../runtime/values.ts";
 import { addDims, mulDims, symbol } from "../tensor/dims.ts";
 import { concat, reshape } from "../tensor/ops/structure.ts";
 import { float32, int32, type Tensor } from "../tensor/tensor.ts";
+import { branchLabels, placesFrom } from "./branches.ts";
 import type { FlowProblem, Velocities } from "./flowSolvers.ts";
 import type { KvCache } from "./kvCache.ts";
 import {
@@ -108,7 +109,7 @@ export class FlowGroupDecoder {
 
   /** One label per picture; `branches` is 2 where velocities without a class are wanted too. */
   constructor(model: FlowGroupModel, programs: ProgramStore, labels: Int32Array, branches: number) {
-    const rows = branches === 2 ? [...labels, ...labels.map(() => model.nullLabel)] : [...labels];
+    const rows = branchLabels(labels, model.nullLabel, branches);
     this.#model = model;
     this.#programs = programs;
     this.#labels = ints(rows, [branches, labels.length]);
@@ -158,10 +159,7 @@ export class FlowGroupDecoder {
       labels: this.#labels,
       waves: floats(timeFeatures(ids), [times, timeWaves]),
       spread: floats(spread, [to - from, times]),
-      places: ints(
-        Int32Array.from({ length: to - from }, (_, i) => from + i),
-        [to - from],
-      ),
+      places: placesFrom(from, to - from),
       bias: biasFrom(groupOf, from, to),
       ...cacheInputs(this.#cache),
     };

@@ -15,6 +15,7 @@ import { floats, ints, type Value } from "../runtime/values.ts";
 import { symbol } from "../tensor/dims.ts";
 import { invariant } from "../tensor/errors.ts";
 import { float32, int32, type Tensor } from "../tensor/tensor.ts";
+import { branchLabels, placesFrom, repeat } from "./branches.ts";
 import { euler, type Velocities } from "./flowSolvers.ts";
 import {
   type CachedLayer,
@@ -125,11 +126,10 @@ function firstRows({ data, shape: [all = 1, ...rest] }: Value, rows: number): Va
   return floats((data as Float32Array).subarray(0, (data.length / all) * rows), [rows, ...rest]); // float32 by contract
 }
 
-/** `parts` times the same rows. */
-function repeat({ data, shape: [rows = 1, ...rest] }: Value, parts: number): Value {
-  const out = new Float32Array(data.length * parts);
-  for (let i = 0; i < parts; i++) out.set(data as Float32Array, i * data.length); // float32 by contract
-  return floats(out, [rows * parts, ...rest]);
+/** `parts` times the same rows, as rows. */
+function moreRows(value: Value, parts: number): Value {
+  const [rows = 1, ...rest] = value.shape;
+  return floats(repeat(value, parts).data as Float32Array, [rows * parts, ...rest]); // float32 by contract
 }
 
 /** One scale's integration. */
@@ -153,10 +153,7 @@ export async function integrateScale(
 ): Promise<Value> {
   const [rows = 0, ...site] = noise.shape;
   const length = noise.data.length / rows;
-  const places = ints(
-    Int32Array.from({ length: scale.size }, (_, i) => scale.start + i),
-    [scale.size],
-  );
+  const places = placesFrom(scale.start, scale.size);
   const run = async (x: Value, time: number): Promise<Float32Array> => {
     const waves = floats(timeFeatures([timeId(time)]), [1, 1, timeWaves]);
     const inputs = { x, z: firstRows(z, x.shape[0] ?? 0), waves, places };
@@ -166,10 +163,10 @@ export async function integrateScale(
   const velocity = async (state: Float32Array, time: number, guided: boolean): Promise<Velocities> => {
     if (!guided) return { conditional: await run(floats(state, noise.shape), time) };
     const own = floats(state.subarray(0, pictures * length), [pictures, ...site]);
-    const both = floats(await run(repeat(own, 2), time), [2, pictures * length]);
+    const both = floats(await run(moreRows(own, 2), time), [2, pictures * length]);
     const [conditional, unconditional] = [0, 1].map((i) => {
       const branch = (both.data as Float32Array).subarray(i * pictures * length, (i + 1) * pictures * length);
-      return repeat(floats(branch, [pictures, length]), rows / pictures).data as Float32Array; // float32 by contract
+      return moreRows(floats(branch, [pictures, length]), rows / pictures).data as Float32Array; // float32 by contract
     }) as [Float32Array, Float32Array]; // two branches
     return { conditional, unconditional };
   };
@@ -194,18 +191,14 @@ export async function* generateScales(
   const batch = labels.length;
   const { cfgScale, cfgRamp } = options;
   const branches = cfgScale !== 0 && (!cfgRamp || plan.groups.length > 1) ? 2 : 1; // a ramp begins with none
-  const rows = [...labels, ...(branches === 2 ? labels.map(() => conditioner.nullLabel) : [])];
+  const rows = branchLabels(labels, conditioner.nullLabel, branches);
   const start = await programs.run("class", () => classGraph(model), { labels: ints(rows, [rows.length]) });
   const classToken = start.x as Value; // the graph's output
   using cache = emptyCache(layers, rows.length);
   let x = classToken;
   const decoder = {
     propose: async ({ start: from, size }: Scale): Promise<Value> => {
-      const places = ints(
-        Int32Array.from({ length: size }, (_, i) => from + i),
-        [size],
-      );
-      const inputs = { x, classToken, places, ...cacheInputs(cache) };
+      const inputs = { x, classToken, places: placesFrom(from, size), ...cacheInputs(cache) };
       const kept = cacheNames(layers.length);
       const out = await programs.run("conditions", () => conditionsGraph(model), inputs, { kept });
       cache.commit(grownValues(out, layers.length));
@@ -225,7 +218,7 @@ export async function* generateScales(
         next.size,
       ]);
       const out = await programs.run("input", () => inputGraph(model), { values, matrix });
-      x = repeat(out.x as Value, branches); // the graph's output
+      x = moreRows(out.x as Value, branches); // the graph's output
     },
   };
   for await (const { group, proposal, choice } of decodeGroups(plan, decoder, options.signal))

@@ -2,8 +2,10 @@
  * Cached generation with guidance, group by group: feeds of the cache, rows of both branches, one guidance weight per
  * group. How logits become tokens and how tokens become the next input is handed in.
  */
+
 import type { Group, Plan } from "../plan/types.ts";
 import { floats, ints, type Value } from "../runtime/values.ts";
+import { branchLabels, repeat } from "./branches.ts";
 import { cachedLayers, startGraph, stepGraph } from "./groupPrograms.ts";
 import { cacheInputs, cacheNames, emptyCache, grownValues } from "./layerCaches.ts";
 import { decodeGroups } from "./loop.ts";
@@ -34,13 +36,6 @@ export interface GroupResult<G extends Group> extends ChosenTokens {
   readonly logits: Value;
 }
 
-/** The same rows for every branch: [B, ...] -> [G, B, ...]. */
-export function repeat({ data, shape }: Value, branches: number): Value {
-  const repeated = new Float32Array(data.length * branches);
-  for (let i = 0; i < branches; i++) repeated.set(data as Float32Array, i * data.length); // embedded: float32
-  return floats(repeated, [branches, ...shape]);
-}
-
 /** Yields every group after it was committed. Errors: ABORTED. */
 export async function* generateGroups<G extends Group>(
   model: CachedModel,
@@ -51,7 +46,7 @@ export async function* generateGroups<G extends Group>(
   const batch = labels.length;
   const branches = plan.groups.every((group) => request.guidance(group) === 0) ? 1 : 2;
   const firstSize = plan.groups[0]?.size ?? 0;
-  const rows = branches === 2 ? [...labels, ...labels.map(() => nullLabel)] : [...labels];
+  const rows = branchLabels(labels, nullLabel, branches);
   const start = await programs.run(
     `start${branches}/${firstSize}`,
     () => startGraph(model, branches, firstSize),

@@ -11,6 +11,7 @@ import { floats, ints, type Value } from "../runtime/values.ts";
 import { type Dim, mulDims, symbol } from "../tensor/dims.ts";
 import { concat, reshape, slice } from "../tensor/ops/structure.ts";
 import { constant, float32, int32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
+import { branchLabels } from "./branches.ts";
 import { guide } from "./groupPrograms.ts";
 import {
   alikeLayers,
@@ -152,7 +153,7 @@ export async function* generateLattice(
   const branches = plan.groups.every((group) => guidance(group) === 0) ? 1 : 2;
   const names = cacheNames(model.layers);
   using cache = emptyCache(cachedLayers(model), branches * batch);
-  const rows = branches === 2 ? [...labels, ...labels.map(() => nullLabel)] : [...labels];
+  const rows = branchLabels(labels, nullLabel, branches);
   let fed: "prefix" | "group" = "prefix";
   let feed: Record<string, Value> = {
     labels: ints(rows, labelShape([branches, batch], model) as number[]), // numbers here

@@ -11,7 +11,7 @@ import type { Device } from "../runtime/device.ts";
 import { compile } from "../runtime/program.ts";
 import type { Graph } from "../runtime/trace.ts";
 import { floats, type Value } from "../runtime/values.ts";
-import { RandomStream } from "../tensor/random.ts";
+import { type RandomState, RandomStream } from "../tensor/random.ts";
 import type { AfterStep, Json, Metrics, TrainingTask } from "./trainer.ts";
 
 export interface CodecTaskOptions {
@@ -24,14 +24,12 @@ export interface CodecTaskOptions {
   readonly seed: number;
 }
 
-type StreamState = { key: readonly [number, number]; position: number };
-
 interface SavedState {
   readonly loader: Json;
   readonly usage: { steps: number; hits: number[] };
-  readonly restart: StreamState;
+  readonly restart: RandomState;
   /** Absent in runs begun before codecs could draw. */
-  readonly draws?: StreamState;
+  readonly draws?: RandomState;
 }
 
 const batchesForInit = 8;

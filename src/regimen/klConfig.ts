@@ -1,13 +1,13 @@
 /** Configuration of a KL autoencoder. Every field carries its official constructor name (`official`). */
 import { z } from "zod";
 
-const multipliers = z.array(z.int().min(1).max(16)).min(1).max(8);
+import { groupsFit, latentSide, multipliers, officialMultipliers } from "./autoencoderFields.ts";
 
 export const klSchema = z
   .strictObject({
     zChannels: z.int().min(1).max(512).default(16).meta({ official: "embed_dim" }),
     ch: z.int().min(1).max(1024).default(128).meta({ official: "ch" }),
-    chMult: multipliers.default([1, 1, 2, 2, 4]).meta({ official: "ch_mult" }),
+    chMult: multipliers.default(officialMultipliers).meta({ official: "ch_mult" }),
     numResBlocks: z.int().min(1).max(8).default(2).meta({ official: "num_res_blocks" }),
     numGroups: z.int().min(1).max(64).default(32).meta({ official: "num_groups" }),
     inChannels: z.int().min(1).max(16).default(3),
@@ -23,7 +23,7 @@ export const klSchema = z
       .max(8)
       .optional()
       .describe("Level of the encoder with attention after every block; the last when absent."),
-    latentSide: z.int().min(1).max(256).default(16).describe("Side of the map of a picture."),
+    latentSide,
     scaleFactor: z
       .number()
       .gt(0)
@@ -33,7 +33,7 @@ export const klSchema = z
       .meta({ official: "scale_factor" })
       .describe("Latents times this have a deviation of 1; null measures it in training."),
   })
-  .refine((c) => c.chMult.every((m) => (c.ch * m) % c.numGroups === 0), {
+  .refine((config) => groupsFit(config, config.chMult), {
     error: "numGroups must divide ch times every entry of chMult",
     path: ["numGroups"],
   });

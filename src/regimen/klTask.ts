@@ -12,7 +12,7 @@ import { floats } from "../runtime/values.ts";
 import { symbol } from "../tensor/dims.ts";
 import { abs, add, mul, square, sub } from "../tensor/ops/elementwise.ts";
 import { mean } from "../tensor/ops/neural.ts";
-import { RandomStream } from "../tensor/random.ts";
+import { type RandomState, RandomStream } from "../tensor/random.ts";
 import { float32, type Tensor } from "../tensor/tensor.ts";
 import { type Objective, trainingGraph } from "./objective.ts";
 import type { AfterStep, Json, Metrics, TrainingTask } from "./trainer.ts";
@@ -56,10 +56,9 @@ export function klTraining(
   });
 }
 
-type StreamState = { key: readonly [number, number]; position: number };
 interface SavedState {
   readonly loader: Json;
-  readonly noise: StreamState;
+  readonly noise: RandomState;
   readonly power: number;
 }
 

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { LatentCodec } from "../codec/types.ts";
 import type { LabelConditioner } from "../conditioner/types.ts";
 import type { ImageSet } from "../data/types.ts";
+import { downsampleFactor } from "../nn/convAutoencoder.ts";
 import type { Weights } from "../nn/scope.ts";
 import type { Device } from "../runtime/device.ts";
 import { compile } from "../runtime/program.ts";
@@ -53,7 +54,7 @@ export interface LatentRecipe {
 
 /** Whether the autoencoder's map belongs to pictures of the data's size. */
 export const mapFits = ({ data, tokenizer }: Pick<LatentRecipe, "data" | "tokenizer">): boolean =>
-  data.size === tokenizer.latentSide * tokenizer.patchSize * 2 ** (tokenizer.chMult.length - 1);
+  data.size === tokenizer.latentSide * downsampleFactor(tokenizer);
 export const mapMessage = {
   error: "latentSide times the pixels per site must be data.size",
   path: ["tokenizer", "latentSide"],

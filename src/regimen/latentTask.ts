@@ -9,8 +9,9 @@ import type { ParameterSpec, Weights } from "../nn/scope.ts";
 import type { Graph } from "../runtime/trace.ts";
 import type { Value } from "../runtime/values.ts";
 import { invariant } from "../tensor/errors.ts";
-import { RandomStream } from "../tensor/random.ts";
+import { type RandomState, RandomStream } from "../tensor/random.ts";
 import { drawFromSet, type LatentSet } from "./latentSet.ts";
+import { takeOver } from "./takeOver.ts";
 import type { Json, TrainingTask } from "./trainer.ts";
 
 /** One micro-batch for a programme. */
@@ -40,13 +41,11 @@ export interface LatentTaskOptions {
   readonly initial: Weights;
 }
 
-type StreamState = { key: readonly [number, number]; position: number };
-
 interface SavedState {
   readonly order: OrderPosition;
-  readonly drops: StreamState;
-  readonly posterior: StreamState;
-  readonly paths: StreamState;
+  readonly drops: RandomState;
+  readonly posterior: RandomState;
+  readonly paths: RandomState;
 }
 
 export class LatentTask implements TrainingTask {
@@ -77,8 +76,7 @@ export class LatentTask implements TrainingTask {
   }
 
   async prepare(weights: Weights): Promise<void> {
-    for (const [name, { data }] of this.#options.initial)
-      (weights.get(name)?.data as Float32Array | undefined)?.set(data as Float32Array); // weights are float32
+    takeOver(weights, this.#options.initial);
   }
 
   async nextBatch() {

@@ -10,8 +10,9 @@ import type { Plan, Scale } from "../plan/types.ts";
 import type { Graph } from "../runtime/trace.ts";
 import { floats, type Value } from "../runtime/values.ts";
 import { invariant } from "../tensor/errors.ts";
-import { RandomStream } from "../tensor/random.ts";
+import { type RandomState, RandomStream } from "../tensor/random.ts";
 import type { ScaleWiseModel, Values } from "./scaleWise.ts";
+import { takeOver } from "./takeOver.ts";
 import { selectTokens, type TokenSet } from "./tokenSet.ts";
 import type { BatchContext, Json, TrainingTask } from "./trainer.ts";
 
@@ -57,14 +58,12 @@ export function undecayed(name: string, shape: readonly number[]): boolean {
   return shape.length <= 1 || tables.some((table) => name.includes(table));
 }
 
-type StreamState = { key: readonly [number, number]; position: number };
-
 interface SavedState {
   readonly order: OrderPosition;
-  readonly draws: StreamState;
+  readonly draws: RandomState;
   /** Absent in runs begun before schedules and rollouts were drawn. */
-  readonly schedule?: StreamState;
-  readonly rollout?: StreamState;
+  readonly schedule?: RandomState;
+  readonly rollout?: RandomState;
 }
 
 export class ScaleWiseTask implements TrainingTask {
@@ -107,8 +106,7 @@ export class ScaleWiseTask implements TrainingTask {
   }
 
   async prepare(weights: Weights): Promise<void> {
-    for (const [name, { data }] of this.#options.initial ?? [])
-      (weights.get(name)?.data as Float32Array | undefined)?.set(data as Float32Array); // weights are float32
+    takeOver(weights, this.#options.initial);
   }
 
   async nextBatch(context: BatchContext): Promise<Values> {

@@ -175,15 +175,24 @@ async function* trainStage(
   await run.rewind(saved?.step ?? 0);
   const { data, readWeights, recipe } = request.programme;
   const { seed } = recipe;
-  const ready = await stage.create({
+  const { signal } = request;
+  const prepared = stage.create({
     device: request.device,
     seed,
     data,
     earlier: new Map(earlier),
     readWeights,
     onProgress: request.onProgress ?? (() => undefined),
-    ...(request.signal && { signal: request.signal }),
+    ...(signal && { signal }),
   });
+  const ready = await prepared.catch((error: unknown) => {
+    if (signal?.aborted && error instanceof NextxError && error.code === "ABORTED") return undefined;
+    throw error;
+  });
+  if (ready === undefined) {
+    yield { kind: "stopped", stage: stage.name, step: saved?.step ?? 0 };
+    return false;
+  }
   const from = saved ? snapshotOfState(saved) : RandomStream.from(seed, "train/init");
   using trainer = await Trainer.create(ready.task, stage.options, request.device, from);
   yield {

@@ -5,9 +5,10 @@
  */
 import { stepMatrices } from "../../codec/multiScalePrograms.ts";
 import { checkLabels } from "../../conditioner/classEmbedding.ts";
+import { branchLabels, repeat } from "../../decoding/branches.ts";
 import { type ChoiceRules, chooseTokens } from "../../decoding/chooseTokens.ts";
 import { leastConfident } from "../../decoding/confidence.ts";
-import { type GroupResult, repeat } from "../../decoding/groupGenerator.ts";
+import type { GroupResult } from "../../decoding/groupGenerator.ts";
 import { aloneGraph, startGraph } from "../../decoding/groupPrograms.ts";
 import { decodeGroups, throwIfAborted } from "../../decoding/loop.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
@@ -113,7 +114,7 @@ export class HmarGenerator implements Disposable {
 
   async #start(labels: Int32Array, positions: Value, branches: number): Promise<Started> {
     const { nextScale } = this.networks;
-    const rows = [...labels, ...(branches === 2 ? labels.map(() => nextScale.conditioner.nullLabel) : [])];
+    const rows = branchLabels(labels, nextScale.conditioner.nullLabel, branches);
     const out = await this.#programs.run(
       `start${branches}`,
       () => startGraph(nextScale, branches, nextScale.firstSize),

@@ -3,6 +3,7 @@
  * command-line flag is the path of a key (`--train-transformer-steps`).
  */
 import { z } from "zod";
+import { downsampleFactor } from "../../nn/convAutoencoder.ts";
 import {
   dataSchema,
   pixelStageFields,
@@ -54,11 +55,10 @@ export const narRecipeSchema = z
       transformer: transformerStage.prefault({}),
     }),
   })
-  .refine(
-    ({ data, tokenizer }) =>
-      data.size === tokenizer.latentSide * tokenizer.patchSize * 2 ** (tokenizer.chMult.length - 1),
-    { error: "latentSide times the pixels per site must be data.size", path: ["tokenizer", "latentSide"] },
-  );
+  .refine(({ data, tokenizer }) => data.size === tokenizer.latentSide * downsampleFactor(tokenizer), {
+    error: "latentSide times the pixels per site must be data.size",
+    path: ["tokenizer", "latentSide"],
+  });
 
 export type NarRecipe = z.infer<typeof narRecipeSchema>;
 
