@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { sparkline, thinned } from "./sparkline.ts";
+import { thinned } from "../evaluate/thinned.ts";
+import { sparkline } from "./sparkline.ts";
 
 describe("sparkline", () => {
   it("spans from the least to the largest value", () => {

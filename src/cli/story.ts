@@ -1,4 +1,6 @@
 /** SAR's story on a terminal: live curves while the base is refined, pictures of all models, a table of what was measured. */
+
+import { thinned } from "../evaluate/thinned.ts";
 import type { EvaluationReport } from "../evaluate.node.ts";
 import {
   type ComparedEvent,
@@ -11,7 +13,7 @@ import {
 import type { StoryRole } from "../storyModels.ts";
 import { requirePictureReplaceable, writeOutput } from "./files.ts";
 import { duration, ProgressLine, print, printColoured, printJson } from "./output.ts";
-import { sparkline, thinned } from "./sparkline.ts";
+import { sparkline } from "./sparkline.ts";
 import { type PicturesEvent, storyPng, terminalRow } from "./storyPictures.ts";
 import { showsImages } from "./terminalImage.ts";
 

@@ -2,6 +2,7 @@
 import type { Weights } from "../../nn/scope.ts";
 import type { Metrics } from "../../regimen/trainer.ts";
 import type { trainStage } from "../../regimen/trainStage.ts";
+import { thinned } from "../thinned.ts";
 
 export interface Trained {
   /** Those of before with the trained ones in their place. */
@@ -11,18 +12,6 @@ export interface Trained {
   readonly secondsPerStep: number;
   /** A step's number over equal stretches, at most 30 means. */
   readonly curve: number[];
-}
-
-/** Means of equal stretches. */
-function binned(values: readonly number[], most = 30): number[] {
-  const bins = Math.min(most, values.length);
-  return Array.from({ length: bins }, (_, i) => {
-    const part = values.slice(
-      Math.floor((i * values.length) / bins),
-      Math.floor(((i + 1) * values.length) / bins),
-    );
-    return part.reduce((sum, value) => sum + value, 0) / part.length;
-  });
 }
 
 /** Numbers and lists of metrics, as rows keep them. */
@@ -58,6 +47,6 @@ export async function followed(
     weights: next.value,
     held,
     secondsPerStep: seconds / Math.max(1, curve.length - 1),
-    curve: binned(curve),
+    curve: thinned(curve, 30),
   };
 }
