@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { filled, Scope } from "../nn/scope.ts";
+import { filled, Scope, type Weights } from "../nn/scope.ts";
 import { openCpu } from "../runtime/device.node.ts";
 import type { Device } from "../runtime/device.ts";
 import { floats } from "../runtime/values.ts";
@@ -73,6 +73,15 @@ describe("a trainer", () => {
     const [a = 0, b = 0] = weightsOf(trainer);
     expect([a, b].map((value) => Math.round(value * 10) / 10)).toEqual([2, -1]);
     expect(trainer.best.get("m.weight")?.data[0]).toBeCloseTo(2, 1);
+  });
+
+  it("begins its average at the weights that the task takes over", async () => {
+    const prepare = async (weights: Weights) => void weights.get("m.weight")?.data.set([2, -1]);
+    using trainer = await start({ ...task(4), prepare }, { emaDecay: 0.999 });
+    expect([...(trainer.best.get("m.weight")?.data ?? [])]).toEqual([2, -1]);
+    await trainer.advance();
+    const [a = 0, b = 0] = trainer.best.get("m.weight")?.data ?? [];
+    expect([Math.abs(a - 2) < 0.1, Math.abs(b + 1) < 0.1]).toEqual([true, true]);
   });
 
   it("continues a snapshot to the same bits", async () => {

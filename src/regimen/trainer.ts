@@ -127,7 +127,6 @@ export class Trainer implements Disposable {
     this.task = task;
     this.options = options;
     this.weights = weights;
-    this.average = options.emaDecay > 0 ? copyWeights(weights) : undefined;
     this.optimizer = new AdamW(options.optimizer);
     this.#program = program;
   }
@@ -145,12 +144,18 @@ export class Trainer implements Disposable {
     const trainer = new Trainer(task, options, weights, program, device);
     try {
       if (snapshot) trainer.#restore(snapshot);
-      else await task.prepare?.(weights, device);
+      else await trainer.#begin();
       return trainer;
     } catch (error) {
       trainer[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** The average begins at the weights that the task takes over. */
+  async #begin(): Promise<void> {
+    await this.task.prepare?.(this.weights, this.#device);
+    if (this.options.emaDecay > 0) this.average = copyWeights(this.weights);
   }
 
   #restore({ step, average, moments, task }: TrainerSnapshot): void {

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { topologicalOrder } from "../tensor/graph.ts";
 import { type ConvOptions, conv2d, conv2dBias, upsampleNearest } from "../tensor/ops/linear.ts";
 import { RandomStream } from "../tensor/random.ts";
-import { float32, input } from "../tensor/tensor.ts";
+import { constant, float32, input } from "../tensor/tensor.ts";
 import { openCpu } from "./device.node.ts";
 import { withEnlargedConvolutions } from "./enlargedConvolutions.ts";
 import { compile } from "./program.ts";
@@ -53,6 +53,19 @@ it.each([
   expect(y.shape).toEqual([2, outside, 2 * height, 2 * width]);
   const errors = Array.from(y.data, (value, i) => Math.abs(Number(value) - Number(expected.data[i])));
   expect(Math.max(...errors)).toBeLessThan(1e-5);
+});
+
+it("takes weights that are constants of the graph to the same bits", async () => {
+  const graph = trace({ x: float32("B", inside, "H", "W") }, ({ x }) => {
+    const [w, b] = [weights.get("w") as Value, weights.get("b") as Value]; // set above
+    const [kernel, bias] = [constant(w.data, w.shape), constant(b.data, b.shape)];
+    return { y: conv2dBias(upsampleNearest(x, 2), kernel, bias, usual) };
+  });
+  expect(enlarges(graph, new Set())).toBe(false);
+  const x = floats(random.normals(inside * 12, 1), [1, inside, 3, 4]);
+  using constants = await compile(graph, { device });
+  using inputs = await compile(graphOf(usual), { device, weights });
+  expect((await constants.run({ x })).y.data).toEqual((await inputs.run({ x })).y.data);
 });
 
 it("takes no pictures as well", async () => {

@@ -42,7 +42,7 @@ function convolveEnlarged(x: Tensor, weight: Tensor, bias: Tensor | undefined): 
   return interleaved(rows, 2);
 }
 
-/** The graph with such convolutions replaced; `held` tells which weights are constants. */
+/** The graph with such convolutions replaced; `held` tells which inputs are weights that do not change. */
 export function withEnlargedConvolutions<I extends string, O extends string>(
   graph: Graph<I, O>,
   held: { has(name: string): boolean },
@@ -52,7 +52,7 @@ export function withEnlargedConvolutions<I extends string, O extends string>(
     if (node.op.name !== "conv2d" || enlarged?.op.name !== "upsampleNearest" || weight === undefined) return;
     const { stride, pads } = node.attrs as { stride: number; pads: readonly number[] }; // conv2d's own
     const isUsual = enlarged.attrs.factor === 2 && stride === 1 && pads.every((pad) => pad === 1);
-    const isHeld = held.has(inputName(weight) ?? "");
+    const isHeld = weight.op.name === "constant" || held.has(inputName(weight) ?? "");
     if (!isUsual || !isHeld || String(weight.shape.slice(2)) !== "3,3") return;
     return convolveEnlarged(enlarged.inputs[0] as Tensor, weight, bias); // an enlarged map has one input
   });
