@@ -4,9 +4,10 @@
  */
 
 import type { Group, Plan } from "../plan/types.ts";
-import { floats, ints, type Value } from "../runtime/values.ts";
-import { branchLabels, repeat } from "./branches.ts";
-import { cachedLayers, startGraph, stepGraph } from "./groupPrograms.ts";
+import { floats, type Value } from "../runtime/values.ts";
+import { repeat } from "./branches.ts";
+import { cachedLayers, stepGraph } from "./groupPrograms.ts";
+import { startGroups } from "./groupStart.ts";
 import { cacheInputs, cacheNames, emptyCache, grownValues } from "./layerCaches.ts";
 import { decodeGroups } from "./loop.ts";
 import type { ProgramStore } from "./programStore.ts";
@@ -45,27 +46,21 @@ export async function* generateGroups<G extends Group>(
   const { plan, labels, nullLabel, signal } = request;
   const batch = labels.length;
   const branches = plan.groups.every((group) => request.guidance(group) === 0) ? 1 : 2;
-  const firstSize = plan.groups[0]?.size ?? 0;
-  const rows = branchLabels(labels, nullLabel, branches);
-  const start = await programs.run(
-    `start${branches}/${firstSize}`,
-    () => startGraph(model, branches, firstSize),
-    {
-      labels: ints(rows, [branches, batch]),
-      positions: request.firstPositions,
-    },
-  );
+  const start = await startGroups(model, programs, {
+    ...{ labels, nullLabel, branches },
+    positions: request.firstPositions,
+  });
   const names = cacheNames(model.depth);
   const step = await programs.get(`step${branches}`, () => stepGraph(model, branches), { kept: names });
   using cache = emptyCache(cachedLayers(model), branches * batch);
   const last = plan.groups.length - 1;
-  let x = start.x as Value; // the graph's outputs
+  let { x } = start;
   const propose = async (group: G): Promise<Value> => {
     const grown = group.index === last ? [] : names; // nothing looks back at the last group
     const inputs = {
       x,
-      layers: start.layers as Value,
-      head: start.head as Value,
+      layers: start.layers,
+      head: start.head,
       ...(branches === 2 && { guidance: floats([request.guidance(group)], []) }),
       ...cacheInputs(cache),
     };

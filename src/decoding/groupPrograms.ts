@@ -1,5 +1,5 @@
 /**
- * The two programs of cached generation, which serve every group, schedule and length. `branches` is 2 with guidance
+ * The programs of cached generation, which serve every group, schedule and length. `branches` is 2 with guidance
  * (conditional rows first, then unconditional ones), else 1. Shape letters: G branches, B pictures, N sites, M past
  * sites, C width, H heads, V codes.
  */
@@ -25,6 +25,14 @@ export function startGraph(model: CachedModel, branches: number, firstSize: numb
       layers: reshape(layers, [branches, B, depth, 6, c]),
       head: reshape(head, [branches, B, 2, c]),
     };
+  });
+}
+
+/** Labels [G, B] -> `layers` [G, B, to - from, 6, C]: a range of those of `startGraph`, over these layers' weights alone. */
+export function modulationsGraph(model: CachedModel, branches: number, from: number, to: number) {
+  return trace({ labels: int32(branches, B) }, ({ labels }) => {
+    const { layers } = model.modulations(model.classVector(reshape(labels, [mulDims(branches, B)])));
+    return { layers: reshape(slice(layers, 1, from, to), [branches, B, to - from, 6, model.width]) };
   });
 }
 

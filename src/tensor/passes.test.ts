@@ -213,6 +213,12 @@ describe("simplify", () => {
     expect(only(s.reshape(s.reshape(x, [-1]), x.shape))).toBe(x);
     expect(only(s.transpose(s.transpose(x, [1, 0]), [1, 0]))).toBe(x);
     expect(only(s.slice(x, 1, 0, 3))).toBe(x);
+    const joined = s.concat([x, e.neg(x), e.exp(x)], 1);
+    expect(only(s.slice(joined, 1, 0, 3))).toBe(x);
+    expect(opNames(only(s.slice(joined, 1, 7, 9)))).toEqual(["input", "exp", "slice"]);
+    expect(opNames(only(s.slice(joined, 1, 2, 5)))).toEqual(["input", "slice", "neg", "slice", "concat"]);
+    expect(opNames(only(s.slice(joined, 1, 1, 8)))).toContain("exp"); // all are met
+    expect(opNames(only(s.slice(s.concat([x, x], 0), 1, 0, 1)))).toEqual(["input", "concat", "slice"]); // another axis
     expect(only(s.pad(x, 1, 0, 0))).toBe(x);
     expect(only(s.cast(x, "float32"))).toBe(x);
     expect(only(s.sum(s.reshape(x, [...x.shape, 1]), [2]))).toBe(x);

@@ -5,21 +5,22 @@
  */
 import { stepMatrices } from "../../codec/multiScalePrograms.ts";
 import { checkLabels } from "../../conditioner/classEmbedding.ts";
-import { branchLabels, repeat } from "../../decoding/branches.ts";
+import { repeat } from "../../decoding/branches.ts";
 import { type ChoiceRules, chooseTokens } from "../../decoding/chooseTokens.ts";
 import { leastConfident } from "../../decoding/confidence.ts";
 import type { GroupResult } from "../../decoding/groupGenerator.ts";
-import { aloneGraph, startGraph } from "../../decoding/groupPrograms.ts";
+import { aloneGraph } from "../../decoding/groupPrograms.ts";
+import { type GroupStart, type GroupStartRequest, startGroups } from "../../decoding/groupStart.ts";
 import { decodeGroups, throwIfAborted } from "../../decoding/loop.ts";
 import { ProgramStore } from "../../decoding/programStore.ts";
-import type { ChosenTokens, KeptTokens } from "../../decoding/types.ts";
+import type { CachedModel, ChosenTokens, KeptTokens } from "../../decoding/types.ts";
 import { checkSampling, drawWithConfidence, type SamplingOptions } from "../../head/categorical.ts";
 import type { Weights } from "../../nn/scope.ts";
 import type { Scale } from "../../plan/types.ts";
 import { codebookName } from "../../regimen/multiScaleModel.ts";
 import { decodeFeatures, startScales } from "../../regimen/scaleSteps.ts";
 import type { Device } from "../../runtime/device.ts";
-import { floats, ints, type Value } from "../../runtime/values.ts";
+import { floats, type Value } from "../../runtime/values.ts";
 import type { RandomStream } from "../../tensor/random.ts";
 import type { HmarNetworks } from "./build.ts";
 import { refineGraph } from "./programs.ts";
@@ -37,13 +38,6 @@ export interface GenerateOptions extends SamplingOptions {
 export interface ScaleResult extends GroupResult<Scale> {
   readonly total: Value;
   readonly masked: readonly Uint8Array[];
-}
-
-/** Embedded input, modulations per layer and of the head. */
-interface Started {
-  readonly x: Value;
-  readonly layers: Value;
-  readonly head: Value;
 }
 
 /** What one scale has so far. */
@@ -83,9 +77,13 @@ export class HmarGenerator implements Disposable {
     const branches = options.cfgScale === 0 || plan.groups.length === 1 ? 1 : 2;
     const walk = await startScales(this.#programs, { tokenizer, transformer: nextScale }, labels.length);
     const first = walk.positions(plan.groups[0]);
-    const started = await this.#start(labels, first, branches);
+    const start = (model: CachedModel, request: Pick<GroupStartRequest, "name" | "branches">) => {
+      const { nullLabel } = nextScale.conditioner;
+      return startGroups(model, this.#programs, { ...request, labels, nullLabel, positions: first });
+    };
+    const started = await start(nextScale, { branches });
     const refining = options.schedule.some((passes) => passes.length > 1)
-      ? await this.#startMasked(labels, first)
+      ? await start(this.networks.masked, { name: "startMasked", branches: 1 })
       : undefined;
     let x = started.x;
     let masked: Uint8Array[] = [];
@@ -112,27 +110,8 @@ export class HmarGenerator implements Disposable {
     }
   }
 
-  async #start(labels: Int32Array, positions: Value, branches: number): Promise<Started> {
-    const { nextScale } = this.networks;
-    const rows = branchLabels(labels, nextScale.conditioner.nullLabel, branches);
-    const out = await this.#programs.run(
-      `start${branches}`,
-      () => startGraph(nextScale, branches, nextScale.firstSize),
-      { labels: ints(rows, [branches, labels.length]), positions },
-    );
-    return { x: out.x as Value, layers: out.layers as Value, head: out.head as Value }; // the graph's outputs
-  }
-
-  async #startMasked(labels: Int32Array, positions: Value): Promise<Started> {
-    const { masked } = this.networks;
-    const graph = () => startGraph(masked, 1, masked.firstSize);
-    const given = { labels: ints(labels, [1, labels.length]), positions };
-    const out = await this.#programs.run("startMasked", graph, given);
-    return { x: out.x as Value, layers: out.layers as Value, head: out.head as Value }; // the graph's outputs
-  }
-
   /** Guided logits [B, N, V] of next-scale prediction. */
-  async #pass(x: Value, { layers, head }: Started, branches: number, guidance: number): Promise<Value> {
+  async #pass(x: Value, { layers, head }: GroupStart, branches: number, guidance: number): Promise<Value> {
     const graph = () => aloneGraph(this.networks.nextScale, branches);
     const inputs = { x, layers, head, ...(branches === 2 && { guidance: floats([guidance], []) }) };
     return (await this.#programs.run(`pass${branches}`, graph, inputs)).logits as Value; // the graph's output
@@ -176,7 +155,7 @@ export class HmarGenerator implements Disposable {
     scale: Scale,
     first: Draft,
     x: Value,
-    { layers, head }: Started,
+    { layers, head }: GroupStart,
     options: GenerateOptions,
     streams: readonly RandomStream[],
     masked: Uint8Array[],

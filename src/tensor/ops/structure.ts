@@ -195,8 +195,28 @@ const sliceOp: Op<{ axis: number; start: Dim; end: Dim }> = {
         : emit.node("Slice", [x as string, emit.dims([start]), emit.dims([end]), emit.int64([axis])]),
     ),
   bounds: ({ inputs, attrs: { axis, start, end } }) => [start, subDims(inputs[0]?.shape[axis] as Dim, end)], // one input
-  simplify: (node) => (shapesEqual(node.shape, first(node).shape) ? first(node) : undefined),
+  simplify: (node) => {
+    const x = first(node);
+    if (shapesEqual(node.shape, x.shape)) return x;
+    const isAcross = x.op.name === "concat" && x.attrs.axis === node.attrs.axis;
+    return isAcross ? sliceOfParts(x.inputs, node.attrs) : undefined;
+  },
 };
+
+/** A slice of joined parts as one of those it meets; undefined where it meets all or none, or a size is a symbol. */
+function sliceOfParts(parts: readonly Tensor[], { axis, start, end }: Range): Tensor | undefined {
+  if (typeof start !== "number" || typeof end !== "number") return undefined;
+  const met: Tensor[] = [];
+  let first = 0;
+  for (const part of parts) {
+    const size = part.shape[axis];
+    if (typeof size !== "number") return undefined;
+    const [from, to] = [Math.max(start, first), Math.min(end, first + size)];
+    if (from < to) met.push(slice(part, axis, from - first, to - first));
+    first += size;
+  }
+  return met.length > 0 && met.length < parts.length ? concat(met, axis) : undefined;
+}
 
 /** Elements start .. end - 1 of one axis. Errors: SLICE_OUT_OF_RANGE. */
 export function slice(x: Tensor, axis: number, start: Dim, end: Dim): Tensor {
