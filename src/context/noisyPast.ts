@@ -6,6 +6,7 @@
 import type { Plan } from "../plan/types.ts";
 import { blockCausal } from "./blockCausal.ts";
 import type { NoisyPast, Visibility } from "./types.ts";
+import { betweenGroups } from "./visibility.ts";
 
 const byTime = (sign: 1 | -1) => (draws: readonly number[]) => [...draws].sort((a, b) => sign * (a - b));
 
@@ -49,15 +50,7 @@ function copiedOrder({ groups, length, groupOf }: Plan): TrainingOrder {
     if (key >= copies) return key !== query;
     return query >= copies ? key >= query - copies : key > query;
   };
-  const visibility: Visibility = {
-    name: "clean copy",
-    cacheable: true,
-    hidden: ({ length: n, groupOf: of }) =>
-      Uint8Array.from(
-        { length: n * n },
-        (_, i) => (isHidden(of[Math.floor(i / n)] as number, of[i % n] as number) ? 1 : 0), // in range
-      ),
-  };
+  const visibility = betweenGroups("clean copy", isHidden);
   const conditions = copies + groups.length;
   return { length: clean + length, groupOf: order, positions, clean, conditions, visibility };
 }

@@ -6,7 +6,7 @@
 import type { RandomStream } from "../tensor/random.ts";
 import type { PastRequest, PastSource } from "./types.ts";
 
-const source = (name: string, past: PastSource["past"]): PastSource => ({ name, labels: "keep", past });
+const source = (name: string, past: PastSource["past"]): PastSource => ({ name, past });
 
 /** Teacher forcing. */
 export const groundTruth: PastSource = source("ground truth", async ({ truth }) => truth);

@@ -5,8 +5,6 @@ import type { RandomStream } from "../tensor/random.ts";
 /** Says which keys a query must not see. */
 export interface Visibility {
   readonly name: string;
-  /** True when past activations never change, so that keys and values may be cached. */
-  readonly cacheable: boolean;
   /** length x length flags, row = query, 1 = hidden; sites need not stand in the order of their groups. */
   hidden(order: Pick<Plan, "length" | "groupOf">): Uint8Array;
 }
@@ -34,8 +32,6 @@ export interface PastRequest {
 /** Where the tokens that a model sees as its past come from while it trains. */
 export interface PastSource {
   readonly name: string;
-  /** Keep the true labels, or recompute them from the altered past (residual codecs). */
-  readonly labels: "keep" | "recompute";
   /** The past [B * L] of a step. */
   past(request: PastRequest): Promise<Int32Array>;
 }

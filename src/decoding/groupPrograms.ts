@@ -3,11 +3,12 @@
  * (conditional rows first, then unconditional ones), else 1. Shape letters: G branches, B pictures, N sites, M past
  * sites, C width, H heads, V codes.
  */
+import type { LayerOptions } from "../mixer/types.ts";
 import { trace } from "../runtime/trace.ts";
 import { mulDims, symbol } from "../tensor/dims.ts";
 import { add, mul, sub } from "../tensor/ops/elementwise.ts";
 import { reshape, slice } from "../tensor/ops/structure.ts";
-import { float32, int32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
+import { dimOf, float32, int32, type Tensor, type TensorSpec } from "../tensor/tensor.ts";
 import { alikeLayers, type CachedLayer, cacheSpecs, grownCaches, pastOf } from "./layerCaches.ts";
 import type { CachedModel } from "./types.ts";
 
@@ -40,53 +41,51 @@ export function modulationsGraph(model: CachedModel, branches: number, from: num
 export const cachedLayers = ({ depth, width, numHeads }: CachedModel): CachedLayer[] =>
   alikeLayers(depth, { heads: numHeads, width: width / numHeads });
 
+/** What a pass takes: sites x [G, B, N, C], modulations, and the weight of guidance where there are two branches. */
+const passSpecs = ({ depth, width: c }: CachedModel, branches: number): Record<string, TensorSpec> => ({
+  x: float32(branches, B, symbol("N"), c),
+  layers: float32(branches, B, depth, 6, c),
+  head: float32(branches, B, 2, c),
+  ...(branches === 2 && { guidance: float32() }),
+});
+
+/** Guided logits [B, N, V] of a pass, and every layer's keys and values [G B, H, M + N, D]. */
+function pass(
+  model: CachedModel,
+  branches: number,
+  inputs: Readonly<Record<string, Tensor>>,
+  options: (layer: number) => LayerOptions,
+) {
+  const flatten = (name: string) => {
+    const value = inputs[name] as Tensor; // declared by `passSpecs`
+    return reshape(value, [mulDims(branches, B), ...value.shape.slice(2)]);
+  };
+  const x = flatten("x");
+  const modulations = { layers: flatten("layers"), head: flatten("head") };
+  const { logits, caches } = model.blocks(x, modulations, options);
+  const form = [branches, B, dimOf(x, 1), model.vocabSize];
+  return { logits: guide(reshape(logits, form), inputs.guidance), caches };
+}
+
 /**
  * One pass over the sites of a group: x [G, B, N, C] with the past -> logits [B, N, V], guided as
  * (1 + t) conditional - t unconditional when there are two branches, and the caches including these sites.
  */
 export function stepGraph(model: CachedModel, branches: number) {
-  const { depth, width: c } = model;
-  const [N, M] = [symbol("N"), symbol("M")];
   const rows = mulDims(branches, B);
-  const specs: Record<string, TensorSpec> = {
-    x: float32(branches, B, N, c),
-    layers: float32(branches, B, depth, 6, c),
-    head: float32(branches, B, 2, c),
-    ...(branches === 2 && { guidance: float32() }),
-    ...cacheSpecs(cachedLayers(model), rows, M), // as layers see them: a reshape of an output is a copy
-  };
-  return trace(specs, (inputs) => {
-    const get = (name: string): Tensor => inputs[name] as Tensor; // declared above
-    const flatten = (x: Tensor) => reshape(x, [rows, ...x.shape.slice(2)]);
-    const past = (i: number) => ({ past: pastOf(inputs, depth, i) });
-    const modulations = { layers: flatten(get("layers")), head: flatten(get("head")) };
-    const { logits, caches } = model.blocks(flatten(get("x")), modulations, past);
-    return {
-      logits: guide(reshape(logits, [branches, B, N, model.vocabSize]), inputs.guidance),
-      ...grownCaches(caches),
-    };
+  const past = cacheSpecs(cachedLayers(model), rows, symbol("M")); // as layers see them: a reshape of an output is a copy
+  return trace({ ...passSpecs(model, branches), ...past }, (inputs) => {
+    const options = (layer: number) => ({ past: pastOf(inputs, model.depth, layer) });
+    const { logits, caches } = pass(model, branches, inputs, options);
+    return { logits, ...grownCaches(caches) };
   });
 }
 
 /** As `stepGraph` for a group that sees only itself: no past comes in, no cache goes out. */
 export function aloneGraph(model: CachedModel, branches: number) {
-  const { depth, width: c } = model;
-  const N = symbol("N");
-  const rows = mulDims(branches, B);
-  const specs: Record<string, TensorSpec> = {
-    x: float32(branches, B, N, c),
-    layers: float32(branches, B, depth, 6, c),
-    head: float32(branches, B, 2, c),
-    ...(branches === 2 && { guidance: float32() }),
-  };
-  return trace(specs, (inputs) => {
-    const flatten = (name: string) => {
-      const x = inputs[name] as Tensor; // declared above
-      return reshape(x, [rows, ...x.shape.slice(2)]);
-    };
-    const modulations = { layers: flatten("layers"), head: flatten("head") };
-    const { logits } = model.blocks(flatten("x"), modulations, () => ({}));
-    return { logits: guide(reshape(logits, [branches, B, N, model.vocabSize]), inputs.guidance) };
+  return trace(passSpecs(model, branches), (inputs) => {
+    const { logits } = pass(model, branches, inputs, () => ({}));
+    return { logits };
   });
 }
 

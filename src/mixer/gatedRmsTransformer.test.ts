@@ -1,5 +1,6 @@
 import { beforeAll, expect, it } from "vitest";
-import { attentionBias, blockCausal } from "../context/blockCausal.ts";
+import { blockCausal } from "../context/blockCausal.ts";
+import { attentionBias } from "../context/visibility.ts";
 import {
   cacheInputs,
   cacheSpecs,

@@ -1,5 +1,7 @@
 /** Random scale schedules, one per training step. Source: FlexVAR and SAR `trainer.py`, `gen_curr_patch_nums` (code). */
+
 import type { RandomStream } from "../tensor/random.ts";
+import { publishedSides } from "./publishedSides.ts";
 
 /** Sides `from` .. `to`, of which `count` distinct ones are drawn. */
 export interface SideRange {
@@ -25,7 +27,7 @@ export interface ScheduleRule {
 
 /** The rule of the released models. Source: code. */
 export const officialRule: ScheduleRule = {
-  full: [1, 2, 3, 4, 5, 6, 8, 10, 13, 16],
+  full: publishedSides[256],
   fullShare: 0.05,
   first: [1, 2],
   ranges: [

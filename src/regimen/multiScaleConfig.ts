@@ -2,7 +2,9 @@
  * Configuration of a multi-scale residual tokenizer and of a transformer over its scales, as in VAR. Every field carries its
  * official constructor name (`official`), by which reference cases and checkpoints are read. Defaults are the official ones.
  */
+
 import { z } from "zod";
+import { publishedSides } from "../plan/publishedSides.ts";
 import {
   blockFields,
   groupFields,
@@ -40,7 +42,7 @@ export const tokenizerSchema = z
     usingZnorm: z.boolean().default(false).meta({ official: "using_znorm" }),
     quantResi: z.number().min(0).max(1).default(0.5).meta({ official: "quant_resi" }),
     shareQuantResi: z.int().min(0).max(32).default(4).meta({ official: "share_quant_resi" }),
-    patchNums: patchNumsSchema.default([1, 2, 3, 4, 5, 6, 8, 10, 13, 16]).meta({ official: "v_patch_nums" }),
+    patchNums: patchNumsSchema.default([...publishedSides[256]]).meta({ official: "v_patch_nums" }),
   })
   .refine((c) => groupsFit(c, c.chMult), {
     error: "numGroups must divide ch times every entry of chMult",
@@ -63,7 +65,7 @@ export const transformerFields = z.strictObject({
   condDropRate: z.number().min(0).max(1).default(0.1).meta({ official: "cond_drop_rate" }),
   dropPathRate: z.number().min(0).max(0.9).default(0).meta({ official: "drop_path_rate" }),
   attnL2Norm: z.boolean().default(true).meta({ official: "attn_l2_norm" }),
-  patchNums: patchNumsSchema.default([1, 2, 3, 4, 5, 6, 8, 10, 13, 16]).meta({ official: "patch_nums" }),
+  patchNums: patchNumsSchema.default([...publishedSides[256]]).meta({ official: "patch_nums" }),
 });
 
 export const headsDivide = (c: { embedDim: number; numHeads: number }) => c.embedDim % c.numHeads === 0;

@@ -2,8 +2,10 @@
  * Published checkpoints of systems over VAR's tokenizer and transformer: configurations follow from shapes and small buffers.
  * Source: VAR `models/var.py`, `models/vqvae.py`, `models/__init__.py` (code).
  */
+
 import { type HostTensor, isFloat, toInt32 } from "../formats/hostTensor.ts";
 import { downsampleFactor } from "../nn/convAutoencoder.ts";
+import { publishedSides } from "../plan/publishedSides.ts";
 import { NextxError } from "../tensor/errors.ts";
 import { officialDropPath, type TokenizerConfig } from "./multiScaleConfig.ts";
 import { tokenizerPrefix } from "./multiScaleModel.ts";
@@ -14,13 +16,6 @@ import {
   type OfficialTensors,
   type Recognised,
 } from "./officialForm.ts";
-
-/** Published schedules by final side of the token map. */
-export const schedules = [
-  [1, 2, 3, 4, 5, 6, 8, 10, 13, 16],
-  [1, 2, 3, 4, 6, 9, 13, 18, 24, 32],
-  [1, 2, 3, 4, 5, 7, 9, 12, 16, 21, 27, 36, 48, 64],
-];
 
 /** Longer sides are not VAR's. */
 const maxSide = 256;
@@ -75,7 +70,7 @@ async function scheduleOf(
   }
   const fits = (sides: readonly number[]) =>
     sides.length === count && sides[0] === first && squares(sides) === length;
-  const known = schedules.find(fits);
+  const known = Object.values(publishedSides).find(fits);
   if (known) return known;
   return count <= 8 ? onlySchedule(first, count, length) : undefined;
 }

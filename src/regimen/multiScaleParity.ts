@@ -2,7 +2,9 @@
  * How reference cases of VAR, and of what is built on it, say their models: names and defaults of the official constructors.
  * Source: `models/vqvae.py`, `models/var.py` (code); HMAR's and FlexVAR's transformers have the same.
  */
+
 import { caseConfig, fromOfficial, type ParityCase } from "../formats/parityCase.ts";
+import { publishedSides } from "../plan/publishedSides.ts";
 import { officialMultipliers } from "./autoencoderFields.ts";
 import {
   type TokenizerConfig,
@@ -13,7 +15,7 @@ import {
 import { withoutInert } from "./parityTools.ts";
 
 type Config = ParityCase["config"];
-const sides = [1, 2, 3, 4, 5, 6, 8, 10, 13, 16];
+const sides = publishedSides[256];
 
 /** What a case leaves out of a transformer. */
 export const transformerDefaults = {

@@ -3,6 +3,7 @@
  * scales and masked refinement its pictures are no worse than VAR's. Source: arXiv 2506.04421, tables 1 and 4 (d16: 3.50 VAR,
  * 3.76 Markov, 3.42 weighted, 3.01 refined).
  */
+
 import type { ArmContext } from "../../evaluate/claim/arms.node.ts";
 import {
   type Claim,
@@ -16,6 +17,7 @@ import type { ResultFigure } from "../../evaluate/claim/result.ts";
 import type { Target } from "../../evaluate/claim/target.ts";
 import { decodeModel } from "../../formats/modelFile.ts";
 import type { Weights } from "../../nn/scope.ts";
+import { publishedSides } from "../../plan/publishedSides.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import { tokenizerPrefix } from "../../regimen/multiScaleModel.ts";
 import { withPrefix } from "../../regimen/multiScaleStages.ts";
@@ -70,10 +72,7 @@ export const hmarClaimOptions: HmarClaimOptions = {
   },
   inpainting: { pictures: 256, seeds: [1, 2, 3] },
   speed: {
-    schedules: [
-      [1, 2, 3, 4, 6, 8],
-      [1, 2, 3, 4, 5, 6, 8, 10, 13, 16],
-    ],
+    schedules: [[1, 2, 3, 4, 6, 8], publishedSides[256]],
     widths: [64, 128, 256],
     ...{ batches: [1, 8], repeats: 5 },
   },

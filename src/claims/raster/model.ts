@@ -8,11 +8,12 @@
 import type { MultiScaleTokenizer } from "../../codec/multiScaleTokenizer.ts";
 import { classEmbedding } from "../../conditioner/classEmbedding.ts";
 import type { LabelConditioner } from "../../conditioner/types.ts";
-import { attentionBias, blockCausal } from "../../context/blockCausal.ts";
+import { blockCausal } from "../../context/blockCausal.ts";
+import { attentionBias } from "../../context/visibility.ts";
 import { ModulatedTransformer, sequenceOptions } from "../../mixer/modulatedTransformer.ts";
 import type { KeepFactors } from "../../mixer/types.ts";
 import { Scope, type Weights } from "../../nn/scope.ts";
-import { rasterPlan } from "../../plan/raster.ts";
+import { latticeRaster } from "../../plan/lattice.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { Plan } from "../../plan/types.ts";
 import type { TransformerConfig } from "../../regimen/multiScaleConfig.ts";
@@ -36,7 +37,8 @@ export class RasterTransformer extends ModulatedTransformer {
   constructor(scope: Scope, config: TransformerConfig, vocabSize: number) {
     super(scope, config, vocabSize);
     this.#scope = scope;
-    this.plan = rasterPlan(config.patchNums.at(-1) ?? 1);
+    const side = config.patchNums.at(-1) ?? 1;
+    this.plan = latticeRaster([side, side]);
     this.conditioner = classEmbedding(scope.in("class_emb"), config.numClasses, config.embedDim, super.init);
   }
 

@@ -8,6 +8,7 @@ import { startGraph, stepGraph } from "../../decoding/groupPrograms.ts";
 import type { CachedModel } from "../../decoding/types.ts";
 import type { Arm } from "../../evaluate/claim/arms.node.ts";
 import { initialise } from "../../nn/scope.ts";
+import { publishedSides } from "../../plan/publishedSides.ts";
 import type { Plan } from "../../plan/types.ts";
 import { tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";
 import { codebookName } from "../../regimen/multiScaleModel.ts";
@@ -27,7 +28,7 @@ import { countResults, type Generate, measureTime, timed } from "../timing.ts";
 /** Schedules by the side of their finest map: the shipped models', and the official one of 256 px. */
 export const schedules: Readonly<Record<number, readonly number[]>> = {
   8: [1, 2, 3, 4, 6, 8],
-  16: [1, 2, 3, 4, 5, 6, 8, 10, 13, 16],
+  16: publishedSides[256],
 };
 /** Images at once. */
 export const batches = [1, 8, 32] as const;

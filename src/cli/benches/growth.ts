@@ -2,12 +2,14 @@
  * `nextx bench growth`: time and memory of VAR against depth, tokens and pictures drawn together, each point in a process of
  * its own, with the exponents of fitted power laws; the decoder alone beside. Sizes are VAR-d16's width with fewer blocks.
  */
+
 import { join } from "node:path";
 import { z } from "zod";
 import { throwIfAborted } from "../../decoding/loop.ts";
 import { type PowerFit, powerFit } from "../../evaluate/claim/powerFit.ts";
 import { packageRoot } from "../../models.node.ts";
 import { downsampleFactor } from "../../nn/convAutoencoder.ts";
+import { publishedSides } from "../../plan/publishedSides.ts";
 import { outputOf } from "../../programOutput.node.ts";
 import {
   officialTransformer,
@@ -37,9 +39,8 @@ const tokensOf = (sides: readonly number[]): number => sides.reduce((sum, side) 
 const along = { depth: (size: Size) => size.depth, tokens: (size: Size) => tokensOf(size.sides) };
 const placeOf = (axis: Axis, size: Size): number => (axis === "pictures" ? size.pictures : along[axis](size));
 
-/** Published schedules of 256 and 512 px, and their beginnings. */
-const sides256 = [1, 2, 3, 4, 5, 6, 8, 10, 13, 16];
-const sides512 = [1, 2, 3, 4, 6, 9, 13, 18, 24, 32];
+/** Published schedules, and their beginnings. */
+const { 256: sides256, 512: sides512 } = publishedSides;
 
 const fullPlan: Plan = {
   depth: [2, 4, 8, 16].map((depth) => ({ depth, sides: sides256, pictures: 1 })),

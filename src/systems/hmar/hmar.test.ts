@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { editPlan } from "../../codec/editMask.ts";
-import { attentionBias } from "../../context/blockCausal.ts";
 import { ownGroup } from "../../context/ownGroup.ts";
+import { attentionBias } from "../../context/visibility.ts";
 import { sequenceOptions } from "../../mixer/modulatedTransformer.ts";
 import { initialise, parameterCount, type Weights } from "../../nn/scope.ts";
 import { officialTransformer, tokenizerSchema, transformerSchema } from "../../regimen/multiScaleConfig.ts";

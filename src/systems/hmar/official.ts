@@ -4,7 +4,9 @@
  * stage 1 but for its last layers, head and mask vector. A stage 1 dict alone cannot be told from VAR's. Source: dossier of
  * `models/nsp.py`, `models/mp.py`, `models/hmar.py` (code).
  */
+
 import { validate } from "../../formats/validate.ts";
+import { publishedSides } from "../../plan/publishedSides.ts";
 import { officialTransformer } from "../../regimen/multiScaleConfig.ts";
 import {
   blockSection,
@@ -12,7 +14,6 @@ import {
   levelledDerivable,
   multiScaleTokenizerPart,
   recogniseLevelled,
-  schedules,
 } from "../../regimen/multiScaleOfficial.ts";
 import {
   countIndices,
@@ -123,7 +124,7 @@ const published: readonly (readonly [depth: number, parameters: string])[] = [
 ];
 
 const presets = published.map(([depth, size]): OfficialPreset => {
-  const [patchNums = []] = schedules;
+  const patchNums = publishedSides[256];
   const config = hmarModelSchema.parse({
     tokenizer: { patchNums },
     transformer: officialTransformer(depth, patchNums),

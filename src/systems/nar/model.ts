@@ -6,6 +6,7 @@
 import { classEmbedding } from "../../conditioner/classEmbedding.ts";
 import type { LabelConditioner } from "../../conditioner/types.ts";
 import { blockCausal } from "../../context/blockCausal.ts";
+import { biasOf } from "../../context/visibility.ts";
 import type { LatticeModel } from "../../decoding/latticeGenerator.ts";
 import { neighbourHeads, nextSiteHead, type Overlap } from "../../head/latticeHeads.ts";
 import type { LatticeHeads } from "../../head/types.ts";
@@ -188,10 +189,7 @@ export class LatticeTransformer implements LatticeModel {
   headLogits(labels: Tensor, ids: Tensor): Tensor[] {
     const before = this.prefixLength - 1;
     const length = before + 1 + this.plan.length;
-    const bias = constant(
-      Float32Array.from(this.hidden(), (hidden) => (hidden === 1 ? -1e9 : 0)),
-      [length, length],
-    );
+    const bias = constant(biasOf(this.hidden()), [length, length]);
     const x = concat([this.prefix(labels), this.tokens(ids)], 1);
     const places = constant(
       Int32Array.from({ length }, (_, i) => i),

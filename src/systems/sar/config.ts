@@ -2,7 +2,9 @@
  * Configuration of FlexVAR, the base of SAR, and its tokenizer. Every field carries its official constructor name
  * (`official`), by which reference cases and checkpoints are read. Defaults are the official ones of the released models.
  */
+
 import { z } from "zod";
+import { publishedSides } from "../../plan/publishedSides.ts";
 import {
   blockFields,
   cosineVqFields,
@@ -43,7 +45,7 @@ export const tokenizerSchema = z
   });
 
 /** Sides at which the official sampler draws; it is greedy at all others. Source: code, `autoregressive_infer_cfg`. */
-export const officialSampledSides = [1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 23, 24, 32];
+export const officialSampledSides = [...publishedSides[256], 23, 24, 32];
 
 const fields = transformerFields.extend({
   positionSide: side.default(32).describe("Side of the learned position map; officially 32."),

@@ -1,6 +1,7 @@
 /** FlexVAR as training sees it: both passes with schedules as data. Shape letters as in the model; N isolated sites. */
 import { nextMatrix, poolMatrix, transitionMatrix } from "../../codec/scaleMatrices.ts";
-import { attentionBias, blockCausal, classAndSelf } from "../../context/blockCausal.ts";
+import { blockCausal, classAndSelf } from "../../context/blockCausal.ts";
+import { attentionBias } from "../../context/visibility.ts";
 import { scalePlan } from "../../plan/scales.ts";
 import type { Plan, Scale } from "../../plan/types.ts";
 import type { IsolatedForm, ScaleWiseModel, Values, WholeForm } from "../../regimen/scaleWise.ts";

@@ -2,7 +2,8 @@
  * VAR's transformer: teacher-forced logits for training and the pieces of cached generation; every scale sees its own and
  * all earlier ones. Source: `models/var.py` (code). Shape letters: B batch, L tokens, N0 sites of the first scale, V codes.
  */
-import { attentionBias, blockCausal } from "../../context/blockCausal.ts";
+import { blockCausal } from "../../context/blockCausal.ts";
+import { attentionBias } from "../../context/visibility.ts";
 import { LevelledTransformer } from "../../mixer/levelledTransformer.ts";
 import { sequenceOptions } from "../../mixer/modulatedTransformer.ts";
 import type { KeepFactors } from "../../mixer/types.ts";

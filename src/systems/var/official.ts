@@ -3,13 +3,13 @@
  * checkpoint. Source: `models/var.py`, `models/vqvae.py`, `models/__init__.py` (code).
  */
 import { validate } from "../../formats/validate.ts";
+import { publishedSides } from "../../plan/publishedSides.ts";
 import { officialTransformer, tokenizerSchema } from "../../regimen/multiScaleConfig.ts";
 import {
   imageSizeOf,
   levelledDerivable,
   multiScaleTokenizerPart,
   recogniseLevelled,
-  schedules,
 } from "../../regimen/multiScaleOfficial.ts";
 import type { OfficialForm, OfficialPart, OfficialPreset } from "../../regimen/officialForm.ts";
 import { transformerPrefix } from "./scaleWise.ts";
@@ -26,17 +26,17 @@ const transformer: OfficialPart = {
     `VAR transformer, depth ${depth}, width ${embedDim}, ${numClasses} classes, scales ${patchNums ?? "unknown"}`,
 };
 
-/** Depth, schedule, pixels and parameters of the published models. */
-const published: readonly (readonly [depth: number, schedule: number, millions: string])[] = [
-  [16, 0, "310 M"],
-  [20, 0, "600 M"],
-  [24, 0, "1.0 B"],
-  [30, 0, "2.0 B"],
-  [36, 1, "2.3 B"],
+/** Depth, pixels and parameters of the published models. */
+const published: readonly (readonly [depth: number, pixels: 256 | 512, size: string])[] = [
+  [16, 256, "310 M"],
+  [20, 256, "600 M"],
+  [24, 256, "1.0 B"],
+  [30, 256, "2.0 B"],
+  [36, 512, "2.3 B"],
 ];
 
-const presets = published.map(([depth, schedule, size]): OfficialPreset => {
-  const patchNums = schedules[schedule] ?? [];
+const presets = published.map(([depth, pixels, size]): OfficialPreset => {
+  const patchNums = publishedSides[pixels];
   const config = {
     tokenizer: tokenizerSchema.parse({ patchNums }),
     transformer: officialTransformer(depth, patchNums),

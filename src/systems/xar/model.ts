@@ -5,8 +5,8 @@
  */
 import { classEmbedding } from "../../conditioner/classEmbedding.ts";
 import type { LabelConditioner } from "../../conditioner/types.ts";
-import { attentionBias } from "../../context/blockCausal.ts";
 import type { TrainingOrder } from "../../context/noisyPast.ts";
+import { attentionBias } from "../../context/visibility.ts";
 import type { FlowGroupModel, FlowSites } from "../../decoding/flowGroupGenerator.ts";
 import { DoubleStack, dense } from "../../mixer/gatedRmsTransformer.ts";
 import type { CachedOptions, KeyValue } from "../../mixer/types.ts";
