@@ -25,3 +25,19 @@ test("what lies on a device is freed once, when the last cache lets it go", () =
   cache[Symbol.dispose]();
   expect(freed).toEqual(["a", "b"]);
 });
+
+test("arrays are freed when the last cache lets them go, not when they are collected", () => {
+  const large = () => floats(new Float32Array(2 ** 22).fill(1), [1, 1, 2 ** 22, 1]);
+  const held = () => process.memoryUsage().arrayBuffers;
+  const [first, second] = [large(), large()];
+  const cache = new KvCache([first]);
+  const clone = cache.clone();
+  cache.commit([second]);
+  expect(clone.values[0]?.data[2 ** 22 - 1]).toBe(1);
+  const before = held();
+  clone[Symbol.dispose]();
+  expect(before - held()).toBeGreaterThan(2 ** 23);
+  expect([first.data.length, second.data.length]).toEqual([0, 2 ** 22]);
+  cache.rollback(5);
+  expect([second.data.length, cache.length, cache.values[0]?.data[4]]).toEqual([0, 5, 1]);
+});

@@ -1,6 +1,6 @@
 /**
- * Keys and values of all layers, grown by one group per step: host arrays, or what a program left on its device, which is
- * freed when nothing holds it. A clone is free.
+ * Keys and values of all layers, grown by one group per step: host arrays, or what a program left on its device. They are the
+ * cache's own, freed when nothing holds them: arrays are empty then. A clone is free.
  */
 import { floats, freeValues, type Value } from "../runtime/values.ts";
 import { invariant } from "../tensor/errors.ts";

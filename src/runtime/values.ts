@@ -57,9 +57,31 @@ export class DeviceValue implements Value, Disposable {
   }
 }
 
-/** Frees those values that lie on a device. */
+/**
+ * Frees values that nothing uses any more: what lies on a device, and the memory of arrays, which are empty then. Collecting
+ * would free arrays too, but waits until the largest caches stand beside each other twice.
+ */
 export function freeValues(values: Iterable<Value>): void {
-  for (const value of values) if (value instanceof DeviceValue) value[Symbol.dispose]();
+  for (const value of values) {
+    if (value instanceof DeviceValue) value[Symbol.dispose]();
+    else freeArray(value.data);
+  }
+}
+
+const freeBuffer = (() => {
+  if ("transfer" in ArrayBuffer.prototype)
+    return (buffer: ArrayBuffer) => void (buffer as unknown as { transfer(size: number): void }).transfer(0);
+  const { port1, port2 } = new MessageChannel(); // what is handed to a closed port goes nowhere
+  for (const port of [port1, port2]) port.close();
+  return (buffer: ArrayBuffer) => port1.postMessage(null, [buffer]);
+})();
+
+/** Smaller arrays are left to be collected. */
+const smallestFreed = 2 ** 16;
+
+function freeArray({ buffer, byteLength }: Data): void {
+  const isWhole = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
+  if (isWhole && byteLength >= smallestFreed) freeBuffer(buffer);
 }
 
 /** The dtype that an array holds; undefined for arrays that no value has. */

@@ -67,9 +67,18 @@ export function toInt8(
   return { kind: "int8", shape, codes, scales };
 }
 
+/** A loop: a model has hundreds of millions of codes, and a callback for each takes seconds. */
+function hasSevenBits(codes: Int8Array): boolean {
+  for (let i = 0; i < codes.length; i++) {
+    const code = codes[i] as number; // in range
+    if (code > 63 || code < -63) return false;
+  }
+  return true;
+}
+
 /** The same weight in 7 bits; itself when it has no more. */
 export function toSevenBits(weight: Int8Weight): Int8Weight {
-  if (weight.codes.every((code) => Math.abs(code) <= 63)) return weight;
+  if (hasSevenBits(weight.codes)) return weight;
   return toInt8(fromInt8(weight), weight.shape, 7, weight.scales); // a scale may be large for a bias' sake
 }
 
