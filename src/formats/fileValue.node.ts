@@ -2,7 +2,7 @@
  * Float tensors that stay in their file: a runtime that opens files reads them itself, everything else reads them when it
  * asks for their data. So a model larger than memory can be looked at, and its weights are never held twice.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { type BigIntStats, closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { type FileBacked, type FileRange, type StoredType, storedBytes } from "../runtime/values.ts";
 import { NextxError } from "../tensor/errors.ts";
@@ -16,6 +16,9 @@ const chunkBytes = 2 ** 28;
 /** Those that a runtime reads from a file by itself. */
 const storedTypes: Partial<Record<DType, StoredType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
+/** What tells a file from another one in its place, and from itself when it was written to. */
+const stampOf = ({ size, ino, mtimeNs }: BigIntStats): string => `${size} ${ino} ${mtimeNs}`;
+
 type OpenFile = Pick<SafetensorsFile, "path" | "sizeBytes" | "tensors">;
 
 export class FileValue implements FileBacked {
@@ -23,7 +26,7 @@ export class FileValue implements FileBacked {
   readonly source: FileRange;
   readonly #path: string;
   readonly #dtype: DType;
-  readonly #fileBytes: number;
+  readonly #stamp: string;
 
   /** Whether a tensor of the file can stay there: floats of at most 32 bits, aligned. */
   static fits({ tensors }: OpenFile, name: string): boolean {
@@ -32,7 +35,7 @@ export class FileValue implements FileBacked {
     return stored !== undefined && info !== undefined && info.offset % storedBytes[stored] === 0;
   }
 
-  /** `file` is open and checked; its path has no links in it. @throws NextxError SAFETENSORS_NO_TENSOR */
+  /** `file` is open and checked; its path has no links in it. @throws NextxError SAFETENSORS_NO_TENSOR, FILE_CHANGED */
   constructor(file: OpenFile, name: string) {
     const info = file.tensors.get(name);
     const stored = info && storedTypes[info.dtype];
@@ -41,10 +44,21 @@ export class FileValue implements FileBacked {
     const path = resolve(file.path);
     this.#path = path;
     this.#dtype = info.dtype;
-    this.#fileBytes = file.sizeBytes;
+    const stats = statSync(path, { bigint: true });
+    if (stats.size !== BigInt(file.sizeBytes)) throw changed(path);
+    this.#stamp = stampOf(stats);
     this.shape = info.shape;
     const { offset, sizeBytes } = info;
     this.source = { stored, folder: dirname(path), name: basename(path), offset, sizeBytes };
+  }
+
+  /** @throws NextxError FILE_CHANGED, and the codes of opening a file */
+  requireSame(): void {
+    try {
+      if (stampOf(statSync(this.#path, { bigint: true })) !== this.#stamp) throw changed(this.#path);
+    } catch (error) {
+      throw fileError(error, this.#path, "read");
+    }
   }
 
   /** Read anew each time. @throws NextxError FILE_CHANGED, and the codes of opening a file */
@@ -54,7 +68,7 @@ export class FileValue implements FileBacked {
     try {
       const handle = openSync(this.#path, "r");
       try {
-        if (fstatSync(handle).size !== this.#fileBytes) throw changed(this.#path);
+        if (stampOf(fstatSync(handle, { bigint: true })) !== this.#stamp) throw changed(this.#path);
         for (let filled = 0; filled < sizeBytes; ) {
           const want = Math.min(chunkBytes, sizeBytes - filled);
           const read = readSync(handle, bytes, filled, want, offset + filled);

@@ -1,5 +1,5 @@
 /** Weights that stay in their file: the same numbers as in memory, on devices that open files and on those that don't. */
-import { mkdtempSync, realpathSync, rmSync, truncateSync } from "node:fs";
+import { copyFileSync, mkdtempSync, realpathSync, renameSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -85,6 +85,23 @@ describe.each(["F32", "F16", "BF16"] as const)("%s weights in a file", async (dt
   it("are written into an exported model", () => {
     expect(exportOnnx(graph(), onDisk)).toEqual(exportOnnx(graph(), memory));
   });
+
+  it.each(["cpu", "wasm"] as const)(
+    "are refused on %s when another file of the size stands there",
+    async (name) => {
+      const device = await (name === "cpu" ? openCpu({ threads: 1 }) : openWasm({ threads: 1 }));
+      const moved = `${path}.${name}`;
+      copyFileSync(path, moved);
+      await using before = await openSafetensors(moved);
+      const values = new Map([...memory.keys()].map((name) => [name, new FileValue(before, name)]));
+      using _ = await compile(graph(), { device, weights: values });
+      copyFileSync(path, `${moved}.new`);
+      renameSync(`${moved}.new`, moved);
+      await expect(compile(graph(), { device, weights: values })).rejects.toThrow(withCode("FILE_CHANGED"));
+      rmSync(moved);
+      await expect(compile(graph(), { device, weights: values })).rejects.toThrow(withCode("FILE_NOT_FOUND"));
+    },
+  );
 
   it("are refused when the file is another one", () => {
     truncateSync(path, 1000);

@@ -30,7 +30,7 @@ export interface CompileOptions {
   readonly profile?: string;
 }
 
-/** Compiles a traced graph for a device, with integer layers where weights are quantised. Errors: GRAPH_*, RUNTIME_FAILED. */
+/** Compiles a traced graph for a device, with integer layers where weights are quantised. Errors: GRAPH_*, RUNTIME_FAILED, FILE_*. */
 export async function compile<I extends string, O extends string>(
   graph: Graph<I, O>,
   options: CompileOptions,
@@ -86,6 +86,8 @@ function weightSources({ device, weights = new Map() }: CompileOptions): {
   const inFiles = device.opensFiles ? [...weights.values()].filter(isFileBacked) : [];
   const folder = inFiles[0]?.source.folder;
   if (folder === undefined) return { weights, folder };
+  for (const value of new Map(inFiles.map((value) => [value.source.name, value])).values())
+    value.requireSame();
   const sources = [...weights].map(([name, value]): [string, WeightSource] => {
     const isOutside =
       isFileBacked(value) && value.source.folder === folder && value.source.sizeBytes >= smallestInFile;

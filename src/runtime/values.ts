@@ -11,6 +11,8 @@ export interface Value {
 /** A float32 value that also lies in a file, exactly or in 16 bits: `data` reads it each time it is asked for. */
 export interface FileBacked extends Value {
   readonly source: FileRange;
+  /** What reads the file itself asks this first: errors when it is not the file that was opened. */
+  requireSame(): void;
 }
 
 /** How numbers lie in a file, little-endian, and what one takes there. */

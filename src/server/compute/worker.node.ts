@@ -11,9 +11,9 @@ import type { EditRequest, SampleEvent } from "../../regimen/system.ts";
 import { openDevice } from "../../runtime/device.node.ts";
 import type { Device } from "../../runtime/device.ts";
 import type { SampleOptions } from "../../sampleRecipe.ts";
-import { NextxError } from "../../tensor/errors.ts";
 import { plainError } from "../errors.ts";
 import type { Batch, BatchPart, FromCompute, ToCompute } from "./messages.ts";
+import { OpenModels } from "./openModels.ts";
 
 /** Models kept open. */
 const maxModels = 4;
@@ -21,28 +21,11 @@ const maxModels = 4;
 const niceness = 5;
 
 const [deviceName = "cpu", threads = "2", version = ""] = process.argv.slice(2);
-const models = new Map<string, Model>();
 const running = new Map<number, AbortController>();
 
 const send = (message: FromCompute): void => {
   process.send?.(message);
 };
-
-/** The model, opened again when its file changed. The one not used for longest goes. */
-async function modelOf({ model: name, sha256 }: Batch, device: Device): Promise<Model> {
-  const known = models.get(name);
-  models.delete(name);
-  if (known && known.sha256 !== sha256) known[Symbol.dispose]();
-  const model = known?.sha256 === sha256 ? known : await openModel(await findModel(name), device);
-  models.set(name, model);
-  for (const [oldest, unused] of models) {
-    if (models.size <= maxModels) break;
-    models.delete(oldest);
-    unused[Symbol.dispose]();
-  }
-  if (model.sha256 === sha256) return model;
-  throw new NextxError("MODEL_CHANGED", "The model's file changed meanwhile.", { hint: "Ask again." });
-}
 
 function optionsOf(
   part: BatchPart,
@@ -62,8 +45,7 @@ function optionsOf(
   };
 }
 
-async function run(id: number, batch: Batch, device: Device, signal: AbortSignal): Promise<void> {
-  const model = await modelOf(batch, device);
+async function run(id: number, batch: Batch, model: Model, signal: AbortSignal): Promise<void> {
   const start = performance.now();
   const names = { picture: "edit", mask: "edit.mask" };
   const edit = batch.edit && (await editOf(batch.edit, model.imageSize, names));
@@ -100,6 +82,7 @@ try {
 }
 
 function serve(device: Device): void {
+  const models = new OpenModels(async (name) => openModel(await findModel(name), device), maxModels);
   process.on("message", (message: ToCompute) => {
     if (message.kind === "cancel") {
       running.get(message.id)?.abort();
@@ -108,7 +91,8 @@ function serve(device: Device): void {
     const { id, batch } = message;
     const controller = new AbortController();
     running.set(id, controller);
-    run(id, batch, device, controller.signal)
+    models
+      .use(batch, (model) => run(id, batch, model, controller.signal))
       .catch((error: unknown) => send({ kind: "failed", id, error: plainError(error) }))
       .finally(() => running.delete(id));
   });
