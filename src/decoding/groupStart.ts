@@ -28,7 +28,7 @@ export interface GroupStartRequest {
 }
 
 /** Bytes of weights in a file: up to how many are held from one generation to the next, and how many at once beyond that. */
-export const startLimits = { kept: 2 ** 26, part: 2 ** 27 } as const;
+const startLimits = { kept: 2 ** 26, part: 2 ** 27 } as const;
 
 /** Begins a generation. Errors: GRAPH_ and RUNTIME_ codes. */
 export async function startGroups(

@@ -70,13 +70,23 @@ export function freeValues(values: Iterable<Value>): void {
   }
 }
 
-const freeBuffer = (() => {
-  if ("transfer" in ArrayBuffer.prototype)
-    return (buffer: ArrayBuffer) => void (buffer as unknown as { transfer(size: number): void }).transfer(0);
-  const { port1, port2 } = new MessageChannel(); // what is handed to a closed port goes nowhere
+let closedPort: MessagePort | undefined;
+
+/** What is handed to a closed port goes nowhere: for runtimes without `transfer`. */
+function portToNowhere(): MessagePort {
+  const { port1, port2 } = new MessageChannel();
   for (const port of [port1, port2]) port.close();
-  return (buffer: ArrayBuffer) => port1.postMessage(null, [buffer]);
-})();
+  return port1;
+}
+
+function freeBuffer(buffer: ArrayBuffer & { transfer?(size: number): ArrayBuffer }): void {
+  if (buffer.transfer) {
+    buffer.transfer(0);
+    return;
+  }
+  closedPort ??= portToNowhere();
+  closedPort.postMessage(null, [buffer]);
+}
 
 /** Smaller arrays are left to be collected. */
 const smallestFreed = 2 ** 16;
