@@ -150,7 +150,7 @@ describe("weights", () => {
       offset: 0,
       sizeBytes: 4 * 64 * 48,
     } as const;
-    const stored = { ...w, source }; // never opened: its numbers are handed over
+    const stored = { ...w, source, requireSame: () => undefined }; // never opened: its numbers are handed over
     const seen: [model: number, parts: number[]][] = [];
     const narrow: Device = {
       ...device,
