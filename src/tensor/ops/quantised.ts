@@ -1,5 +1,5 @@
 /**
- * Layers over weights of few bits, for inference: `runtime/quantisedGraph.ts` puts them where float layers were, after
+ * Layers over weights of few bits, for inference: `runtime/quantised.ts` puts them where float layers were, after
  * differentiation. They mean the same on every provider; where one lacks the integer kernels, the same integers are
  * multiplied as float32. Activations of a row have a scale of their own, so a row never depends on its batch.
  */
